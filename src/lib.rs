@@ -1,1 +1,3 @@
-//! skeleton
+//! The chat back end of an OTC trading site on NetEase IM.
+pub mod domain;
+pub mod ports;

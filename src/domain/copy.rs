@@ -1,0 +1,279 @@
+//! Reads a message copy (消息抄送): what NetEase posts to the webhook, once its signature has been verified.
+//!
+//! Fields are documented as strings, yet numbers occur: every scalar is read as either.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
+use serde_json::value::RawValue;
+
+use super::ids::{Accid, Millis, ServerId};
+use super::message::{ConvType, Details, Message, MessageKey, Recall, Receipt};
+
+/// 9999-12-31: beyond it a number is no time of a message, and every time stays exact in a double.
+const LAST_MILLIS: i64 = 253_402_300_799_999;
+
+/// What a signed body says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Copy {
+    /// `{}`: the console checks the address.
+    Probe,
+    /// eventType 1
+    Message(Box<Message>),
+    /// eventTypes 30 and 85; each object stands for itself, so a bad one does not take the others along.
+    Receipts(Vec<Result<Receipt, Unintelligible>>),
+    /// eventTypes 7, 8 and 25
+    Recall(Recall),
+    /// Known or not, it is acknowledged and nothing is kept.
+    Other,
+    /// A third-party callback (回调): it waits for a verdict that this service does not give.
+    Callback,
+}
+
+/// A copy, or one object of it, that cannot be understood. It is kept whole for a person to look at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unintelligible {
+    /// What is wrong with it; names fields, never their contents.
+    pub reason: String,
+    /// The text in question.
+    pub raw: String,
+}
+
+/// The event types that NetEase documents (NIM message copy); any other is `unknown` in metrics.
+const EVENT_TYPES: [&str; 26] = [
+    "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "20", "25", "30", "31", "36",
+    "42", "83", "84", "85", "89", "90", "91",
+];
+
+/// A copy together with the name its kind has in metrics: of a closed list, whatever is posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labelled {
+    /// The event type, `probe` or `unknown`.
+    pub event_type: &'static str,
+    /// What it says.
+    pub copy: Copy,
+}
+
+/// Reads a verified body.
+pub fn parse(body: &[u8]) -> Result<Labelled, Unintelligible> {
+    let text = std::str::from_utf8(body).map_err(|e| Unintelligible {
+        reason: format!("the body is not UTF-8: {e}"),
+        raw: String::from_utf8_lossy(body).into_owned(),
+    })?;
+    let keep = |reason: String| Unintelligible { reason, raw: text.to_owned() };
+    let mut fields: Fields =
+        serde_json::from_str(text).map_err(|e| keep(format!("the body is not a copy: {e}")))?;
+    let Some(event) = fields.event_type.take() else {
+        return match text.trim_matches([' ', '\t', '\r', '\n', '{', '}']) {
+            "" => Ok(Labelled { event_type: "probe", copy: Copy::Probe }),
+            _ => Err(keep("eventType is missing".into())),
+        };
+    };
+    let event_type = EVENT_TYPES.into_iter().find(|known| *known == event.text).unwrap_or("unknown");
+    fields.read(&event).map(|copy| Labelled { event_type, copy }).map_err(keep)
+}
+
+/// A string, a number or a boolean, as text.
+#[derive(Debug, Clone)]
+struct Scalar {
+    text: String,
+    is_number: bool,
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        match raw.as_bytes().first() {
+            Some(b'"') => {
+                let text = serde_json::from_str(raw).map_err(D::Error::custom)?;
+                Ok(Self { text, is_number: false })
+            }
+            Some(b'{' | b'[') => Err(D::Error::custom("expected a string or a number")),
+            _ => Ok(Self { text: raw.to_owned(), is_number: !matches!(raw, "true" | "false") }),
+        }
+    }
+}
+
+/// Text, or JSON that stands where JSON text is documented: kept as its text.
+fn json_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let Some(raw) = <Option<&RawValue>>::deserialize(deserializer)? else { return Ok(None) };
+    match serde_json::from_str::<String>(raw.get()) {
+        Ok(text) => Ok(Some(text)),
+        Err(_) if raw.get().starts_with('"') => Err(D::Error::custom("a string that cannot be read")),
+        Err(_) => Ok(Some(raw.get().to_owned())),
+    }
+}
+
+/// Present, whatever it holds; an explicit null is absence.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    struct Present;
+    impl<'de> Visitor<'de> for Present {
+        type Value = bool;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("anything")
+        }
+        fn visit_none<E>(self) -> Result<bool, E> {
+            Ok(false)
+        }
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+            IgnoredAny::deserialize(deserializer).map(|_| true)
+        }
+    }
+    deserializer.deserialize_option(Present)
+}
+
+/// Every field that any event of ours uses.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields {
+    event_type: Option<Scalar>,
+    // eventType 1
+    conv_type: Option<Scalar>,
+    to: Option<Scalar>,
+    from_account: Option<Scalar>,
+    msg_timestamp: Option<Scalar>,
+    msg_type: Option<Scalar>,
+    msgid_server: Option<Scalar>,
+    msgid_client: Option<Scalar>,
+    resend_flag: Option<Scalar>,
+    from_client_type: Option<Scalar>,
+    from_device_id: Option<Scalar>,
+    from_nick: Option<Scalar>,
+    #[serde(default, deserialize_with = "json_text")]
+    body: Option<String>,
+    #[serde(default, deserialize_with = "json_text")]
+    attach: Option<String>,
+    antispam: Option<Scalar>,
+    #[serde(default, deserialize_with = "present")]
+    blacklist: bool,
+    // eventType 30
+    #[serde(default, deserialize_with = "json_text")]
+    objects: Option<String>,
+    // eventType 85
+    accid: Option<Scalar>,
+    ack_accid: Option<Scalar>,
+    ack_msg_time: Option<Scalar>,
+    // eventTypes 7, 8, 25
+    from: Option<Scalar>,
+    msg_id: Option<Scalar>,
+}
+
+impl Fields {
+    /// A callback's eventType is an integer and it has no msgidServer yet; a copy of a message always has one.
+    fn is_callback(&self, event: &Scalar) -> bool {
+        event.is_number && event.text == "1" && self.msgid_server.is_none()
+    }
+
+    fn read(self, event: &Scalar) -> Result<Copy, String> {
+        if self.is_callback(event) {
+            return Ok(Copy::Callback);
+        }
+        match event.text.as_str() {
+            "1" => self.message().map(|message| Copy::Message(Box::new(message))),
+            "30" => receipts(self.objects.as_deref()).map(Copy::Receipts),
+            "85" => self.session_read(),
+            "7" => self.recall(ConvType::Person),
+            "8" => self.recall(ConvType::Team),
+            "25" => self.recall(ConvType::SuperTeam),
+            _ => Ok(Copy::Other),
+        }
+    }
+
+    fn message(self) -> Result<Message, String> {
+        let conv_type = need("convType", self.conv_type.as_ref())?;
+        let conv_type = ConvType::from_nim(conv_type).ok_or("convType is not one that is known")?;
+        let text = |scalar: Option<Scalar>| scalar.map(|s| s.text);
+        Ok(Message {
+            key: MessageKey { conv_type, server_id: server_id("msgidServer", self.msgid_server.as_ref())? },
+            to: accid("to", self.to.as_ref())?,
+            from: accid("fromAccount", self.from_account.as_ref())?,
+            timestamp: millis("msgTimestamp", self.msg_timestamp.as_ref())?,
+            msg_type: need("msgType", self.msg_type.as_ref())?.to_owned(),
+            withheld: self.blacklist || self.antispam.is_some_and(|flag| flag.text == "true"),
+            details: Details {
+                from_client_type: text(self.from_client_type),
+                from_device_id: text(self.from_device_id),
+                from_nick: text(self.from_nick),
+                body: self.body,
+                attach: self.attach,
+                msgid_client: text(self.msgid_client),
+                resend_flag: text(self.resend_flag),
+            },
+        })
+    }
+
+    /// msgType 1 is a team's session, which counts for nobody.
+    fn session_read(self) -> Result<Copy, String> {
+        if self.msg_type.is_some_and(|kind| kind.text != "0") {
+            return Ok(Copy::Other);
+        }
+        Ok(Copy::Receipts(vec![Ok(Receipt {
+            reader: accid("accid", self.accid.as_ref())?,
+            peer: accid("ackAccid", self.ack_accid.as_ref())?,
+            up_to: millis("ackMsgTime", self.ack_msg_time.as_ref())?,
+        })]))
+    }
+
+    fn recall(self, conv_type: ConvType) -> Result<Copy, String> {
+        Ok(Copy::Recall(Recall {
+            key: MessageKey { conv_type, server_id: server_id("msgId", self.msg_id.as_ref())? },
+            from: accid("from", self.from.as_ref())?,
+            to: accid("to", self.to.as_ref())?,
+        }))
+    }
+}
+
+/// `objects` of eventType 30: an array, or text that holds one; a lone object is taken for an array of one.
+fn receipts(objects: Option<&str>) -> Result<Vec<Result<Receipt, Unintelligible>>, String> {
+    let objects = objects.ok_or("objects is missing")?;
+    let raws: Vec<&RawValue> = if objects.trim_start().starts_with('{') {
+        serde_json::from_str(objects).map(|one| vec![one])
+    } else {
+        serde_json::from_str(objects)
+    }
+    .map_err(|e| format!("objects is not a list of receipts: {e}"))?;
+    Ok(raws.into_iter().map(|raw| receipt(raw.get())).collect())
+}
+
+fn receipt(raw: &str) -> Result<Receipt, Unintelligible> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Object {
+        from_account: Option<Scalar>,
+        to_account: Option<Scalar>,
+        timestamp: Option<Scalar>,
+    }
+    let read = || {
+        let object: Object = serde_json::from_str(raw).map_err(|e| format!("not a receipt: {e}"))?;
+        Ok(Receipt {
+            reader: accid("fromAccount", object.from_account.as_ref())?,
+            peer: accid("toAccount", object.to_account.as_ref())?,
+            up_to: millis("timestamp", object.timestamp.as_ref())?,
+        })
+    };
+    read().map_err(|reason| Unintelligible { reason, raw: raw.to_owned() })
+}
+
+fn need<'a>(name: &str, field: Option<&'a Scalar>) -> Result<&'a str, String> {
+    field.map(|scalar| scalar.text.as_str()).ok_or_else(|| format!("{name} is missing"))
+}
+
+fn accid(name: &str, field: Option<&Scalar>) -> Result<Accid, String> {
+    Accid::from_nim(need(name, field)?).map_err(|e| format!("{name} {e}"))
+}
+
+fn server_id(name: &str, field: Option<&Scalar>) -> Result<ServerId, String> {
+    let id = need(name, field)?.parse().ok().and_then(ServerId::new);
+    id.ok_or_else(|| format!("{name} is not a number from 1 to 2^63-1"))
+}
+
+fn millis(name: &str, field: Option<&Scalar>) -> Result<Millis, String> {
+    match need(name, field)?.parse() {
+        Ok(ms @ 0..=LAST_MILLIS) => Ok(Millis(ms)),
+        _ => Err(format!("{name} is not a time in milliseconds")),
+    }
+}
+
+#[cfg(test)]
+#[path = "copy_tests.rs"]
+mod tests;

@@ -1,0 +1,137 @@
+//! What each kind of copy is read as, and what is refused.
+
+use super::*;
+
+fn message(body: &str) -> Message {
+    match parse(body.as_bytes()).unwrap().copy {
+        Copy::Message(message) => *message,
+        other => panic!("not a message: {other:?}"),
+    }
+}
+
+fn receipts_of(body: &str) -> Vec<Result<Receipt, Unintelligible>> {
+    match parse(body.as_bytes()).unwrap().copy {
+        Copy::Receipts(receipts) => receipts,
+        other => panic!("not receipts: {other:?}"),
+    }
+}
+
+fn receipt_of(reader: &str, peer: &str, up_to: i64) -> Receipt {
+    Receipt { reader: Accid::of_user(reader), peer: Accid::of_user(peer), up_to: Millis(up_to) }
+}
+
+const PERSON: &str = r#"{"eventType":"1","convType":"PERSON","to":"Bob","fromAccount":"alice",
+    "msgTimestamp":"1700000000123","msgType":"TEXT","msgidServer":"9007199254740993","body":"你好"}"#;
+
+#[test]
+fn a_message_of_strings_and_one_of_numbers_are_the_same() {
+    let strings = message(PERSON);
+    assert_eq!(strings.key.to_string(), "PERSON:9007199254740993");
+    assert_eq!((strings.to.as_str(), strings.from.as_str()), ("bob", "alice"));
+    assert_eq!(strings.details.body.as_deref(), Some("你好"));
+    let numbers = PERSON
+        .replace(r#""1700000000123""#, "1700000000123")
+        .replace(r#""9007199254740993""#, "9007199254740993")
+        .replace(r#""eventType":"1""#, r#""eventType":1"#);
+    assert_eq!(message(&numbers), strings);
+}
+
+#[test]
+fn what_review_or_a_blacklist_held_back_was_not_delivered() {
+    let with = |more: &str| message(&PERSON.replacen('{', &format!("{{{more},"), 1)).withheld;
+    assert!(with(r#""antispam":"true""#) && with(r#""antispam":true"#));
+    assert!(with(r#""blacklist":"1""#) && with(r#""blacklist":1"#) && with(r#""blacklist":["x"]"#));
+    assert!(!with(r#""antispam":"false""#) && !with(r#""blacklist":null"#));
+}
+
+#[test]
+fn attach_may_be_text_or_an_object() {
+    let with = |attach: &str| {
+        message(&PERSON.replacen('{', &format!(r#"{{"attach":{attach},"#), 1)).details.attach.unwrap()
+    };
+    assert_eq!(with(r#""{\"a\":1}""#), r#"{"a":1}"#);
+    assert_eq!(with(r#"{"a":1}"#), r#"{"a":1}"#);
+}
+
+#[test]
+fn receipts_come_as_text_as_an_array_or_alone() {
+    let one = r#"{"fromAccount":"r","toAccount":"s","timestamp":5}"#;
+    let text = serde_json::to_string(&format!("[{one}]")).unwrap();
+    for objects in [format!("[{one}]"), text, one.to_owned()] {
+        let body = format!(r#"{{"eventType":"30","objects":{objects}}}"#);
+        assert_eq!(receipts_of(&body), [Ok(receipt_of("r", "s", 5))], "{body}");
+    }
+}
+
+#[test]
+fn a_bad_receipt_does_not_take_the_good_ones_along() {
+    let body = r#"{"eventType":30,"objects":[{"fromAccount":"r","toAccount":"s","timestamp":"5"},
+        {"fromAccount":"r","timestamp":5}, 7, {"fromAccount":"r","toAccount":"t","timestamp":"6"}]}"#;
+    let receipts = receipts_of(body);
+    assert_eq!(receipts[0], Ok(receipt_of("r", "s", 5)));
+    assert_eq!(receipts[1].as_ref().unwrap_err().reason, "toAccount is missing");
+    assert_eq!(receipts[2].as_ref().unwrap_err().raw, "7");
+    assert_eq!(receipts[3], Ok(receipt_of("r", "t", 6)));
+}
+
+#[test]
+fn a_session_read_is_a_receipt_unless_it_is_a_teams() {
+    let body = |kind: &str| {
+        format!(r#"{{"eventType":"85","accid":"r","ackAccid":"s","msgType":{kind},"ackMsgTime":"9"}}"#)
+    };
+    assert_eq!(receipts_of(&body(r#""0""#)), [Ok(receipt_of("r", "s", 9))]);
+    assert_eq!(receipts_of(&body("0")), [Ok(receipt_of("r", "s", 9))]);
+    assert_eq!(parse(body(r#""1""#).as_bytes()).unwrap().copy, Copy::Other);
+}
+
+#[test]
+fn a_recall_knows_the_kind_of_its_message() {
+    for (event, kind) in [("7", "PERSON:3"), ("8", "TEAM:3"), ("25", "SUPER_TEAM:3")] {
+        let body = format!(r#"{{"eventType":"{event}","from":"a","to":"b","msgId":"3","deleteTime":"1"}}"#);
+        match parse(body.as_bytes()).unwrap().copy {
+            Copy::Recall(recall) => assert_eq!(recall.key.to_string(), kind),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn probes_other_events_and_callbacks_are_told_apart() {
+    let read = |body: &str| {
+        let labelled = parse(body.as_bytes()).unwrap();
+        (labelled.event_type, labelled.copy)
+    };
+    assert_eq!(read("{}"), ("probe", Copy::Probe));
+    assert_eq!(read(" { } \n"), ("probe", Copy::Probe));
+    assert_eq!(read(r#"{"eventType":"2","accid":"a"}"#), ("2", Copy::Other));
+    assert_eq!(read(r#"{"eventType":42}"#), ("42", Copy::Other));
+    assert_eq!(read(r#"{"eventType":"newer"}"#), ("unknown", Copy::Other));
+    assert_eq!(read(r#"{"eventType":1,"fromAccount":"a","to":"b"}"#), ("1", Copy::Callback));
+}
+
+#[test]
+fn what_cannot_be_understood_says_why_and_is_kept_whole() {
+    let swap = |from: &str, to: &str| PERSON.replace(from, to);
+    for (body, reason) in [
+        (swap("PERSON", "MARTIAN"), "convType is not one that is known"),
+        (swap("9007199254740993", "9223372036854775808"), "msgidServer is not a number from 1 to 2^63-1"),
+        (swap("1700000000123", "17e11"), "msgTimestamp is not a time in milliseconds"),
+        (swap("1700000000123", "-1"), "msgTimestamp is not a time in milliseconds"),
+        (swap("alice", "a b"), "fromAccount is not an accid"),
+        (swap("\"to\":\"Bob\",", ""), "to is missing"),
+        (swap("\"Bob\"", "\"Bob\",\"to\":\"eve\""), "duplicate field `to`"),
+        (swap("你好", "\\ud800"), "the body is not a copy"),
+        ("\u{feff}{}".into(), "the body is not a copy"),
+        ("[]".into(), "the body is not a copy"),
+        ("7".into(), "the body is not a copy"),
+        (r#"{"x":1}"#.into(), "eventType is missing"),
+        (r#"{"eventType":"30"}"#.into(), "objects is missing"),
+        (r#"{"eventType":"30","objects":"no"}"#.into(), "objects is not a list of receipts"),
+        (format!("{}{}", r#"{"eventType":"9","x":"#, "[".repeat(10_000)), "the body is not a copy"),
+    ] {
+        let error = parse(body.as_bytes()).unwrap_err();
+        assert!(error.reason.contains(reason), "{body:.80}: {error}");
+        assert_eq!(error.raw, body);
+    }
+    assert!(parse(b"{\"eventType\":\"\xff\"}").unwrap_err().reason.contains("not UTF-8"));
+}

@@ -1,0 +1,215 @@
+//! Who and when: user ids of the site, accids of NetEase, server message ids, milliseconds.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// A user id of the site holds at most this many characters.
+pub const MAX_USER_ID_CHARS: usize = 128;
+/// NetEase takes at most this many characters in an accid (NIM server API, user/create).
+pub const MAX_ACCID_CHARS: usize = 32;
+/// Accids that begin like this are hashes of user ids that NetEase would not take as they are.
+pub const HASHED_PREFIX: &str = "h-";
+/// 30 characters of five bits fill an accid behind the prefix.
+const HASH_CHARS: usize = MAX_ACCID_CHARS - HASHED_PREFIX.len();
+const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+/// Why a string is not the identity it was taken for. The text is a sentence's predicate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Nothing between the quotes.
+    #[error("must not be empty")]
+    Empty,
+    /// Longer than [`MAX_USER_ID_CHARS`].
+    #[error("must have at most {MAX_USER_ID_CHARS} characters")]
+    TooLong,
+    /// NUL, line feeds and their like have no place in an id.
+    #[error("must not contain control characters")]
+    Control,
+    /// Not 1–32 characters of `[a-z0-9_@.-]`.
+    #[error("is not an accid: NetEase takes 1 to {MAX_ACCID_CHARS} characters of a-z 0-9 _ @ . -")]
+    NotAnAccid,
+}
+
+/// A user of the trading site, exactly as the site writes it: 1–128 characters, no control characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UserId(String);
+
+impl UserId {
+    /// Takes `raw` as it is, or says which rule it breaks.
+    pub fn parse(raw: &str) -> Result<Self, IdError> {
+        Self::check(raw).map(|()| Self(raw.to_owned()))
+    }
+
+    /// The rule of [`UserId::parse`] for a caller that need not own the string.
+    pub fn check(raw: &str) -> Result<(), IdError> {
+        if raw.is_empty() {
+            return Err(IdError::Empty);
+        }
+        // A string has at least as many bytes as characters, so the short way decides nearly always.
+        if raw.len() > MAX_USER_ID_CHARS && raw.chars().count() > MAX_USER_ID_CHARS {
+            return Err(IdError::TooLong);
+        }
+        if raw.chars().any(char::is_control) {
+            return Err(IdError::Control);
+        }
+        Ok(())
+    }
+
+    /// The id as the site wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The accid this user has at NetEase: see [`Accid::of_user`].
+    pub fn accid(&self) -> Accid {
+        Accid::of_user(&self.0)
+    }
+}
+
+/// An account id at NetEase: 1–32 characters of `[a-z0-9_@.-]` (NIM server API, user/create; NIM lower-cases).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Accid(Box<str>);
+
+impl Accid {
+    /// The accid of a user id: a pure function, so that a poll needs no look-up.
+    ///
+    /// An id that NetEase would take once lower-cased is its own accid; any other becomes a prefixed hash of its
+    /// exact bytes, and so does an id that itself begins with the prefix, so that no two users meet by accident.
+    /// Ids that differ in ASCII case alone do meet; binding them tells them apart.
+    pub fn of_user(user: &str) -> Self {
+        match Self::from_nim(user) {
+            Ok(accid) if !accid.0.starts_with(HASHED_PREFIX) => accid,
+            _ => Self(hashed(user).into()),
+        }
+    }
+
+    /// An accid as NetEase writes it in a copy; upper case is folded, as NetEase does.
+    pub fn from_nim(raw: &str) -> Result<Self, IdError> {
+        let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'@' | b'.' | b'-');
+        if raw.is_empty() || raw.len() > MAX_ACCID_CHARS || !raw.as_bytes().iter().all(|b| allowed(b)) {
+            return Err(IdError::NotAnAccid);
+        }
+        Ok(Self(raw.to_ascii_lowercase().into()))
+    }
+
+    /// The accid, lower-case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Accid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The first 150 bits of SHA-256 in base32, behind the prefix: 32 characters in all.
+fn hashed(user: &str) -> String {
+    let digest = Sha256::digest(user.as_bytes());
+    let bit = |i: usize| (digest[i / 8] >> (7 - i % 8)) & 1;
+    let letter = |c: usize| (0..5).fold(0, |value, i| (value << 1) | bit(c * 5 + i));
+    let mut accid = String::from(HASHED_PREFIX);
+    accid.extend((0..HASH_CHARS).map(|c| char::from(BASE32[usize::from(letter(c))])));
+    accid
+}
+
+/// Milliseconds since 1970-01-01T00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Millis(pub i64);
+
+impl Millis {
+    /// The moment `ms` milliseconds later, or the last one there is.
+    #[must_use]
+    pub fn plus(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to here; 0 when `earlier` lies ahead.
+    pub fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0).max(0)
+    }
+}
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// `msgidServer`: NetEase's number for a message, 18–19 digits today, here 1 to 2^63−1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerId(i64);
+
+impl ServerId {
+    /// The least one there can be.
+    pub const FIRST: Self = Self(1);
+
+    /// `None` for zero and below.
+    pub fn new(raw: i64) -> Option<Self> {
+        (raw > 0).then_some(Self(raw))
+    }
+
+    /// The number itself.
+    pub fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for ServerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_id_that_fits_is_its_own_accid_in_lower_case() {
+        for (user, accid) in [("alice", "alice"), ("Bob_7@x.y-z", "bob_7@x.y-z"), ("A", "a")] {
+            assert_eq!(Accid::of_user(user).as_str(), accid);
+        }
+        let longest = "x".repeat(32);
+        assert_eq!(Accid::of_user(&longest).as_str(), longest);
+    }
+
+    #[test]
+    fn an_id_that_does_not_fit_is_hashed_the_same_way_for_ever() {
+        // Pinned: accids are stored at NetEase, so this mapping can never change.
+        assert_eq!(Accid::of_user("张三").as_str(), "h-dwcbxqhotayjzn4rmzylp4h555puyn");
+        for user in ["a b", "张三", &"x".repeat(33), "h-abc", "H-abc", "ａ", "\u{212a}"] {
+            let accid = Accid::of_user(user);
+            assert!(accid.as_str().starts_with(HASHED_PREFIX), "{user}");
+            assert_eq!(accid.as_str().len(), 32);
+        }
+        assert_ne!(Accid::of_user("h-abc"), Accid::of_user("H-abc"));
+    }
+
+    #[test]
+    fn user_ids_have_bounds() {
+        assert_eq!(UserId::check(""), Err(IdError::Empty));
+        assert_eq!(UserId::check("a\0b"), Err(IdError::Control));
+        assert_eq!(UserId::check(&"张".repeat(128)), Ok(()));
+        assert_eq!(UserId::check(&"张".repeat(129)), Err(IdError::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn every_accid_is_one_that_netease_takes(user in "\\PC{1,128}") {
+            let accid = Accid::of_user(&user);
+            prop_assert_eq!(Accid::from_nim(accid.as_str()), Ok(accid.clone()));
+        }
+
+        #[test]
+        fn nobody_can_choose_the_id_that_another_one_hashes_to(user in "\\PC{1,40}") {
+            let accid = Accid::of_user(&user);
+            if accid.as_str().starts_with(HASHED_PREFIX) {
+                prop_assert_ne!(Accid::of_user(accid.as_str()), accid);
+            }
+        }
+    }
+}

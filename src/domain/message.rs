@@ -1,0 +1,206 @@
+//! A message, a read receipt and a recall, as facts that may be learnt in any order and any number of times.
+
+use std::fmt;
+
+use super::ids::{Accid, Millis, ServerId};
+
+/// What kind of conversation a copy belongs to (NIM message copy, `convType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ConvType {
+    /// One person to another.
+    Person,
+    /// A team; `to` is the team id.
+    Team,
+    /// A super team; `to` is the team id.
+    SuperTeam,
+    /// A system notice to a person.
+    CustomPerson,
+    /// A system notice to a team.
+    CustomTeam,
+}
+
+impl ConvType {
+    const ALL: [(Self, &str); 5] = [
+        (Self::Person, "PERSON"),
+        (Self::Team, "TEAM"),
+        (Self::SuperTeam, "SUPER_TEAM"),
+        (Self::CustomPerson, "CUSTOM_PERSON"),
+        (Self::CustomTeam, "CUSTOM_TEAM"),
+    ];
+
+    /// The type that NetEase writes like this, if there is one.
+    pub fn from_nim(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, n)| *n == name).map(|(t, _)| t)
+    }
+
+    /// NetEase's name.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
+/// What makes a message the same message: msgidServer within its kind of conversation.
+///
+/// NetEase does not promise that the sequences of persons, teams and notices are apart, and in its samples they
+/// overlap, so the number alone would let a notice hide a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageKey {
+    /// The kind of conversation.
+    pub conv_type: ConvType,
+    /// NetEase's number.
+    pub server_id: ServerId,
+}
+
+/// `PERSON:123`, the form under which logs and stores know a message.
+impl fmt::Display for MessageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.conv_type.as_str(), self.server_id)
+    }
+}
+
+/// A message copy (NIM message copy, eventType 1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its identity.
+    pub key: MessageKey,
+    /// The recipient: an accid, or a team id, which is of the same alphabet.
+    pub to: Accid,
+    /// The sender.
+    pub from: Accid,
+    /// When NetEase took it in; read receipts refer to this time.
+    pub timestamp: Millis,
+    /// TEXT, PICTURE, … — unknown ones are kept as they are.
+    pub msg_type: String,
+    /// Review blocked it or the recipient has blacklisted the sender: copied to us, but never delivered.
+    pub withheld: bool,
+    /// What NetEase may leave out.
+    pub details: Details,
+}
+
+/// The fields of a copy that no rule looks at, kept under the names that NetEase gives them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Details {
+    /// `fromClientType`: AOS, IOS, PC, WEB, REST, …
+    pub from_client_type: Option<String>,
+    /// `fromDeviceId`
+    pub from_device_id: Option<String>,
+    /// `fromNick`, at most a nickname; never logged
+    pub from_nick: Option<String>,
+    /// `body`, the text; never logged
+    pub body: Option<String>,
+    /// `attach`, JSON text
+    pub attach: Option<String>,
+    /// `msgidClient`: the sender's own id; not unique among senders
+    pub msgid_client: Option<String>,
+    /// `resendFlag`: the sending client sent again; no mark of a repeated copy
+    pub resend_flag: Option<String>,
+}
+
+/// One unread message of a reader, from one peer: all that the unread view has to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// Who has not read it.
+    pub reader: Accid,
+    /// Who sent it.
+    pub peer: Accid,
+    /// Which one it is, among messages from person to person.
+    pub id: ServerId,
+    /// Its `msgTimestamp`.
+    pub at: Millis,
+}
+
+impl Message {
+    /// Whether anybody's unread count waits for this message to be read: it went from one person to another,
+    /// was delivered, and is not a note to oneself.
+    pub fn counts(&self) -> bool {
+        self.key.conv_type == ConvType::Person && !self.withheld && self.to != self.from
+    }
+
+    /// What the unread view learns of this message, if it counts.
+    pub fn unread(&self) -> Option<Unread> {
+        self.counts().then(|| Unread {
+            reader: self.to.clone(),
+            peer: self.from.clone(),
+            id: self.key.server_id,
+            at: self.timestamp,
+        })
+    }
+}
+
+/// `reader` has read everything that `peer` sent up to and including `up_to` (NIM message copy, eventTypes 30 and 85).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Who has read.
+    pub reader: Accid,
+    /// Whose messages.
+    pub peer: Accid,
+    /// The newest msgTimestamp that is read.
+    pub up_to: Millis,
+}
+
+impl Receipt {
+    /// The same receipt with its time no later than `allowance_ms` from `now`, and whether that changed it.
+    ///
+    /// A receipt from the far future would silence a chat for as long as it lies ahead.
+    #[must_use]
+    pub fn clamped(self, now: Millis, allowance_ms: i64) -> (Self, bool) {
+        let latest = now.plus(allowance_ms);
+        let late = self.up_to > latest;
+        (Self { up_to: self.up_to.min(latest), ..self }, late)
+    }
+}
+
+/// The sender took a message back (NIM message copy, eventTypes 7, 8 and 25). It may be learnt before the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recall {
+    /// Which message.
+    pub key: MessageKey,
+    /// Its sender.
+    pub from: Accid,
+    /// Its recipient, or team.
+    pub to: Accid,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(conv_type: ConvType, from: &str, to: &str) -> Message {
+        Message {
+            key: MessageKey { conv_type, server_id: ServerId::new(7).unwrap() },
+            to: Accid::of_user(to),
+            from: Accid::of_user(from),
+            timestamp: Millis(1),
+            msg_type: "TEXT".into(),
+            withheld: false,
+            details: Details::default(),
+        }
+    }
+
+    #[test]
+    fn only_delivered_messages_between_two_persons_count() {
+        assert!(message(ConvType::Person, "a", "b").counts());
+        assert!(!message(ConvType::Person, "a", "A").counts(), "a note to oneself");
+        assert!(!Message { withheld: true, ..message(ConvType::Person, "a", "b") }.counts());
+        for (conv_type, _) in ConvType::ALL.into_iter().filter(|(t, _)| *t != ConvType::Person) {
+            assert!(!message(conv_type, "a", "b").counts(), "{conv_type:?}");
+        }
+    }
+
+    #[test]
+    fn a_conv_type_is_named_as_netease_names_it() {
+        for (conv_type, name) in ConvType::ALL {
+            assert_eq!(conv_type.as_str(), name);
+            assert_eq!(ConvType::from_nim(name), Some(conv_type));
+        }
+        assert_eq!(ConvType::from_nim("person"), None);
+    }
+
+    #[test]
+    fn a_receipt_from_the_future_is_pulled_back_and_said_so() {
+        let receipt =
+            |t| Receipt { reader: Accid::of_user("r"), peer: Accid::of_user("p"), up_to: Millis(t) };
+        assert_eq!(receipt(1_060).clamped(Millis(1_000), 60), (receipt(1_060), false));
+        assert_eq!(receipt(1_061).clamped(Millis(1_000), 60), (receipt(1_060), true));
+    }
+}

@@ -1,0 +1,9 @@
+//! The rules, pure: identities, message copies, receipts, and what counts as unread.
+//!
+//! Nothing here does I/O, reads a clock or imports another part of this crate.
+
+pub mod copy;
+pub mod ids;
+pub mod message;
+pub mod signature;
+pub mod unread;

@@ -1,0 +1,48 @@
+//! Who has which account at NetEase, and who is whose friend there, as far as we have been told.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::ids::{Accid, UserId};
+
+/// One account. There is never a second row for an accid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Key; a pure function of `user`.
+    pub accid: Accid,
+    /// Whose it is, exactly as the site wrote it when it was made.
+    pub user: UserId,
+    /// The name that the site gave last, at most 64 characters.
+    pub name: Option<String>,
+    /// What the user's client logs in with: chosen by us before NetEase is asked, a UUID.
+    pub token: String,
+    /// Whether NetEase has confirmed this account with this token.
+    pub registered: bool,
+    /// The name that NetEase has confirmed.
+    pub confirmed_name: Option<String>,
+}
+
+/// Account and friendship rows. MySQL in production, SQLite when embedded.
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// The account under an accid.
+    async fn find(&self, accid: &Accid) -> Result<Option<Account>, StoreError>;
+
+    /// Inserts `account` unless there is one under its accid, and answers the one that is there now. Durable.
+    async fn insert_or_get(&self, account: &Account) -> Result<Account, StoreError>;
+
+    /// NetEase has this account with `token`, under `name`. Without effect if the row has another token by now.
+    async fn confirm(&self, accid: &Accid, token: &str, name: Option<&str>) -> Result<(), StoreError>;
+
+    /// The site calls this user `name` from now on.
+    async fn rename(&self, accid: &Accid, name: &str) -> Result<(), StoreError>;
+
+    /// Whether NetEase has confirmed that the two are friends; the order of the two does not matter.
+    async fn are_friends(&self, one: &Accid, other: &Accid) -> Result<bool, StoreError>;
+
+    /// Remembers that the two are friends at NetEase.
+    async fn remember_friends(&self, one: &Accid, other: &Accid) -> Result<(), StoreError>;
+
+    /// Whether the store answers at all.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,53 @@
+//! Who calls `/v1`.
+
+use async_trait::async_trait;
+
+/// What a caller has proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// A verified token.
+    Token {
+        /// Its `sub`: the user on whose behalf it speaks.
+        subject: String,
+        /// The words of its `scope`.
+        scopes: Vec<String>,
+    },
+    /// `auth.mode = "none"`: whoever gets here is trusted.
+    Trusted,
+}
+
+impl Caller {
+    /// Whether this caller may speak for `user`.
+    pub fn is(&self, user: &str) -> bool {
+        matches!(self, Self::Trusted) || matches!(self, Self::Token { subject, .. } if subject == user)
+    }
+
+    /// Whether this caller has `scope`.
+    pub fn may(&self, scope: &str) -> bool {
+        match self {
+            Self::Trusted => true,
+            Self::Token { scopes, .. } => scopes.iter().any(|s| s == scope),
+        }
+    }
+}
+
+/// Why a token is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// No `Authorization: Bearer` header.
+    #[error("send a JWT as `Authorization: Bearer …`")]
+    Missing,
+    /// Not a token of ours; the text says in what respect, never what it holds.
+    #[error("the token is not accepted: {0}")]
+    Invalid(String),
+    /// The keys could not be fetched, so nobody can say.
+    #[error("the keys that verify tokens are out of reach")]
+    KeysUnavailable,
+}
+
+/// Verifies bearer tokens.
+#[async_trait]
+pub trait Authenticator: Send + Sync {
+    /// Who sent this `Authorization` header value.
+    async fn authenticate(&self, authorization: Option<&str>) -> Result<Caller, AuthError>;
+}

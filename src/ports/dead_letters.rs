@@ -1,0 +1,29 @@
+//! Copies that NetEase signed and nobody understood.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::ids::Millis;
+
+/// A kept text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Hex SHA-256 of `raw`: the same text, sent again, is the same letter.
+    pub id: String,
+    /// When it first came.
+    pub received_at: Millis,
+    /// Why it was not understood.
+    pub reason: String,
+    /// The text, whole.
+    pub raw: String,
+}
+
+/// Where they are kept: beside the messages.
+#[async_trait]
+pub trait DeadLetters: Send + Sync {
+    /// Keeps a letter; one that is there already stays as it is. Durable when answered.
+    async fn keep(&self, letter: &DeadLetter) -> Result<(), StoreError>;
+
+    /// How many are kept.
+    async fn count(&self) -> Result<u64, StoreError>;
+}

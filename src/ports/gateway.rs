@@ -1,0 +1,89 @@
+//! The calls we make to NetEase (NIM server API).
+
+use async_trait::async_trait;
+
+use crate::domain::ids::Accid;
+
+/// NetEase's server API. Every call is bounded in time and signs each attempt anew.
+#[async_trait]
+pub trait Gateway: Send + Sync {
+    /// user/create: registers an account with our token. Repeating it after success answers
+    /// [`Created::AlreadyRegistered`] and changes nothing.
+    async fn create_user(
+        &self,
+        accid: &Accid,
+        token: &str,
+        name: Option<&str>,
+    ) -> Result<Created, GatewayError>;
+
+    /// user/update: sets the token of a registered account. Safe to repeat.
+    async fn set_token(&self, accid: &Accid, token: &str) -> Result<(), GatewayError>;
+
+    /// user/updateUinfo: sets the name that others see. Safe to repeat.
+    async fn set_name(&self, accid: &Accid, name: &str) -> Result<(), GatewayError>;
+
+    /// friend/add with type 1: friends at once and both ways. Safe to repeat.
+    async fn add_friend(&self, accid: &Accid, friend: &Accid) -> Result<(), GatewayError>;
+
+    /// msg/sendAttachMsg to one person. **Not** safe to repeat after [`GatewayError::OutcomeUnknown`]: NetEase has
+    /// no idempotency here, and the user may be notified twice.
+    async fn send_notice(&self, notice: &Notice) -> Result<(), GatewayError>;
+}
+
+/// The answer to user/create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// The account is new and has our token.
+    New,
+    /// There is such an account already; its token is whatever it was.
+    AlreadyRegistered,
+}
+
+/// A custom system notice. The limits, in characters, are those of msg/sendAttachMsg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The sender: a registered account.
+    pub from: Accid,
+    /// The recipient: a registered account.
+    pub to: Accid,
+    /// What the client gets, at most 4096 characters.
+    pub attach: String,
+    /// Text of the push, at most 500.
+    pub push_content: Option<String>,
+    /// JSON for the push, at most 2048.
+    pub payload: Option<String>,
+    /// Name of a sound file in the app, at most 30.
+    pub sound: Option<String>,
+    /// 1: only to those online; 2: kept for those who are not.
+    pub save: u8,
+    /// Whether it counts in the app's badge.
+    pub badge: bool,
+    /// Whether the push shows the sender's nickname.
+    pub need_push_nick: bool,
+    /// Whether NetEase copies it to our webhook.
+    pub route: bool,
+}
+
+/// Why a call did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GatewayError {
+    /// Not sent, or refused for a passing reason: nothing happened at NetEase.
+    #[error("NetEase is out of reach: {0}")]
+    Unavailable(String),
+    /// Sent, and no answer came: it may have happened.
+    #[error("NetEase did not answer {0} in time; whether it was done is not known")]
+    OutcomeUnknown(&'static str),
+    /// Code 416: this API is closed for a while.
+    #[error("NetEase has closed {0} for a while: too many calls")]
+    RateLimited(&'static str),
+    /// Refused for good: repeating the same call will not help.
+    #[error("NetEase refused {api}: code {code}, {desc}")]
+    Rejected {
+        /// Which call.
+        api: &'static str,
+        /// NetEase's code.
+        code: i64,
+        /// NetEase's words.
+        desc: String,
+    },
+}

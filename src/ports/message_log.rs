@@ -1,0 +1,62 @@
+//! The message log: the truth about messages, receipts and recalls.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::ids::{Accid, Millis};
+use crate::domain::message::{Message, Recall, Receipt};
+use crate::domain::unread::{Change, Snapshot};
+
+/// Every message ever copied to us, with its state. MongoDB in production, SQLite when embedded.
+///
+/// When a method has answered, what it did is durable (majority and journal, or fsync). All of them may be repeated,
+/// and commute: whatever the order in which the facts of a message arrive, the log ends the same.
+#[async_trait]
+pub trait MessageLog: Send + Sync {
+    /// Stores a message unless its key is there already, and brings its `state` in line with the reader's mark.
+    /// The first copy stays, whatever a later one says.
+    async fn record(&self, message: &Message) -> Result<Recorded, StoreError>;
+
+    /// Raises the reader's mark, never lowers it, then sets `state` 1 on every message that it covers.
+    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError>;
+
+    /// Lays a tombstone: the message, here already or still to come, counts no more.
+    async fn recall(&self, recall: &Recall) -> Result<(), StoreError>;
+
+    /// All that counts as unread for a reader now, and all the reader's marks.
+    async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError>;
+
+    /// Whether the log answers at all.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// What the log holds under a message's key after it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Whether this copy was the first.
+    pub copy: CopyNo,
+    /// What the unread view has to be told: of the copy that stayed. `None` when it never counts.
+    pub change: Option<Change>,
+}
+
+/// The first copy of a message, or a further one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyNo {
+    /// Stored by this call.
+    First,
+    /// It was there already, the same.
+    Repeated,
+    /// It was there already and differs from this one; it stays.
+    Conflicting,
+}
+
+impl Recorded {
+    /// The outcome for a stored message. A recalled one is told as a recall, so that a view that counts it stops.
+    pub fn of(copy: CopyNo, kept: &Message, recalled: bool, mark: Option<Millis>) -> Self {
+        let change = kept.unread().map(|unread| match recalled {
+            true => Change::recalled(unread.reader, unread.peer, kept.key),
+            false => Change::arrived(unread, mark),
+        });
+        Self { copy, change }
+    }
+}

@@ -1,0 +1,14 @@
+//! What commands and queries need of the world, as traits; each method is one atomic change or one read.
+//!
+//! Adapters live in `infra`. Constructors are no part of a port: `app.rs` alone makes adapters.
+
+pub mod accounts;
+pub mod authenticator;
+pub mod clock;
+pub mod dead_letters;
+pub mod gateway;
+pub mod message_log;
+pub mod store_error;
+pub mod unread_view;
+
+pub use store_error::StoreError;

@@ -1,0 +1,39 @@
+//! How a store fails.
+
+use std::error::Error as StdError;
+
+/// Why a store did not do what was asked. Nothing was acknowledged; repeating is safe wherever the port says so.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Out of reach, too slow, or refusing for now. The change may or may not have been made.
+    #[error("{store} is out of reach")]
+    Unavailable {
+        /// Which store: `accounts`, `messages` or `unread`.
+        store: &'static str,
+        /// What the driver said.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// It answered with something that this service never wrote, or refused as wrong: repeating will not help.
+    #[error("{store} holds or said something unexpected: {what}")]
+    Corrupt {
+        /// Which store.
+        store: &'static str,
+        /// What was found.
+        what: String,
+    },
+}
+
+impl StoreError {
+    /// [`StoreError::Unavailable`] for this store, from what its driver said.
+    pub fn unavailable(store: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Unavailable { store, source: source.into() }
+    }
+
+    /// The store in question.
+    pub fn store(&self) -> &'static str {
+        match self {
+            Self::Unavailable { store, .. } | Self::Corrupt { store, .. } => store,
+        }
+    }
+}
