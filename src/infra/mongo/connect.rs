@@ -1,0 +1,44 @@
+//! Opens a MongoDB database with what this service needs of it, and makes its indexes.
+
+use std::time::Duration;
+
+use mongodb::bson::doc;
+use mongodb::error::{Error, Result};
+use mongodb::options::{
+    Acknowledgment, ClientOptions, IndexOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
+};
+use mongodb::{Client, Database, IndexModel};
+
+/// How long an operation looks for a primary: shorter than NetEase waits for the webhook.
+const SELECTION_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The database that `url` names, with majority reads from the primary and majority, journaled writes.
+///
+/// Lazy: nothing is asked of the server yet.
+pub async fn database(url: &str, max_connections: u32) -> Result<Database> {
+    let mut options = ClientOptions::parse(url).await?;
+    options.server_selection_timeout = Some(SELECTION_TIMEOUT);
+    options.connect_timeout = Some(SELECTION_TIMEOUT);
+    options.max_pool_size = Some(max_connections);
+    options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+    options.read_concern = Some(ReadConcern::majority());
+    options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+    options.app_name.get_or_insert_with(|| "otc-im".into());
+    let name = options.default_database.clone();
+    let name = name.ok_or_else(|| Error::custom("the URL names no database: write mongodb://host:port/otc_im"))?;
+    Ok(Client::with_options(options)?.database(&name))
+}
+
+/// Makes the indexes; those that are there already stay. Safe to repeat and to run beside a running service.
+pub async fn prepare(database: &Database) -> Result<()> {
+    let unread = IndexOptions::builder()
+        .name("unread".to_owned())
+        .partial_filter_expression(doc! { "state": 0, "counted": true })
+        .build();
+    let keys = doc! { "to": 1, "fromAccount": 1, "msgTimestamp": 1 };
+    let messages = database.collection::<mongodb::bson::Document>("messages");
+    messages.create_index(IndexModel::builder().keys(keys).options(unread).build()).await?;
+    let marks = database.collection::<mongodb::bson::Document>("read_marks");
+    marks.create_index(IndexModel::builder().keys(doc! { "reader": 1 }).build()).await?;
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! Messages as documents: the seed's fields under the seed's names, and three of our own.
+//!
+//! Ours: `withheld` (copied, not delivered), `counted` (an unread count waits for its reader) and `recalled`. A
+//! document without `msgType` is a tombstone that came before its message.
+
+use mongodb::bson::{Bson, Document, doc};
+
+use crate::domain::ids::{Accid, Millis, ServerId};
+use crate::domain::message::{ConvType, Details, Message, MessageKey};
+use crate::ports::StoreError;
+
+/// The store's name in errors.
+pub(super) const STORE: &str = "messages";
+
+/// A document of `messages`; without a message it is a tombstone that came first.
+pub(super) struct Stored {
+    /// The message, once it has come.
+    pub message: Option<Message>,
+    /// Whether its sender took it back.
+    pub recalled: bool,
+}
+
+/// The document of a new, unread message.
+pub(super) fn to_document(message: &Message) -> Document {
+    let details = &message.details;
+    let mut document = doc! {
+        "_id": message.key.to_string(),
+        "eventType": "1",
+        "convType": message.key.conv_type.as_str(),
+        "to": message.to.as_str(),
+        "fromAccount": message.from.as_str(),
+        "msgTimestamp": message.timestamp.0,
+        "msgType": &message.msg_type,
+        "msgidServer": message.key.server_id.to_string(),
+        "state": 0,
+        "counted": message.counts(),
+    };
+    if message.withheld {
+        document.insert("withheld", true);
+    }
+    let mut optional = |name: &str, value: &Option<String>| {
+        if let Some(text) = value {
+            document.insert(name, text);
+        }
+    };
+    optional("fromClientType", &details.from_client_type);
+    optional("fromDeviceId", &details.from_device_id);
+    optional("fromNick", &details.from_nick);
+    optional("body", &details.body);
+    optional("attach", &details.attach);
+    optional("msgidClient", &details.msgid_client);
+    optional("resendFlag", &details.resend_flag);
+    document
+}
+
+/// Reads a document of `messages`.
+pub(super) fn from_document(document: &Document) -> Result<Stored, StoreError> {
+    let flag = |name| document.get_bool(name).unwrap_or(false);
+    let text = |name| document.get_str(name).ok().map(ToOwned::to_owned);
+    let recalled = flag("recalled");
+    let Some(msg_type) = text("msgType") else { return Ok(Stored { message: None, recalled }) };
+    let conv_type = document.get_str("convType").ok().and_then(ConvType::from_nim);
+    let message = Message {
+        key: MessageKey {
+            conv_type: conv_type.ok_or_else(|| unexpected("a convType that was never written"))?,
+            server_id: server_id(document)?,
+        },
+        to: accid(document, "to")?,
+        from: accid(document, "fromAccount")?,
+        timestamp: millis(document, "msgTimestamp")?,
+        msg_type,
+        withheld: flag("withheld"),
+        details: Details {
+            from_client_type: text("fromClientType"),
+            from_device_id: text("fromDeviceId"),
+            from_nick: text("fromNick"),
+            body: text("body"),
+            attach: text("attach"),
+            msgid_client: text("msgidClient"),
+            resend_flag: text("resendFlag"),
+        },
+    };
+    Ok(Stored { message: Some(message), recalled })
+}
+
+pub(super) fn accid(document: &Document, name: &str) -> Result<Accid, StoreError> {
+    let text = document.get_str(name).ok();
+    text.and_then(|text| Accid::from_nim(text).ok()).ok_or_else(|| unexpected(&format!("no accid in {name}")))
+}
+
+pub(super) fn server_id(document: &Document) -> Result<ServerId, StoreError> {
+    let id = document.get_str("msgidServer").ok().and_then(|text| text.parse().ok()).and_then(ServerId::new);
+    id.ok_or_else(|| unexpected("no number in msgidServer"))
+}
+
+pub(super) fn millis(document: &Document, name: &str) -> Result<Millis, StoreError> {
+    match document.get(name) {
+        Some(Bson::Int64(ms)) => Ok(Millis(*ms)),
+        _ => Err(unexpected(&format!("no time in {name}"))),
+    }
+}
+
+pub(super) fn unexpected(what: &str) -> StoreError {
+    StoreError::Corrupt { store: STORE, what: what.to_owned() }
+}

@@ -1,0 +1,113 @@
+//! One shared, pipelined connection to a Redis server or a Redis Cluster, chosen by the URL's scheme.
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult, Value};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// A poll waits no longer than this for its one round trip.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the kernel keeps unanswered bytes before it gives a dead peer up.
+const USER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Commands that may wait in line for the socket.
+const PIPELINE_BUFFER: usize = 1024;
+
+/// Commands of all requests share it: redis-rs writes them in one go, which beats a pool's check-out per request.
+#[derive(Clone)]
+pub enum Connection {
+    /// `redis://`, `rediss://`
+    Single(ConnectionManager),
+    /// `redis-cluster://`, `rediss-cluster://`, several hosts joined by commas
+    Cluster(ClusterConnection),
+}
+
+impl Connection {
+    /// Connects, or says within about a second why not.
+    pub async fn open(url: &str) -> RedisResult<Self> {
+        let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(USER_TIMEOUT);
+        match cluster_nodes(url) {
+            Some(nodes) => {
+                let client = ClusterClientBuilder::new(nodes)
+                    .retries(2)
+                    .min_retry_wait(20)
+                    .max_retry_wait(200)
+                    .connection_timeout(CONNECT_TIMEOUT)
+                    .response_timeout(CONNECT_TIMEOUT)
+                    .overall_response_timeout(Some(RESPONSE_TIMEOUT))
+                    .tcp_settings(tcp)
+                    .build()?;
+                let opened = tokio::time::timeout(2 * RESPONSE_TIMEOUT, client.get_async_connection()).await;
+                opened.map_err(|_| timed_out())?.map(Self::Cluster)
+            }
+            None => {
+                let config = ConnectionManagerConfig::new()
+                    .set_number_of_retries(1)
+                    .set_max_delay(Duration::from_millis(200))
+                    .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                    .set_response_timeout(Some(RESPONSE_TIMEOUT))
+                    .set_pipeline_buffer_size(PIPELINE_BUFFER);
+                let client = Client::open(url.into_connection_info()?.set_tcp_settings(tcp))?;
+                let opened =
+                    tokio::time::timeout(2 * RESPONSE_TIMEOUT, client.get_connection_manager_with_config(config)).await;
+                opened.map_err(|_| timed_out())?.map(Self::Single)
+            }
+        }
+    }
+}
+
+fn timed_out() -> redis::RedisError {
+    (ErrorKind::Io, "no answer in time").into()
+}
+
+/// `redis-cluster://user:pass@a:1,b:2` names one URL per node; any other scheme is a single server.
+fn cluster_nodes(url: &str) -> Option<Vec<String>> {
+    let (scheme, rest) = url.split_once("://")?;
+    let scheme = scheme.strip_suffix("-cluster")?;
+    let (user, hosts) = rest.rsplit_once('@').map_or((String::new(), rest), |(u, h)| (format!("{u}@"), h));
+    Some(hosts.trim_end_matches('/').split(',').map(|host| format!("{scheme}://{user}{host}")).collect())
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Single(one) => one.req_packed_command(cmd),
+            Self::Cluster(many) => many.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Single(one) => one.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(many) => many.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Single(one) => one.get_db(),
+            Self::Cluster(many) => many.get_db(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_url_names_its_nodes() {
+        let nodes = |url| cluster_nodes(url).unwrap();
+        assert_eq!(nodes("redis-cluster://a:1,b:2"), ["redis://a:1", "redis://b:2"]);
+        assert_eq!(nodes("rediss-cluster://u:p@a:1,b:2/"), ["rediss://u:p@a:1", "rediss://u:p@b:2"]);
+        assert_eq!(cluster_nodes("redis://a:1"), None);
+    }
+}

@@ -1,0 +1,37 @@
+-- Merges a part of what the log holds of one pair; a long one comes in several calls, so that none blocks for long.
+-- KEYS: 1 counts, 2 marks, 3 gone, 4 unread messages of the pair
+-- ARGV: 1 token, 2 peer, 3 mark or '', 4 how many ids to add, then each as id, at; then each id to remove
+-- Answers {added, removed}, or nothing when the load is superseded.
+local counts, marks, gone, unread = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local peer, mark, adding = ARGV[2], ARGV[3], tonumber(ARGV[4])
+
+local said = redis.call('HMGET', counts, '!token', peer, '!marks', '!gone')
+if said[1] ~= ARGV[1]
+  or tonumber(said[2] or 0) ~= redis.call('ZCARD', unread)
+  or tonumber(said[3] or 0) ~= redis.call('HLEN', marks)
+  or tonumber(said[4] or 0) ~= redis.call('ZCARD', gone) then
+  return false
+end
+
+local added, removed = 0, 0
+local known = tonumber(redis.call('HGET', marks, peer) or '-1')
+if mark ~= '' and tonumber(mark) > known then
+  known = tonumber(mark)
+  redis.call('HSET', marks, peer, mark)
+  removed = redis.call('ZREMRANGEBYSCORE', unread, '-inf', mark)
+end
+local tombs = redis.call('ZCARD', gone) > 0
+for i = 5, 3 + 2 * adding, 2 do
+  local id, at = ARGV[i], ARGV[i + 1]
+  if tonumber(at) > known and not (tombs and redis.call('ZSCORE', gone, id)) then
+    added = added + redis.call('ZADD', unread, at, id)
+  end
+end
+for i = 5 + 2 * adding, #ARGV do
+  removed = removed + redis.call('ZREM', unread, ARGV[i])
+end
+
+local left = redis.call('ZCARD', unread)
+if left == 0 then redis.call('HDEL', counts, peer) else redis.call('HSET', counts, peer, left) end
+redis.call('HSET', counts, '!marks', redis.call('HLEN', marks))
+return { added, removed }

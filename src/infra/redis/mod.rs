@@ -1,0 +1,241 @@
+//! The unread view on Redis. Per reader, all keys under one hash tag, so that one script can touch them on a cluster:
+//!
+//! ```text
+//! im:{reader}:n         hash  peer → count, only what is not zero; `!at` when loaded, `!token` of a load under way,
+//!                             `!marks` and `!gone` the sizes that the next two keys must have
+//! im:{reader}:m         hash  peer → mark
+//! im:{reader}:g         zset  recalled ids, by the time of the recall
+//! im:{reader}:u:{peer}  zset  unread ids, by the time of the message
+//! ```
+//!
+//! An accid has no `!`, so a peer cannot be mistaken for one of those fields. The counts name the size of every other
+//! key: when Redis evicts one of them, the next script notices, and the reader is loaded again.
+
+mod connection;
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use redis::{RedisError, Script};
+
+pub use connection::Connection;
+
+use crate::domain::ids::{Accid, Millis, ServerId};
+use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot, TOMBSTONE_MS};
+use crate::ports::StoreError;
+use crate::ports::unread_view::{Held, UnreadView};
+
+/// Ids that one script call adds or removes: about a millisecond of Redis.
+const IDS_PER_CALL: usize = 1_000;
+/// Script calls of one load that are under way at once.
+const CALLS_AT_ONCE: usize = 16;
+
+/// The unread view on a Redis server or cluster.
+pub struct RedisView {
+    connection: Connection,
+    apply: Script,
+    begin_load: Script,
+    merge_pair: Script,
+    end_load: Script,
+}
+
+/// What the log says of one pair: its mark, what to add, what to remove.
+#[derive(Default)]
+struct PairMerge {
+    mark: Option<Millis>,
+    add: Vec<(ServerId, Millis)>,
+    remove: Vec<ServerId>,
+}
+
+impl RedisView {
+    /// The view behind `connection`.
+    pub fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            apply: Script::new(include_str!("apply.lua")),
+            begin_load: Script::new(include_str!("begin_load.lua")),
+            merge_pair: Script::new(include_str!("merge_pair.lua")),
+            end_load: Script::new(include_str!("end_load.lua")),
+        }
+    }
+
+    fn connection(&self) -> Connection {
+        self.connection.clone()
+    }
+
+    /// Every id that one pair held at some moment since the call began.
+    async fn ids_of(&self, keys: &Keys, peer: &Accid) -> Result<Vec<(Accid, ServerId)>, StoreError> {
+        let mut ids = Vec::new();
+        loop {
+            let page: Vec<i64> = redis::cmd("ZRANGE")
+                .arg(keys.unread(peer))
+                .arg(ids.len())
+                .arg(ids.len() + IDS_PER_CALL - 1)
+                .query_async(&mut self.connection())
+                .await
+                .map_err(unavailable)?;
+            let full = page.len() == IDS_PER_CALL;
+            ids.extend(page.into_iter().filter_map(ServerId::new).map(|id| (peer.clone(), id)));
+            if !full {
+                return Ok(ids);
+            }
+        }
+    }
+
+    /// Merges one pair in pieces; `None` when the load is superseded.
+    async fn merge_pair(
+        &self,
+        keys: &Keys,
+        token: &str,
+        peer: &Accid,
+        pair: PairMerge,
+    ) -> Result<Option<(usize, usize)>, StoreError> {
+        let mut total = (0, 0);
+        let pieces = pair.add.len().max(pair.remove.len()).div_ceil(IDS_PER_CALL).max(1);
+        for piece in 0..pieces {
+            let part = |n: usize| (piece * IDS_PER_CALL).min(n)..((piece + 1) * IDS_PER_CALL).min(n);
+            let (add, remove) = (&pair.add[part(pair.add.len())], &pair.remove[part(pair.remove.len())]);
+            let mut call = self.merge_pair.prepare_invoke();
+            call.key(&keys.counts).key(&keys.marks).key(&keys.gone).key(keys.unread(peer));
+            call.arg(token).arg(peer.as_str()).arg(optional(pair.mark.map(|m| m.0))).arg(add.len());
+            for (id, at) in add {
+                call.arg(id.get()).arg(at.0);
+            }
+            for id in remove {
+                call.arg(id.get());
+            }
+            let merged: Option<(usize, usize)> =
+                call.invoke_async(&mut self.connection()).await.map_err(unavailable)?;
+            let Some((added, removed)) = merged else { return Ok(None) };
+            total = (total.0 + added, total.1 + removed);
+        }
+        Ok(Some(total))
+    }
+}
+
+#[async_trait]
+impl UnreadView for RedisView {
+    async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
+        let mut command = redis::cmd("HMGET");
+        command.arg(Keys::of(reader).counts).arg("!at");
+        for peer in peers {
+            command.arg(peer.as_str());
+        }
+        let fields: Vec<Option<i64>> =
+            command.query_async(&mut self.connection()).await.map_err(unavailable)?;
+        let Some((Some(loaded_at), counts)) = fields.split_first() else { return Ok(Reading::Unknown) };
+        let counts = counts.iter().map(|count| count.unwrap_or(0).unsigned_abs()).collect();
+        Ok(Reading::Known { counts, loaded_at: Millis(*loaded_at) })
+    }
+
+    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
+        let keys = Keys::of(&change.reader);
+        let (id, at) = change.arrived.map_or((None, 0), |(id, at)| (Some(id.get()), at.0));
+        let mut call = self.apply.prepare_invoke();
+        call.key(&keys.counts).key(&keys.marks).key(&keys.gone).key(keys.unread(&change.peer));
+        call.arg(change.peer.as_str()).arg(optional(change.mark.map(|m| m.0)));
+        call.arg(optional(id)).arg(at).arg(optional(change.recalled.map(ServerId::get)));
+        call.arg(now.0).arg(TOMBSTONE_MS);
+        call.invoke_async::<()>(&mut self.connection()).await.map_err(unavailable)
+    }
+
+    async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {
+        let keys = Keys::of(reader);
+        let mut call = self.begin_load.prepare_invoke();
+        call.key(&keys.counts).arg(fresh_token);
+        let (token, fields): (String, Vec<String>) =
+            call.invoke_async(&mut self.connection()).await.map_err(unavailable)?;
+        let peers: Vec<Accid> = fields.iter().filter_map(|field| Accid::from_nim(field).ok()).collect();
+        let keys = &keys;
+        let held: Vec<Vec<_>> = stream::iter(peers)
+            .map(|peer| async move { self.ids_of(keys, &peer).await })
+            .buffer_unordered(CALLS_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(Load { token, held: held.into_iter().flatten().collect() })
+    }
+
+    async fn merge(
+        &self,
+        reader: &Accid,
+        load: &Load,
+        snapshot: &Snapshot,
+        now: Millis,
+    ) -> Result<Merged, StoreError> {
+        let keys = &Keys::of(reader);
+        let merges: Vec<Option<(usize, usize)>> = stream::iter(by_pair(load, snapshot))
+            .map(|(peer, pair)| async move { self.merge_pair(keys, &load.token, &peer, pair).await })
+            .buffer_unordered(CALLS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let Some(merges) = merges.into_iter().collect::<Option<Vec<_>>>() else { return Ok(Merged::Superseded) };
+        let mut call = self.end_load.prepare_invoke();
+        call.key(&keys.counts).key(&keys.marks).key(&keys.gone).arg(&load.token).arg(now.0);
+        let vouched: bool = call.invoke_async(&mut self.connection()).await.map_err(unavailable)?;
+        let (added, removed) = merges.iter().fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+        Ok(if vouched { Merged::Done { added, removed } } else { Merged::Superseded })
+    }
+
+    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {
+        let keys = Keys::of(reader);
+        let (unread, mark): (Vec<(i64, f64)>, Option<i64>) = redis::pipe()
+            .cmd("ZRANGE").arg(keys.unread(peer)).arg(0).arg(-1).arg("WITHSCORES")
+            .cmd("HGET").arg(&keys.marks).arg(peer.as_str())
+            .query_async(&mut self.connection())
+            .await
+            .map_err(unavailable)?;
+        #[expect(clippy::cast_possible_truncation, reason = "times are whole and far below 2^53")]
+        let entry = |(id, at): (i64, f64)| Some((ServerId::new(id)?, Millis(at as i64)));
+        Ok(Held { unread: unread.into_iter().filter_map(entry).collect(), mark: mark.map(Millis) })
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        redis::cmd("PING").query_async::<()>(&mut self.connection()).await.map_err(unavailable)
+    }
+}
+
+/// Sorts a snapshot, and what the view held beyond it, by peer.
+fn by_pair(load: &Load, snapshot: &Snapshot) -> HashMap<Accid, PairMerge> {
+    let mut pairs: HashMap<Accid, PairMerge> = HashMap::new();
+    for (peer, mark) in &snapshot.marks {
+        pairs.entry(peer.clone()).or_default().mark = Some(*mark);
+    }
+    let mut counted = HashSet::with_capacity(snapshot.unread.len());
+    for (peer, id, at) in &snapshot.unread {
+        counted.insert(*id);
+        pairs.entry(peer.clone()).or_default().add.push((*id, *at));
+    }
+    for (peer, id) in load.held.iter().filter(|(_, id)| !counted.contains(id)) {
+        pairs.entry(peer.clone()).or_default().remove.push(*id);
+    }
+    pairs
+}
+
+/// The names of one reader's keys.
+struct Keys {
+    counts: String,
+    marks: String,
+    gone: String,
+    reader: String,
+}
+
+impl Keys {
+    fn of(reader: &Accid) -> Self {
+        let key = |kind| format!("im:{{{reader}}}:{kind}");
+        Self { counts: key('n'), marks: key('m'), gone: key('g'), reader: key('u') }
+    }
+
+    fn unread(&self, peer: &Accid) -> String {
+        format!("{}:{peer}", self.reader)
+    }
+}
+
+/// Scripts take an empty argument for "nothing".
+fn optional(value: Option<i64>) -> String {
+    value.map(|v| v.to_string()).unwrap_or_default()
+}
+
+fn unavailable(error: RedisError) -> StoreError {
+    StoreError::unavailable("unread", error)
+}

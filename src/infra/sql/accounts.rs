@@ -1,0 +1,109 @@
+//! Account and friendship rows, on MySQL and SQLite alike: every statement is the same in both dialects.
+
+use async_trait::async_trait;
+use sqlx::{ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, Pool, Row, Type};
+
+use super::{duplicate, store_error};
+use crate::domain::ids::{Accid, UserId};
+use crate::ports::StoreError;
+use crate::ports::accounts::{Account, Accounts};
+
+const STORE: &str = "accounts";
+
+/// Accounts in the database behind a pool.
+#[derive(Debug)]
+pub struct SqlAccounts<DB: Database> {
+    pool: Pool<DB>,
+}
+
+impl<DB: Database> SqlAccounts<DB> {
+    /// Accounts behind `pool`, whose schema is up to date.
+    pub fn new(pool: Pool<DB>) -> Self {
+        Self { pool }
+    }
+}
+
+#[async_trait]
+impl<DB: Database> Accounts for SqlAccounts<DB>
+where
+    for<'c> &'c Pool<DB>: Executor<'c, Database = DB>,
+    DB::Arguments: IntoArguments<DB>,
+    for<'a> &'a str: ColumnIndex<DB::Row> + Encode<'a, DB> + Type<DB>,
+    for<'a> Option<&'a str>: Encode<'a, DB> + Type<DB>,
+    for<'a> String: Decode<'a, DB> + Type<DB>,
+    for<'a> bool: Decode<'a, DB> + Encode<'a, DB> + Type<DB>,
+{
+    async fn find(&self, accid: &Accid) -> Result<Option<Account>, StoreError> {
+        let sql = "SELECT user_id, name, token, registered, confirmed_name FROM accounts WHERE accid = ?";
+        let row = sqlx::query(sql).bind(accid.as_str()).fetch_optional(&self.pool).await;
+        row.map_err(store_error(STORE))?.map(|row| account::<DB>(accid, &row)).transpose()
+    }
+
+    async fn insert_or_get(&self, account: &Account) -> Result<Account, StoreError> {
+        let sql = "INSERT INTO accounts (accid, user_id, name, token) VALUES (?, ?, ?, ?)";
+        let inserted = sqlx::query(sql)
+            .bind(account.accid.as_str())
+            .bind(account.user.as_str())
+            .bind(account.name.as_deref())
+            .bind(&*account.token)
+            .execute(&self.pool)
+            .await;
+        // A plain insert and its refusal: an upsert's row count does not tell new from old on every server.
+        inserted.map(|_| ()).or_else(duplicate).map_err(store_error(STORE))?;
+        let gone = || StoreError::Corrupt { store: STORE, what: "an account vanished while it was made".into() };
+        self.find(&account.accid).await?.ok_or_else(gone)
+    }
+
+    async fn confirm(&self, accid: &Accid, token: &str, name: Option<&str>) -> Result<(), StoreError> {
+        let sql = "UPDATE accounts SET registered = TRUE, confirmed_name = ? WHERE accid = ? AND token = ?";
+        let updated = sqlx::query(sql).bind(name).bind(accid.as_str()).bind(token).execute(&self.pool).await;
+        updated.map(|_| ()).map_err(store_error(STORE))
+    }
+
+    async fn rename(&self, accid: &Accid, name: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE accounts SET name = ? WHERE accid = ?";
+        let updated = sqlx::query(sql).bind(name).bind(accid.as_str()).execute(&self.pool).await;
+        updated.map(|_| ()).map_err(store_error(STORE))
+    }
+
+    async fn are_friends(&self, one: &Accid, other: &Accid) -> Result<bool, StoreError> {
+        let sql = "SELECT accid_a FROM friendships WHERE accid_a = ? AND accid_b = ?";
+        let (a, b) = sorted(one, other);
+        let row = sqlx::query(sql).bind(a).bind(b).fetch_optional(&self.pool).await;
+        row.map(|row| row.is_some()).map_err(store_error(STORE))
+    }
+
+    async fn remember_friends(&self, one: &Accid, other: &Accid) -> Result<(), StoreError> {
+        let sql = "INSERT INTO friendships (accid_a, accid_b) VALUES (?, ?)";
+        let (a, b) = sorted(one, other);
+        let inserted = sqlx::query(sql).bind(a).bind(b).execute(&self.pool).await;
+        inserted.map(|_| ()).or_else(duplicate).map_err(store_error(STORE))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let answered = sqlx::query("SELECT 1").fetch_optional(&self.pool).await;
+        answered.map(|_| ()).map_err(store_error(STORE))
+    }
+}
+
+fn sorted<'a>(one: &'a Accid, other: &'a Accid) -> (&'a str, &'a str) {
+    if one <= other { (one.as_str(), other.as_str()) } else { (other.as_str(), one.as_str()) }
+}
+
+fn account<DB: Database>(accid: &Accid, row: &DB::Row) -> Result<Account, StoreError>
+where
+    for<'a> &'a str: ColumnIndex<DB::Row>,
+    for<'a> String: Decode<'a, DB> + Type<DB>,
+    for<'a> bool: Decode<'a, DB> + Type<DB>,
+{
+    let user: String = row.try_get("user_id").map_err(store_error(STORE))?;
+    let odd = |e| StoreError::Corrupt { store: STORE, what: format!("the user id of accid {accid} {e}") };
+    Ok(Account {
+        accid: accid.clone(),
+        user: UserId::parse(&user).map_err(odd)?,
+        name: row.try_get("name").map_err(store_error(STORE))?,
+        token: row.try_get("token").map_err(store_error(STORE))?,
+        registered: row.try_get("registered").map_err(store_error(STORE))?,
+        confirmed_name: row.try_get("confirmed_name").map_err(store_error(STORE))?,
+    })
+}

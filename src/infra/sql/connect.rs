@@ -1,0 +1,49 @@
+//! Opens the SQL databases and knows their schema.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Error, MySqlPool, SqlitePool};
+
+/// MySQL's migrations, part of the binary.
+pub static MYSQL: Migrator = sqlx::migrate!("migrations/mysql");
+/// SQLite's migrations, part of the binary.
+pub static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long a request waits for a free connection, and for a server that does not answer.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long one SQLite writer waits for another.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A pool of at most `max_connections` to a MySQL or MariaDB server.
+pub async fn mysql(url: &str, max_connections: u32) -> Result<MySqlPool, Error> {
+    let options = MySqlConnectOptions::from_str(url)?;
+    MySqlPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options)
+        .await
+}
+
+/// A pool of at most `max_connections` to a SQLite file, which is made if it is not there, with its folder.
+///
+/// Every commit reaches the disk before it is acknowledged (`synchronous = FULL` in write-ahead mode).
+pub async fn sqlite(url: &str, max_connections: u32) -> Result<SqlitePool, Error> {
+    let options = SqliteConnectOptions::from_str(url)?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT);
+    if let Some(folder) = options.get_filename().parent().filter(|path| *path != Path::new("")) {
+        std::fs::create_dir_all(folder).map_err(Error::Io)?;
+    }
+    SqlitePoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options)
+        .await
+}

@@ -1,0 +1,233 @@
+//! The message log on SQLite: each method is one transaction.
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, SqlitePool, Transaction};
+
+use super::store_error;
+use crate::domain::ids::{Accid, Millis, ServerId};
+use crate::domain::message::{ConvType, Details, Message, MessageKey, Recall, Receipt};
+use crate::domain::unread::Snapshot;
+use crate::ports::StoreError;
+use crate::ports::dead_letters::{DeadLetter, DeadLetters};
+use crate::ports::message_log::{CopyNo, MessageLog, Recorded};
+
+const STORE: &str = "messages";
+
+/// The message log, and the dead letters beside it, in a SQLite file.
+#[derive(Debug)]
+pub struct SqliteLog {
+    pool: SqlitePool,
+}
+
+impl SqliteLog {
+    /// The log behind `pool`, whose schema is up to date.
+    pub fn new(pool: SqlitePool) -> Self {
+        Self { pool }
+    }
+
+    /// A transaction that takes the write lock at once: one that took it later could only fail.
+    async fn begin(&self) -> sqlx::Result<Transaction<'_, Sqlite>> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    async fn record_in_one(&self, message: &Message) -> sqlx::Result<(CopyNo, Stored, Option<Millis>)> {
+        let mut tx = self.begin().await?;
+        let kept = find(&mut tx, message.key).await?;
+        let mark = mark_of(&mut tx, &message.to, &message.from).await?;
+        let read = mark.is_some_and(|mark| message.timestamp <= mark);
+        let (copy, stored) = match kept {
+            Some(Stored { message: Some(kept), recalled }) => {
+                let copy = if kept == *message { CopyNo::Repeated } else { CopyNo::Conflicting };
+                (copy, Stored { message: Some(kept), recalled })
+            }
+            tombstone => {
+                let recalled = tombstone.is_some();
+                insert(&mut tx, message, recalled, read).await?;
+                (CopyNo::First, Stored { message: Some(message.clone()), recalled })
+            }
+        };
+        tx.commit().await?;
+        Ok((copy, stored, mark))
+    }
+
+    async fn mark_in_one(&self, receipt: &Receipt) -> sqlx::Result<()> {
+        let mut tx = self.begin().await?;
+        let (reader, peer) = (receipt.reader.as_str(), receipt.peer.as_str());
+        let raise = "INSERT INTO read_marks (reader, peer, mark) VALUES (?, ?, ?)
+             ON CONFLICT (reader, peer) DO UPDATE SET mark = max(mark, excluded.mark)";
+        sqlx::query(raise).bind(reader).bind(peer).bind(receipt.up_to.0).execute(&mut *tx).await?;
+        let read = r#"UPDATE messages SET state = 1
+             WHERE "to" = ? AND "fromAccount" = ? AND "msgTimestamp" <= ? AND state = 0 AND counted = 1"#;
+        sqlx::query(read).bind(reader).bind(peer).bind(receipt.up_to.0).execute(&mut *tx).await?;
+        tx.commit().await
+    }
+
+    async fn recall_in_one(&self, recall: &Recall) -> sqlx::Result<()> {
+        let sql = r#"INSERT INTO messages
+                (id, "convType", "to", "fromAccount", "msgTimestamp", "msgidServer", recalled, counted)
+             VALUES (?, ?, ?, ?, 0, ?, TRUE, FALSE)
+             ON CONFLICT (id) DO UPDATE SET recalled = TRUE, counted = FALSE"#;
+        let insert = sqlx::query(sql)
+            .bind(recall.key.to_string())
+            .bind(recall.key.conv_type.as_str())
+            .bind(recall.to.as_str())
+            .bind(recall.from.as_str())
+            .bind(recall.key.server_id.get());
+        insert.execute(&self.pool).await.map(|_| ())
+    }
+
+    async fn snapshot_in_one(&self, reader: &Accid) -> sqlx::Result<Snapshot> {
+        let mut tx = self.pool.begin().await?;
+        let unread = r#"SELECT "fromAccount", "msgidServer", "msgTimestamp" FROM messages
+             WHERE "to" = ? AND state = 0 AND counted = 1"#;
+        let unread = sqlx::query(unread).bind(reader.as_str()).fetch_all(&mut *tx).await?;
+        let marks = sqlx::query("SELECT peer, mark FROM read_marks WHERE reader = ?");
+        let marks = marks.bind(reader.as_str()).fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        let message = |row: &SqliteRow| Ok((accid(row, 0)?, server_id(row, 1)?, Millis(row.try_get(2)?)));
+        Ok(Snapshot {
+            unread: unread.iter().map(message).collect::<sqlx::Result<_>>()?,
+            marks: marks
+                .iter()
+                .map(|row| Ok((accid(row, 0)?, Millis(row.try_get(1)?))))
+                .collect::<sqlx::Result<_>>()?,
+        })
+    }
+}
+
+#[async_trait]
+impl MessageLog for SqliteLog {
+    async fn record(&self, message: &Message) -> Result<Recorded, StoreError> {
+        let (copy, stored, mark) = self.record_in_one(message).await.map_err(store_error(STORE))?;
+        let kept = stored.message.as_ref().unwrap_or(message);
+        Ok(Recorded::of(copy, kept, stored.recalled, mark))
+    }
+
+    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError> {
+        self.mark_in_one(receipt).await.map_err(store_error(STORE))
+    }
+
+    async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
+        self.recall_in_one(recall).await.map_err(store_error(STORE))
+    }
+
+    async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
+        self.snapshot_in_one(reader).await.map_err(store_error(STORE))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map(|_| ()).map_err(store_error(STORE))
+    }
+}
+
+#[async_trait]
+impl DeadLetters for SqliteLog {
+    async fn keep(&self, letter: &DeadLetter) -> Result<(), StoreError> {
+        let sql = r#"INSERT INTO dead_letters (id, "receivedAt", reason, raw) VALUES (?, ?, ?, ?)
+             ON CONFLICT (id) DO NOTHING"#;
+        let insert = sqlx::query(sql)
+            .bind(&letter.id)
+            .bind(letter.received_at.0)
+            .bind(&letter.reason)
+            .bind(&letter.raw);
+        insert.execute(&self.pool).await.map(|_| ()).map_err(store_error(STORE))
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM dead_letters").fetch_one(&self.pool).await;
+        count.map(i64::unsigned_abs).map_err(store_error(STORE))
+    }
+}
+
+/// A row of `messages`; without a message it is a tombstone that came first.
+struct Stored {
+    message: Option<Message>,
+    recalled: bool,
+}
+
+async fn find(tx: &mut Transaction<'_, Sqlite>, key: MessageKey) -> sqlx::Result<Option<Stored>> {
+    let sql = r#"SELECT "convType", "to", "fromAccount", "fromClientType", "fromDeviceId", "fromNick",
+            "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer", "resendFlag", withheld, recalled
+         FROM messages WHERE id = ?"#;
+    let row = sqlx::query(sql).bind(key.to_string()).fetch_optional(&mut **tx).await?;
+    row.map(|row| stored(&row)).transpose()
+}
+
+async fn mark_of(tx: &mut Transaction<'_, Sqlite>, reader: &Accid, peer: &Accid) -> sqlx::Result<Option<Millis>> {
+    let sql = "SELECT mark FROM read_marks WHERE reader = ? AND peer = ?";
+    let mark = sqlx::query_scalar(sql).bind(reader.as_str()).bind(peer.as_str()).fetch_optional(&mut **tx).await?;
+    Ok(mark.map(Millis))
+}
+
+/// Inserts a message, or fills in the tombstone that came before it.
+async fn insert(
+    tx: &mut Transaction<'_, Sqlite>,
+    message: &Message,
+    recalled: bool,
+    read: bool,
+) -> sqlx::Result<()> {
+    let sql = r#"INSERT OR REPLACE INTO messages (id, "convType", "to", "fromAccount", "fromClientType",
+            "fromDeviceId", "fromNick", "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer",
+            "resendFlag", state, withheld, recalled, counted)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"#;
+    let details = &message.details;
+    let counted = message.counts() && !recalled;
+    let insert = sqlx::query(sql)
+        .bind(message.key.to_string())
+        .bind(message.key.conv_type.as_str())
+        .bind(message.to.as_str())
+        .bind(message.from.as_str())
+        .bind(&details.from_client_type)
+        .bind(&details.from_device_id)
+        .bind(&details.from_nick)
+        .bind(message.timestamp.0)
+        .bind(&message.msg_type)
+        .bind(&details.body)
+        .bind(&details.attach)
+        .bind(&details.msgid_client)
+        .bind(message.key.server_id.get())
+        .bind(&details.resend_flag)
+        .bind(i32::from(counted && read))
+        .bind(message.withheld)
+        .bind(recalled)
+        .bind(counted);
+    insert.execute(&mut **tx).await.map(|_| ())
+}
+
+fn stored(row: &SqliteRow) -> sqlx::Result<Stored> {
+    let recalled = row.try_get("recalled")?;
+    let Some(msg_type) = row.try_get("msgType")? else { return Ok(Stored { message: None, recalled }) };
+    let conv_type: &str = row.try_get("convType")?;
+    let conv_type = ConvType::from_nim(conv_type).ok_or_else(|| odd("convType"))?;
+    let message = Message {
+        key: MessageKey { conv_type, server_id: server_id(row, "msgidServer")? },
+        to: accid(row, "to")?,
+        from: accid(row, "fromAccount")?,
+        timestamp: Millis(row.try_get("msgTimestamp")?),
+        msg_type,
+        withheld: row.try_get("withheld")?,
+        details: Details {
+            from_client_type: row.try_get("fromClientType")?,
+            from_device_id: row.try_get("fromDeviceId")?,
+            from_nick: row.try_get("fromNick")?,
+            body: row.try_get("body")?,
+            attach: row.try_get("attach")?,
+            msgid_client: row.try_get("msgidClient")?,
+            resend_flag: row.try_get("resendFlag")?,
+        },
+    };
+    Ok(Stored { message: Some(message), recalled })
+}
+
+fn accid<I: sqlx::ColumnIndex<SqliteRow>>(row: &SqliteRow, index: I) -> sqlx::Result<Accid> {
+    Accid::from_nim(row.try_get(index)?).map_err(|e| sqlx::Error::Decode(e.into()))
+}
+
+fn server_id<I: sqlx::ColumnIndex<SqliteRow>>(row: &SqliteRow, index: I) -> sqlx::Result<ServerId> {
+    ServerId::new(row.try_get(index)?).ok_or_else(|| odd("msgidServer"))
+}
+
+fn odd(column: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("{column} holds what was never written").into())
+}
