@@ -1,4 +1,14 @@
-//! The chat back end of an OTC trading site on NetEase IM.
+//! The chat back end of an OTC trading site whose chat runs on NetEase IM (云信): accounts, system notices, message
+//! copies, and — above all — how many messages somebody has not read. ARCHITECTURE.md says how it hangs together.
+
+pub mod app;
+pub mod cli;
+pub mod commands;
+pub mod config;
 pub mod domain;
-pub mod ports;
+pub mod http;
 pub mod infra;
+pub mod ports;
+pub mod queries;
+pub mod simulator;
+pub mod telemetry;

@@ -1,8 +1,12 @@
 //! Adapters: each implements ports on something real. Only `app.rs` names them.
 
+pub mod cache;
 pub mod clock;
+pub mod http_client;
+pub mod jwt;
 pub mod memory;
 pub mod mongo;
-
+pub mod netease;
+pub mod open_door;
 pub mod redis;
 pub mod sql;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mongodb::bson::doc;
+use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, Result};
 use mongodb::options::{
     Acknowledgment, ClientOptions, IndexOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
@@ -29,16 +29,29 @@ pub async fn database(url: &str, max_connections: u32) -> Result<Database> {
     Ok(Client::with_options(options)?.database(&name))
 }
 
+/// The index that loads of readers and receipts live by.
+const UNREAD_INDEX: &str = "unread";
+
+/// Whether [`prepare`] has been here.
+pub async fn is_prepared(database: &Database) -> Result<bool> {
+    let collections = database.list_collection_names().await?;
+    if !collections.iter().any(|name| name == "messages") {
+        return Ok(false);
+    }
+    let indexes = database.collection::<Document>("messages").list_index_names().await?;
+    Ok(indexes.iter().any(|name| name == UNREAD_INDEX))
+}
+
 /// Makes the indexes; those that are there already stay. Safe to repeat and to run beside a running service.
 pub async fn prepare(database: &Database) -> Result<()> {
     let unread = IndexOptions::builder()
-        .name("unread".to_owned())
+        .name(UNREAD_INDEX.to_owned())
         .partial_filter_expression(doc! { "state": 0, "counted": true })
         .build();
     let keys = doc! { "to": 1, "fromAccount": 1, "msgTimestamp": 1 };
-    let messages = database.collection::<mongodb::bson::Document>("messages");
+    let messages = database.collection::<Document>("messages");
     messages.create_index(IndexModel::builder().keys(keys).options(unread).build()).await?;
-    let marks = database.collection::<mongodb::bson::Document>("read_marks");
+    let marks = database.collection::<Document>("read_marks");
     marks.create_index(IndexModel::builder().keys(doc! { "reader": 1 }).build()).await?;
     Ok(())
 }

@@ -17,7 +17,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::{Collection, Database};
 
-pub use connect::{database, prepare};
+pub use connect::{database, is_prepared, prepare};
 use document::{STORE, Stored, from_document, to_document, unexpected};
 
 use crate::domain::ids::{Accid, Millis};

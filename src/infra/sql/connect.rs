@@ -7,7 +7,9 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Error, MySqlPool, SqlitePool};
+use sqlx::{
+    ColumnIndex, Database, Decode, Error, Executor, IntoArguments, MySqlPool, Pool, SqlitePool, Type,
+};
 
 /// MySQL's migrations, part of the binary.
 pub static MYSQL: Migrator = sqlx::migrate!("migrations/mysql");
@@ -46,4 +48,22 @@ pub async fn sqlite(url: &str, max_connections: u32) -> Result<SqlitePool, Error
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_with(options)
         .await
+}
+
+/// The migrations that a database has; none if it has never seen one.
+pub async fn applied<DB: Database>(pool: &Pool<DB>) -> Vec<i64>
+where
+    for<'c> &'c Pool<DB>: Executor<'c, Database = DB>,
+    DB::Arguments: IntoArguments<DB>,
+    for<'r> i64: Decode<'r, DB> + Type<DB>,
+    usize: ColumnIndex<DB::Row>,
+{
+    let versions = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success = TRUE");
+    versions.fetch_all(pool).await.unwrap_or_default()
+}
+
+/// No account and no friendship is at NetEase any more: what a simulator that begins anew stands for.
+pub async fn forget_confirmations(pool: &SqlitePool) -> Result<(), Error> {
+    sqlx::query("UPDATE accounts SET registered = FALSE, confirmed_name = NULL").execute(pool).await?;
+    sqlx::query("DELETE FROM friendships").execute(pool).await.map(|_| ())
 }

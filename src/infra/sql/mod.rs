@@ -5,7 +5,7 @@ mod connect;
 mod message_log;
 
 pub use accounts::SqlAccounts;
-pub use connect::{MYSQL, SQLITE, mysql, sqlite};
+pub use connect::{MYSQL, SQLITE, applied, forget_confirmations, mysql, sqlite};
 pub use message_log::SqliteLog;
 
 use crate::ports::StoreError;

@@ -1,0 +1,211 @@
+//! Puts the service together: the only place that names adapters.
+
+mod stores;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use stores::{Stores, migrate};
+
+use crate::commands::bind_account::Binder;
+use crate::commands::receive_copy::Inbox;
+use crate::commands::register_account::Registrar;
+use crate::commands::send_notification::Notifier;
+use crate::config::{Auth, AuthMode, Config, ConfigError};
+use crate::domain::ids::UserId;
+use crate::http::api::{Api, Limits};
+use crate::http::metrics::Metrics;
+use crate::http::router::router;
+use crate::infra::clock::System;
+use crate::infra::jwt::{JwtAuthenticator, JwtSettings};
+use crate::infra::netease::{Netease, NeteaseSettings};
+use crate::infra::open_door::OpenDoor;
+use crate::ports::authenticator::Authenticator;
+use crate::ports::clock::{Clock, Ids};
+use crate::ports::gateway::Gateway;
+use crate::queries::reader_loads::ReaderLoads;
+use crate::queries::unread_counts::UnreadCounts;
+
+/// Why the service does not start. Each is one sentence that names the thing and the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is missing or wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A store cannot be reached, or its schema is not there.
+    #[error("{0}")]
+    Store(String),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; free the port or set http.listen to another one")]
+    Listen {
+        /// What was asked for.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Serving ended by itself.
+    #[error("serving failed: {0}")]
+    Serve(#[from] io::Error),
+}
+
+/// The service, ready to serve.
+pub struct App {
+    router: Router,
+    tasks: TaskTracker,
+    shutdown: Duration,
+}
+
+impl App {
+    /// Connects the stores and puts everything together.
+    pub async fn build(config: &Config) -> Result<Self, StartError> {
+        config.validate()?;
+        let stores = Stores::connect(config).await?;
+        Self::assemble(config, stores)
+    }
+
+    fn assemble(config: &Config, stores: Stores) -> Result<Self, StartError> {
+        let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(System), Arc::new(System));
+        let gateway = gateway(config, &clock, &ids)?;
+        let registrar =
+            Arc::new(Registrar::new(Arc::clone(&stores.accounts), Arc::clone(&gateway), Arc::clone(&ids)));
+        let loads = ReaderLoads::new(
+            Arc::clone(&stores.log),
+            Arc::clone(&stores.view),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+            config.unread.loads_at_once,
+        );
+        let metrics = Metrics::new(&loads.counters());
+        let tasks = TaskTracker::new();
+        let api = Api {
+            binder: Arc::new(Binder {
+                accounts: Arc::clone(&stores.accounts),
+                gateway: Arc::clone(&gateway),
+                registrar: Arc::clone(&registrar),
+            }),
+            notifier: Arc::new(Notifier { gateway, registrar, ids, system_account: system_account(config)? }),
+            counts: UnreadCounts {
+                view: Arc::clone(&stores.view),
+                loads,
+                clock: Arc::clone(&clock),
+                recheck_after_ms: millis(config.unread.recheck_after),
+            },
+            inbox: Arc::new(Inbox {
+                log: stores.log,
+                view: stores.view,
+                letters: stores.letters,
+                clock: Arc::clone(&clock),
+                receipt_allowance_ms: millis(config.unread.receipt_allowance),
+            }),
+            accounts: stores.accounts,
+            authenticator: authenticator(&config.auth, &clock)?,
+            clock,
+            app_secrets: [&[config.netease.app_secret.clone()], &*config.netease.previous_app_secrets].concat(),
+            limits: limits(config),
+            metrics,
+            tasks: tasks.clone(),
+            webhook_slots: Arc::new(Semaphore::new(config.limits.webhooks_at_once)),
+        };
+        Ok(Self { router: router(Arc::new(api)), tasks, shutdown: config.limits.shutdown })
+    }
+
+    /// Serves until `stop`, then ends what is under way, within the bound that the configuration sets.
+    ///
+    /// Answers whether everything under way came to its end.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<bool, StartError> {
+        let listener = listener.tap_io(|stream| {
+            // Answers are small; waiting to fill a packet only delays them.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection cannot be set to no delay");
+            }
+        });
+        let stopping = stop.clone();
+        let server = axum::serve(listener, self.router).with_graceful_shutdown(stop.cancelled_owned());
+        let mut server = tokio::spawn(server.into_future());
+        tokio::select! {
+            ended = &mut server => return ended.unwrap_or_else(|e| Err(io::Error::other(e))).map(|()| true).map_err(Into::into),
+            () = stopping.cancelled() => tracing::info!("stopping: no new connections"),
+        }
+        self.tasks.close();
+        let drained = tokio::time::timeout(self.shutdown, async {
+            let served = (&mut server).await;
+            self.tasks.wait().await;
+            served
+        });
+        match drained.await {
+            Ok(served) => served.unwrap_or_else(|e| Err(io::Error::other(e))).map(|()| true).map_err(Into::into),
+            Err(_) => {
+                server.abort();
+                tracing::warn!(unfinished = self.tasks.len(), "stopping: some work did not end in time");
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Listens where the configuration says.
+pub async fn listen(config: &Config) -> Result<TcpListener, StartError> {
+    let address = config.http.listen;
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+fn gateway(config: &Config, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result<Arc<dyn Gateway>, StartError> {
+    let netease = &config.netease;
+    let settings = NeteaseSettings {
+        base_url: netease.base_url.clone(),
+        app_key: netease.app_key.clone(),
+        app_secret: netease.app_secret.clone(),
+        connect_timeout: netease.connect_timeout,
+        timeout: netease.timeout,
+        attempts: netease.attempts,
+    };
+    let gateway = Netease::new(settings, Arc::clone(clock), Arc::clone(ids));
+    Ok(Arc::new(gateway.map_err(|e| ConfigError(format!("the client for NetEase cannot be made: {e}")))?))
+}
+
+fn authenticator(auth: &Auth, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Authenticator>, StartError> {
+    if auth.mode == AuthMode::None {
+        return Ok(Arc::new(OpenDoor));
+    }
+    let settings = JwtSettings {
+        hs256_secret: auth.hs256_secret.clone(),
+        public_key_file: auth.public_key_file.clone(),
+        jwks_url: auth.jwks_url.clone(),
+        issuer: auth.issuer.clone(),
+        audience: auth.audience.clone(),
+        ..JwtSettings::default()
+    };
+    let jwt = JwtAuthenticator::new(settings, Arc::clone(clock)).map_err(|e| ConfigError(e.to_string()))?;
+    Ok(Arc::new(jwt))
+}
+
+fn system_account(config: &Config) -> Result<UserId, StartError> {
+    let system = UserId::parse(&config.notifications.system_account);
+    Ok(system.map_err(|rule| ConfigError(format!("notifications.system_account {rule}")))?)
+}
+
+fn limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        poll_users: limits.poll_users,
+        webhook_body: limits.webhook_body,
+        body: limits.body,
+        body_timeout: limits.body_timeout,
+        webhook_timeout: limits.webhook_timeout,
+        poll_timeout: limits.poll_timeout,
+        netease_timeout: limits.netease_timeout,
+        max_age: config.netease.max_age,
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

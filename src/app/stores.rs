@@ -1,0 +1,166 @@
+//! Opens the stores that the configuration names, by the scheme of each URL alone.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use sqlx::migrate::Migrator;
+use sqlx::SqlitePool;
+
+use super::StartError;
+use crate::config::{Config, ConfigError};
+use crate::infra::cache::CachedAccounts;
+use crate::infra::memory::MemoryView;
+use crate::infra::mongo::{self, MongoLog};
+use crate::infra::redis::{Connection, RedisView};
+use crate::infra::sql::{self, SqlAccounts, SqliteLog};
+use crate::ports::accounts::Accounts;
+use crate::ports::dead_letters::DeadLetters;
+use crate::ports::message_log::MessageLog;
+use crate::ports::unread_view::UnreadView;
+
+/// The stores, connected, with their schema up to date.
+pub struct Stores {
+    /// Account rows behind their cache.
+    pub accounts: Arc<dyn Accounts>,
+    /// The message log.
+    pub log: Arc<dyn MessageLog>,
+    /// Dead letters, beside the log.
+    pub letters: Arc<dyn DeadLetters>,
+    /// The unread view.
+    pub view: Arc<dyn UnreadView>,
+}
+
+impl Stores {
+    /// Connects all of them, or says which one cannot be reached.
+    pub async fn connect(config: &Config) -> Result<Self, StartError> {
+        let (log, letters) = message_log(config).await?;
+        Ok(Self { accounts: accounts(config).await?, log, letters, view: unread_view(config).await? })
+    }
+}
+
+/// Brings every schema up to date. Safe to repeat, and to run beside a running service of the version before.
+pub async fn migrate(config: &Config) -> Result<(), StartError> {
+    for (key, url) in [("accounts.url", &config.accounts.url), ("messages.url", &config.messages.url)] {
+        match scheme(url) {
+            "mysql" => {
+                let pool = sql::mysql(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
+                sql::MYSQL.run(&pool).await.map_err(|e| failed_migration(key, &e))?;
+            }
+            "sqlite" => {
+                let pool = sql::sqlite(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
+                sql::SQLITE.run(&pool).await.map_err(|e| failed_migration(key, &e))?;
+            }
+            "mongodb" | "mongodb+srv" => {
+                let database = mongo::database(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
+                mongo::prepare(&database).await.map_err(|e| unreachable_store(key, url, &e))?;
+            }
+            _ => return Err(odd_scheme(key, url, "mysql:, mongodb: or sqlite:")),
+        }
+    }
+    Ok(())
+}
+
+/// Takes back what the account rows say of NetEase: a new simulator has no accounts yet.
+pub async fn forget_netease(config: &Config) -> Result<(), StartError> {
+    let (key, url) = ("accounts.url", &config.accounts.url);
+    let pool = sql::sqlite(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
+    sql::forget_confirmations(&pool).await.map_err(|e| unreachable_store(key, url, &e))
+}
+
+async fn accounts(config: &Config) -> Result<Arc<dyn Accounts>, StartError> {
+    let (key, settings) = ("accounts.url", &config.accounts);
+    let url = &settings.url;
+    match scheme(url) {
+        "mysql" => {
+            let pool =
+                sql::mysql(url, settings.max_connections).await.map_err(|e| unreachable_store(key, url, &e))?;
+            let applied = sql::applied(&pool).await;
+            up_to_date(key, &sql::MYSQL, &applied)?;
+            Ok(cached(config, SqlAccounts::new(pool)))
+        }
+        "sqlite" => Ok(cached(config, SqlAccounts::new(sqlite(key, url, settings.max_connections).await?))),
+        _ => Err(odd_scheme(key, url, "mysql: or sqlite:")),
+    }
+}
+
+fn cached<A: Accounts + 'static>(config: &Config, accounts: A) -> Arc<dyn Accounts> {
+    Arc::new(CachedAccounts::new(accounts, config.accounts.cache_capacity, config.accounts.cache_ttl))
+}
+
+async fn message_log(config: &Config) -> Result<(Arc<dyn MessageLog>, Arc<dyn DeadLetters>), StartError> {
+    let (key, settings) = ("messages.url", &config.messages);
+    let url = &settings.url;
+    match scheme(url) {
+        "mongodb" | "mongodb+srv" => {
+            let database = mongo::database(url, settings.max_connections).await;
+            let database = database.map_err(|e| unreachable_store(key, url, &e))?;
+            let prepared = mongo::is_prepared(&database).await.map_err(|e| unreachable_store(key, url, &e))?;
+            if !prepared {
+                return Err(not_migrated(key));
+            }
+            let log = Arc::new(MongoLog::new(database));
+            Ok((Arc::clone(&log) as _, log))
+        }
+        "sqlite" => {
+            let log = Arc::new(SqliteLog::new(sqlite(key, url, settings.max_connections).await?));
+            Ok((Arc::clone(&log) as _, log))
+        }
+        _ => Err(odd_scheme(key, url, "mongodb: or sqlite:")),
+    }
+}
+
+async fn unread_view(config: &Config) -> Result<Arc<dyn UnreadView>, StartError> {
+    let (key, url) = ("unread.url", &config.unread.url);
+    match scheme(url) {
+        "memory" => Ok(Arc::new(MemoryView::new(config.unread.max_readers))),
+        "redis" | "rediss" | "redis-cluster" | "rediss-cluster" => {
+            let connection = Connection::open(url).await.map_err(|e| unreachable_store(key, url, &e))?;
+            Ok(Arc::new(RedisView::new(connection)))
+        }
+        _ => Err(odd_scheme(key, url, "memory:, redis: or redis-cluster:")),
+    }
+}
+
+async fn sqlite(key: &str, url: &str, max_connections: u32) -> Result<SqlitePool, StartError> {
+    let pool = sql::sqlite(url, max_connections).await.map_err(|e| unreachable_store(key, url, &e))?;
+    let applied = sql::applied(&pool).await;
+    up_to_date(key, &sql::SQLITE, &applied)?;
+    Ok(pool)
+}
+
+fn up_to_date(key: &str, migrator: &Migrator, applied: &[i64]) -> Result<(), StartError> {
+    match migrator.iter().all(|migration| applied.contains(&migration.version)) {
+        true => Ok(()),
+        false => Err(not_migrated(key)),
+    }
+}
+
+fn not_migrated(key: &str) -> StartError {
+    StartError::Store(format!("the schema behind {key} is not up to date: run `otc-im migrate` first"))
+}
+
+fn failed_migration(key: &str, error: &dyn Display) -> StartError {
+    StartError::Store(format!("the schema behind {key} cannot be brought up to date: {error}"))
+}
+
+fn unreachable_store(key: &str, url: &str, error: &dyn Display) -> StartError {
+    let place = without_password(url);
+    StartError::Store(format!("{key}: cannot use {place}: {error}; start that server or correct {key}"))
+}
+
+fn odd_scheme(key: &str, url: &str, schemes: &str) -> StartError {
+    let place = without_password(url);
+    ConfigError(format!("{key} must begin with {schemes}, not as in `{place}`")).into()
+}
+
+fn scheme(url: &str) -> &str {
+    url.split_once(':').map_or("", |(scheme, _)| scheme)
+}
+
+/// The URL as it may be shown: without who logs in and how.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://{place}"),
+        _ => url.to_owned(),
+    }
+}

@@ -1,0 +1,10 @@
+//! What changes something: one file each, a function over the ports it needs.
+
+pub mod bind_account;
+pub mod bury;
+pub mod mark_read;
+pub mod recall_message;
+pub mod receive_copy;
+pub mod record_message;
+pub mod register_account;
+pub mod send_notification;

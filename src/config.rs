@@ -1,0 +1,298 @@
+//! The configuration: defaults < `otc-im.toml` < environment (`OTC_IM__SECTION__KEY`). Nothing else reads the
+//! environment. `docs/configuration.md` describes every key.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ::config::{Environment, File, FileFormat};
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+
+/// The file that is read when none is named and this one is there.
+pub const DEFAULT_FILE: &str = "otc-im.toml";
+
+/// Why a configuration cannot be used. Each is one sentence that names the key and the way out.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where we listen.
+    pub http: Http,
+    /// Account rows.
+    pub accounts: AccountsStore,
+    /// The message log.
+    pub messages: MessagesStore,
+    /// The unread view.
+    pub unread: UnreadStore,
+    /// NetEase IM.
+    pub netease: Netease,
+    /// System notices.
+    pub notifications: Notifications,
+    /// Who may call `/v1`.
+    pub auth: Auth,
+    /// Bounds of requests.
+    pub limits: Limits,
+    /// What is written where.
+    pub log: Log,
+}
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+section! {
+    /// `[http]`
+    Http {
+        /// Address and port.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
+    }
+}
+
+section! {
+    /// `[accounts]`
+    AccountsStore {
+        /// `mysql://…` or `sqlite:…`
+        url: String = "sqlite:data/otc-im.db".into(),
+        /// Connections of the pool.
+        max_connections: u32 = 16,
+        /// Accounts, and as many friendships, that are kept in memory.
+        cache_capacity: u64 = 100_000,
+        /// How long they are kept: the longest that a changed token can go unnoticed here.
+        #[serde(with = "humantime_serde")]
+        cache_ttl: Duration = Duration::from_secs(30),
+    }
+}
+
+section! {
+    /// `[messages]`
+    MessagesStore {
+        /// `mongodb://…/database` or `sqlite:…`
+        url: String = "sqlite:data/otc-im.db".into(),
+        /// Connections of the pool.
+        max_connections: u32 = 64,
+    }
+}
+
+section! {
+    /// `[unread]`
+    UnreadStore {
+        /// `memory:`, `redis://…`, `rediss://…`, `redis-cluster://a,b` or `rediss-cluster://a,b`
+        url: String = "memory:".into(),
+        /// Readers that the memory view remembers; the least used are forgotten first and loaded again when asked for.
+        max_readers: u64 = 1_000_000,
+        /// Readers that are loaded from the log at once.
+        loads_at_once: usize = 16,
+        /// A reader loaded longer ago than this is compared with the log in the background.
+        #[serde(with = "humantime_serde")]
+        recheck_after: Duration = Duration::from_mins(10),
+        /// How far ahead of now a read receipt may lie before it is pulled back.
+        #[serde(with = "humantime_serde")]
+        receipt_allowance: Duration = Duration::from_mins(1),
+    }
+}
+
+section! {
+    /// `[netease]`
+    Netease {
+        /// Up to and with `/nimserver`.
+        base_url: String = String::new(),
+        /// The application at NetEase.
+        app_key: String = String::new(),
+        /// Signs calls, and message copies.
+        app_secret: SecretString = SecretString::default(),
+        /// Secrets that message copies may still be signed with while one is replaced by another.
+        #[serde(deserialize_with = "list")]
+        previous_app_secrets: Vec<SecretString> = Vec::new(),
+        /// Message copies signed longer ago, or further ahead, are refused. Not set: any age is taken.
+        #[serde(with = "humantime_serde")]
+        max_age: Option<Duration> = None,
+        /// How long a connection may take to be made.
+        #[serde(with = "humantime_serde")]
+        connect_timeout: Duration = Duration::from_secs(2),
+        /// How long one attempt of a call may take.
+        #[serde(with = "humantime_serde")]
+        timeout: Duration = Duration::from_secs(5),
+        /// Attempts of one call.
+        attempts: usize = 2,
+    }
+}
+
+section! {
+    /// `[notifications]`
+    Notifications {
+        /// The user whose account sends what names no sender; registered when first needed.
+        system_account: String = "otc-system".into(),
+    }
+}
+
+/// How callers prove who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// With a JWT.
+    Jwt,
+    /// Not at all.
+    None,
+}
+
+section! {
+    /// `[auth]`
+    Auth {
+        /// `jwt` or `none`.
+        mode: AuthMode = AuthMode::Jwt,
+        /// The shared secret of HS256, at least 32 bytes.
+        hs256_secret: Option<SecretString> = None,
+        /// A PEM file with an RSA (RS256) or P-256 (ES256) public key.
+        public_key_file: Option<PathBuf> = None,
+        /// Where the issuer publishes its keys.
+        jwks_url: Option<String> = None,
+        /// What `iss` has to be.
+        issuer: Option<String> = None,
+        /// What `aud` has to hold.
+        audience: Option<String> = None,
+        /// Something in front of this service checks callers, so `mode = "none"` may listen anywhere.
+        behind_gateway: bool = false,
+    }
+}
+
+section! {
+    /// `[limits]`
+    Limits {
+        /// Users that one poll may ask about, at most 500.
+        poll_users: usize = 500,
+        /// Bytes of a message copy.
+        webhook_body: usize = 1024 * 1024,
+        /// Bytes of any other body.
+        body: usize = 64 * 1024,
+        /// How long a body may take to arrive.
+        #[serde(with = "humantime_serde")]
+        body_timeout: Duration = Duration::from_secs(4),
+        /// How long a message copy may take once it is here; NetEase gives up after 5 s.
+        #[serde(with = "humantime_serde")]
+        webhook_timeout: Duration = Duration::from_secs(4),
+        /// Message copies under way at once; further ones are answered 503.
+        webhooks_at_once: usize = 1024,
+        /// How long a poll may take.
+        #[serde(with = "humantime_serde")]
+        poll_timeout: Duration = Duration::from_secs(3),
+        /// How long a call that needs NetEase may take.
+        #[serde(with = "humantime_serde")]
+        netease_timeout: Duration = Duration::from_secs(15),
+        /// How long requests under way may take to end once the service is told to stop.
+        #[serde(with = "humantime_serde")]
+        shutdown: Duration = Duration::from_secs(9),
+    }
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+section! {
+    /// `[log]`
+    Log {
+        /// `pretty` or `json`.
+        format: LogFormat = LogFormat::Pretty,
+        /// Levels by module, such as `info,otc_im=debug`.
+        filter: String = "info".into(),
+    }
+}
+
+/// A list, or — as an environment variable has it — text with commas.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretString>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        List(Vec<SecretString>),
+        Text(String),
+    }
+    Ok(match Either::deserialize(deserializer)? {
+        Either::List(list) => list,
+        Either::Text(text) => text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(Into::into).collect(),
+    })
+}
+
+impl Config {
+    /// Reads the file, if one is named or [`DEFAULT_FILE`] is there, and the environment over it.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let file = match file {
+            Some(path) if !path.is_file() => {
+                return Err(ConfigError(format!("there is no configuration file at {}", path.display())));
+            }
+            Some(path) => File::from(path).format(FileFormat::Toml).required(true),
+            None => File::new(DEFAULT_FILE, FileFormat::Toml).required(false),
+        };
+        let environment = Environment::with_prefix("OTC_IM").prefix_separator("__").separator("__");
+        ::config::Config::builder()
+            .add_source(file)
+            .add_source(environment)
+            .build()
+            .and_then(::config::Config::try_deserialize)
+            .map_err(|error| ConfigError(format!("the configuration cannot be read: {error}")))
+    }
+
+    /// Checks what the types do not.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let fail = |sentence: &str| Err(ConfigError(sentence.to_owned()));
+        let Auth { mode, behind_gateway, .. } = self.auth;
+        if mode == AuthMode::None && !self.http.listen.ip().is_loopback() && !behind_gateway {
+            return fail(
+                "auth.mode is \"none\" on an address that others can reach: set auth.mode = \"jwt\", listen on \
+                 127.0.0.1, or say auth.behind_gateway = true if something in front checks callers",
+            );
+        }
+        if !self.netease.base_url.starts_with("http://") && !self.netease.base_url.starts_with("https://") {
+            return fail("netease.base_url is missing or no URL: set it, such as https://api.netease.im/nimserver");
+        }
+        if self.netease.app_key.is_empty() {
+            return fail("netease.app_key is missing: set it, or OTC_IM__NETEASE__APP_KEY, to the key of your app");
+        }
+        if secrecy::ExposeSecret::expose_secret(&self.netease.app_secret).is_empty() {
+            return fail("netease.app_secret is missing: set OTC_IM__NETEASE__APP_SECRET to the secret of your app");
+        }
+        if !(1..=500).contains(&self.limits.poll_users) {
+            return fail("limits.poll_users must be from 1 to 500");
+        }
+        if self.limits.shutdown > Duration::from_secs(10) {
+            return fail("limits.shutdown must be at most 10s");
+        }
+        let counts = [
+            ("accounts.max_connections", u64::from(self.accounts.max_connections)),
+            ("messages.max_connections", u64::from(self.messages.max_connections)),
+            ("unread.max_readers", self.unread.max_readers),
+            ("unread.loads_at_once", self.unread.loads_at_once as u64),
+            ("netease.attempts", self.netease.attempts as u64),
+            ("limits.webhooks_at_once", self.limits.webhooks_at_once as u64),
+        ];
+        match counts.iter().find(|(_, count)| *count == 0) {
+            Some((key, _)) => fail(&format!("{key} must be at least 1")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

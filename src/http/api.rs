@@ -1,0 +1,93 @@
+//! What the handlers share, and how they run work that must not end with its request.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::metrics::Metrics;
+use super::problem::{Code, Problem};
+use crate::commands::bind_account::Binder;
+use crate::commands::receive_copy::Inbox;
+use crate::commands::send_notification::Notifier;
+use crate::ports::accounts::Accounts;
+use crate::ports::authenticator::Authenticator;
+use crate::ports::clock::Clock;
+use crate::queries::unread_counts::UnreadCounts;
+
+/// The handlers' state.
+pub struct Api {
+    /// Takes in message copies.
+    pub inbox: Arc<Inbox>,
+    /// Binds buyers to sellers.
+    pub binder: Arc<Binder>,
+    /// Sends notices.
+    pub notifier: Arc<Notifier>,
+    /// Account rows behind their cache.
+    pub accounts: Arc<dyn Accounts>,
+    /// Answers polls.
+    pub counts: UnreadCounts,
+    /// Verifies callers.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// NetEase's present app secret and those it had before.
+    pub app_secrets: Vec<SecretString>,
+    /// Bounds of requests.
+    pub limits: Limits,
+    /// Counters and histograms.
+    pub metrics: Arc<Metrics>,
+    /// Work under way; shutdown waits for it.
+    pub tasks: TaskTracker,
+    /// One permit per webhook under way.
+    pub webhook_slots: Arc<Semaphore>,
+}
+
+/// Bounds of requests.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Users that one poll may ask about.
+    pub poll_users: usize,
+    /// Bytes of a webhook's body.
+    pub webhook_body: usize,
+    /// Bytes of any other body.
+    pub body: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// How long a webhook may take: less than the 5 s after which NetEase gives up.
+    pub webhook_timeout: Duration,
+    /// How long a poll may take.
+    pub poll_timeout: Duration,
+    /// How long a bind or a notification may take.
+    pub netease_timeout: Duration,
+    /// Copies signed longer ago, or further ahead, than this are refused; `None` takes any.
+    pub max_age: Option<Duration>,
+}
+
+impl Api {
+    /// Runs `work` to its end even if the caller leaves or `patience` runs out, in which case it is answered 503.
+    ///
+    /// A handler is dropped when its client goes; work dropped half-way would leave drivers and stores half-way too.
+    pub async fn detached<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        match tokio::time::timeout(patience, self.tasks.spawn(work)).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => {
+                tracing::error!(%panic, "a command panicked");
+                Err(Problem::new(Code::Internal, "this service failed; see its log"))
+            }
+            Err(_) => Err(too_slow()),
+        }
+    }
+}
+
+/// The answer when patience runs out.
+pub fn too_slow() -> Problem {
+    Problem::new(Code::Overloaded, "this took too long; try again shortly")
+}

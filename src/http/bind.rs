@@ -1,0 +1,140 @@
+//! `POST /v1/accounts/bind`
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::api::Api;
+use super::problem::Problem;
+use super::request::{Authenticated, read_body, read_json, user_id};
+use crate::commands::bind_account::{Bind, Bound, Friendship};
+use crate::queries::account_token::account_token;
+
+/// A name has at most this many characters (NIM server API, user/create).
+const MAX_NAME_CHARS: usize = 64;
+
+/// Who wants to chat with whom.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BindRequest<'a> {
+    /// Who opens the chat; the token's `sub`. 1 to 128 characters.
+    #[serde(borrow)]
+    #[schema(value_type = String, example = "alice", min_length = 1, max_length = 128)]
+    buyer: Cow<'a, str>,
+    /// The name that others see of the buyer. 1 to 64 characters; left out, the name stays as it is.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>, example = "Alice", min_length = 1, max_length = 64)]
+    buyer_name: Option<Cow<'a, str>>,
+    /// Whom the buyer wants to talk to. 1 to 128 characters, not the buyer.
+    #[serde(borrow)]
+    #[schema(value_type = String, example = "bob", min_length = 1, max_length = 128)]
+    seller: Cow<'a, str>,
+}
+
+/// What the buyer's client logs in with.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BindAnswer {
+    /// The buyer's account id at NetEase.
+    #[schema(example = "alice")]
+    accid: String,
+    /// The buyer's token at NetEase.
+    token: String,
+    /// The seller.
+    friend: Friend,
+}
+
+/// The other side of the chat.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Friend {
+    /// The seller's account id at NetEase.
+    #[schema(example = "bob")]
+    accid: String,
+    /// Whether the two are friends yet.
+    state: FriendState,
+}
+
+/// Whether the two are friends yet.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FriendState {
+    /// NetEase has confirmed it.
+    Added,
+    /// NetEase is out of reach; bind again later.
+    Pending,
+}
+
+/// Open a chat: make sure that buyer and seller have NetEase accounts and are friends
+#[utoipa::path(post, path = "/v1/accounts/bind", tag = "chat", request_body = BindRequest, security(("jwt" = [])),
+    responses(
+        (status = 200, description = "What the buyer's client logs in with", body = BindAnswer),
+        (status = 400, description = "`unreadable`", body = Problem),
+        (status = 401, description = "`unauthorized`", body = Problem),
+        (status = 403, description = "`forbidden`: `sub` is not the buyer", body = Problem),
+        (status = 408, description = "`body_timeout`", body = Problem),
+        (status = 409, description = "`account_taken`", body = Problem),
+        (status = 413, description = "`too_large`", body = Problem),
+        (status = 422, description = "`invalid`", body = Problem),
+        (status = 429, description = "`netease_busy`", body = Problem),
+        (status = 502, description = "`netease_rejected`, `netease_outcome_unknown`: bind again", body = Problem),
+        (status = 503, description = "`store_unavailable`, `netease_unavailable`, `overloaded`", body = Problem)))]
+pub async fn bind(
+    State(api): State<Arc<Api>>,
+    caller: Authenticated,
+    body: Body,
+) -> Result<Json<BindAnswer>, Problem> {
+    let body = read_body(body, api.limits.body, api.limits.body_timeout).await?;
+    let bind = read(read_json(&body)?)?;
+    caller.must_be("buyer", bind.buyer.as_str())?;
+    let work = Arc::clone(&api);
+    let bound = api.detached(api.limits.netease_timeout, async move { run(&work, bind).await }).await?;
+    Ok(Json(bound.into()))
+}
+
+fn read(request: BindRequest<'_>) -> Result<Bind, Problem> {
+    let buyer = user_id("buyer", &request.buyer)?;
+    let seller = user_id("seller", &request.seller)?;
+    if buyer.accid() == seller.accid() {
+        return Err(Problem::invalid("seller", "must not be the buyer"));
+    }
+    if let Some(name) = &request.buyer_name {
+        let length = name.chars().count();
+        if !(1..=MAX_NAME_CHARS).contains(&length) || name.chars().any(char::is_control) {
+            let rule = format!("must have 1 to {MAX_NAME_CHARS} characters and no control characters");
+            return Err(Problem::invalid("buyerName", rule));
+        }
+    }
+    Ok(Bind { buyer, buyer_name: request.buyer_name.map(Cow::into_owned), seller })
+}
+
+/// Answers a pair that is bound already from the cache; only what is new or changed goes to the command.
+async fn run(api: &Api, bind: Bind) -> Result<Bound, Problem> {
+    let known = account_token(&*api.accounts, &bind.buyer, bind.buyer_name.as_deref(), &bind.seller).await?;
+    match known {
+        Some(token) => Ok(Bound {
+            accid: bind.buyer.accid(),
+            token,
+            friend: bind.seller.accid(),
+            friendship: Friendship::Added,
+        }),
+        None => Ok(api.binder.bind(bind).await?),
+    }
+}
+
+impl From<Bound> for BindAnswer {
+    fn from(bound: Bound) -> Self {
+        let state = match bound.friendship {
+            Friendship::Added => FriendState::Added,
+            Friendship::Pending => FriendState::Pending,
+        };
+        Self {
+            accid: bound.accid.to_string(),
+            token: bound.token,
+            friend: Friend { accid: bound.friend.to_string(), state },
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Counters and histograms, for Prometheus at `/metrics`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use super::api::Api;
+use super::problem::{Code, Problem};
+use crate::commands::receive_copy::{Outcome, Received};
+use crate::ports::message_log::CopyNo;
+use crate::queries::reader_loads::LoadCounters;
+
+/// Labels of one kind of answered request. Both are of closed lists.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RouteLabels {
+    route: String,
+    status: u16,
+}
+
+/// Labels of one kind of copy. Both are of closed lists.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CopyLabels {
+    event_type: &'static str,
+    outcome: &'static str,
+}
+
+type Durations = Family<RouteLabels, Histogram, fn() -> Histogram>;
+
+/// Everything that is counted.
+pub struct Metrics {
+    registry: Registry,
+    requests: Durations,
+    copies: Family<CopyLabels, Counter>,
+    clamped: Counter,
+    bad_signatures: Counter,
+}
+
+/// 100 µs, doubling up to about 6.5 s.
+fn buckets() -> Histogram {
+    Histogram::new(exponential_buckets(0.0001, 2.0, 17))
+}
+
+impl Metrics {
+    /// Metrics that start at zero; `loads` is counted elsewhere and shown here.
+    pub fn new(loads: &LoadCounters) -> Arc<Self> {
+        let mut registry = Registry::with_prefix("otc_im");
+        let requests = Durations::new_with_constructor(buckets);
+        let (copies, clamped, bad_signatures) = (Family::default(), Counter::default(), Counter::default());
+        registry.register("http_request_duration_seconds", "Answered requests", requests.clone());
+        registry.register("copies", "Message copies taken in", copies.clone());
+        registry.register("receipts_clamped", "Read receipts pulled back from the future", clamped.clone());
+        registry.register("webhook_bad_signatures", "Webhook calls that NetEase did not sign", bad_signatures.clone());
+        registry.register("view_loads", "Readers loaded into the unread view", loads.loads.clone());
+        registry.register("view_rechecks", "Known readers compared with the log", loads.rechecks.clone());
+        registry.register(
+            "view_healed_missing",
+            "Messages that a recheck added to the unread view",
+            loads.healed_missing.clone(),
+        );
+        registry.register(
+            "view_healed_surplus",
+            "Messages that a recheck removed from the unread view",
+            loads.healed_surplus.clone(),
+        );
+        Arc::new(Self { registry, requests, copies, clamped, bad_signatures })
+    }
+
+    /// Counts a copy that was taken in.
+    pub fn count_copy(&self, received: &Received) {
+        let outcome = match received.outcome {
+            Outcome::Recorded(CopyNo::First) => "first",
+            Outcome::Recorded(CopyNo::Repeated) => "repeated",
+            Outcome::Recorded(CopyNo::Conflicting) => "conflicting",
+            Outcome::Read { clamped, .. } => {
+                self.clamped.inc_by(clamped as u64);
+                "read"
+            }
+            Outcome::Recalled => "recalled",
+            Outcome::Acknowledged => "acknowledged",
+            Outcome::Buried => "dead_letter",
+            Outcome::Callback => "refused",
+        };
+        self.copies.get_or_create(&CopyLabels { event_type: received.event_type, outcome }).inc();
+    }
+
+    /// Counts a webhook call with a signature that is not NetEase's.
+    pub fn count_bad_signature(&self) {
+        self.bad_signatures.inc();
+    }
+}
+
+/// Times every request, by the route that took it.
+pub async fn time_requests(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let began = Instant::now();
+    let response = next.run(request).await;
+    let labels =
+        RouteLabels { route: route.unwrap_or_else(|| "none".to_owned()), status: response.status().as_u16() };
+    api.metrics.requests.get_or_create(&labels).observe(began.elapsed().as_secs_f64());
+    response
+}
+
+/// Metrics in the OpenMetrics text format
+#[utoipa::path(get, path = "/metrics", tag = "operation",
+    responses((status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text")))]
+pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
+    let mut text = String::new();
+    encode(&mut text, &api.metrics.registry)
+        .map_err(|e| Problem::new(Code::Internal, format!("metrics could not be written: {e}")))?;
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
+}

@@ -1,0 +1,13 @@
+//! The HTTP surface: one file per group of calls, one place for errors, one for reading requests.
+
+pub mod api;
+mod bind;
+mod docs;
+mod health;
+pub mod metrics;
+mod notifications;
+pub mod problem;
+mod request;
+pub mod router;
+mod unread;
+mod webhook;

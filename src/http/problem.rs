@@ -1,0 +1,197 @@
+//! Every error that leaves this service over HTTP: RFC 9457 `application/problem+json` with a stable `code`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::commands::register_account::RegisterError;
+use crate::ports::StoreError;
+use crate::ports::authenticator::AuthError;
+use crate::ports::gateway::GatewayError;
+
+/// What went wrong, as a program reads it. A code never changes its meaning or its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The body or the query is not what it claims to be: broken JSON, broken encoding.
+    Unreadable,
+    /// Who is calling could not be established.
+    Unauthorized,
+    /// The caller may not do this.
+    Forbidden,
+    /// There is no such path or thing.
+    NotFound,
+    /// The path is there, the method is not.
+    MethodNotAllowed,
+    /// The body took too long to arrive.
+    BodyTimeout,
+    /// Another user has the NetEase account that this user id maps to.
+    AccountTaken,
+    /// The body is larger than this call takes.
+    TooLarge,
+    /// A field breaks a rule or a limit; `field` names it.
+    Invalid,
+    /// The webhook's signature is not NetEase's.
+    BadSignature,
+    /// NetEase allows no more such calls for a while.
+    NeteaseBusy,
+    /// A fault of this service.
+    Internal,
+    /// NetEase refused for good.
+    NeteaseRejected,
+    /// NetEase did not answer: it may have been done.
+    NeteaseOutcomeUnknown,
+    /// NetEase is out of reach; nothing was done there.
+    NeteaseUnavailable,
+    /// One of this service's stores is out of reach.
+    StoreUnavailable,
+    /// More work is under way than this service takes on, or it took too long.
+    Overloaded,
+    /// The keys that verify tokens are out of reach.
+    KeysUnavailable,
+}
+
+impl Code {
+    /// Its HTTP status, its title, and after how many seconds trying again makes sense.
+    fn facts(self) -> (StatusCode, &'static str, Option<u32>) {
+        match self {
+            Self::Unreadable => (StatusCode::BAD_REQUEST, "Unreadable request", None),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Not authenticated", None),
+            Self::BadSignature => (StatusCode::UNAUTHORIZED, "Bad signature", None),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "Not allowed", None),
+            Self::NotFound => (StatusCode::NOT_FOUND, "Not found", None),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", None),
+            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "Body took too long", None),
+            Self::AccountTaken => (StatusCode::CONFLICT, "Account taken", None),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Body too large", None),
+            Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid request", None),
+            Self::NeteaseBusy => (StatusCode::TOO_MANY_REQUESTS, "NetEase takes no more calls", Some(10)),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal error", None),
+            Self::NeteaseRejected => (StatusCode::BAD_GATEWAY, "NetEase refused", None),
+            Self::NeteaseOutcomeUnknown => (StatusCode::BAD_GATEWAY, "NetEase did not answer", None),
+            Self::NeteaseUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "NetEase is out of reach", Some(5)),
+            Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "A store is out of reach", Some(1)),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "Too busy", Some(1)),
+            Self::KeysUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "Keys are out of reach", Some(5)),
+        }
+    }
+}
+
+/// The body of every error answer (RFC 9457; `type` is `about:blank`, so it is left out).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// The same for every problem of this code.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What a program decides by.
+    code: Code,
+    /// One sentence for a person: what is wrong with this request, and the way out.
+    detail: String,
+    /// The field in question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+}
+
+impl Problem {
+    /// A problem with one sentence about this request.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let (status, title, _) = code.facts();
+        Self { title, status: status.as_u16(), code, detail: detail.into(), field: None }
+    }
+
+    /// A field against a rule: `predicate` completes the sentence that begins with its name.
+    pub fn invalid(field: impl Into<String>, predicate: impl std::fmt::Display) -> Self {
+        let field = field.into();
+        Self { field: Some(field.clone()), ..Self::new(Code::Invalid, format!("`{field}` {predicate}")) }
+    }
+
+    /// Its code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, _, retry_after) = self.code.facts();
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<&StoreError> for Problem {
+    fn from(error: &StoreError) -> Self {
+        let source = std::error::Error::source(error).map(ToString::to_string);
+        tracing::error!(%error, source, "a store failed");
+        match error {
+            StoreError::Unavailable { store, .. } => {
+                Self::new(Code::StoreUnavailable, format!("the {store} store is out of reach; try again shortly"))
+            }
+            StoreError::Corrupt { store, .. } => {
+                Self::new(Code::Internal, format!("the {store} store holds something unexpected; see the log"))
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<Arc<StoreError>> for Problem {
+    fn from(error: Arc<StoreError>) -> Self {
+        Self::from(&*error)
+    }
+}
+
+impl From<GatewayError> for Problem {
+    fn from(error: GatewayError) -> Self {
+        tracing::warn!(%error, "a call to NetEase failed");
+        let code = match error {
+            GatewayError::Unavailable(_) => Code::NeteaseUnavailable,
+            GatewayError::OutcomeUnknown(_) => Code::NeteaseOutcomeUnknown,
+            GatewayError::RateLimited(_) => Code::NeteaseBusy,
+            GatewayError::Rejected { .. } => Code::NeteaseRejected,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<RegisterError> for Problem {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Taken(_) => Self::new(
+                Code::AccountTaken,
+                format!("{error}; user ids that differ only in letter case cannot both have one"),
+            ),
+            RegisterError::Store(error) => error.into(),
+            RegisterError::Gateway(error) => error.into(),
+        }
+    }
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        let code = match error {
+            AuthError::Missing | AuthError::Invalid(_) => Code::Unauthorized,
+            AuthError::KeysUnavailable => Code::KeysUnavailable,
+        };
+        Self::new(code, error.to_string())
+    }
+}

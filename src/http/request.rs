@@ -1,0 +1,83 @@
+//! Reading a request: its body within bounds of size and time, its JSON, and who sent it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use http_body_util::LengthLimitError;
+use serde::Deserialize;
+
+use super::api::Api;
+use super::problem::{Code, Problem};
+use crate::domain::ids::UserId;
+use crate::ports::authenticator::Caller;
+
+/// Reads a body of at most `limit` bytes that arrives within `patience`.
+pub async fn read_body(body: Body, limit: usize, patience: Duration) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(patience, to_bytes(body, limit)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => match error.into_inner() {
+            error if error.is::<LengthLimitError>() => {
+                Err(Problem::new(Code::TooLarge, format!("the body must have at most {limit} bytes")))
+            }
+            error => Err(Problem::new(Code::Unreadable, format!("the body could not be read: {error}"))),
+        },
+        Err(_) => Err(Problem::new(Code::BodyTimeout, "the body did not arrive in time")),
+    }
+}
+
+/// Reads JSON, borrowing from `body`. Broken text is unreadable; a wrong type or an unknown field is invalid, and named.
+pub fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let field = error.path().to_string();
+        let inner = error.into_inner();
+        match inner.is_data() {
+            true if field == "." => Problem::new(Code::Invalid, format!("the body is not as expected: {inner}")),
+            true => Problem::invalid(field, format!("is not as expected: {inner}")),
+            false => Problem::new(Code::Unreadable, format!("the body is not JSON: {inner}")),
+        }
+    })?;
+    deserializer.end().map_err(|e| Problem::new(Code::Unreadable, format!("the body is not JSON: {e}")))?;
+    Ok(value)
+}
+
+/// Whoever sent the request, authenticated.
+pub struct Authenticated(pub Caller);
+
+impl FromRequestParts<Arc<Api>> for Authenticated {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        // Bytes that are not text are no token; an empty one says so without quoting them.
+        let value = parts.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+        Ok(Self(api.authenticator.authenticate(value).await?))
+    }
+}
+
+impl Authenticated {
+    /// Refuses a caller who speaks for someone else than `user`, who is named by `field`.
+    pub fn must_be(&self, field: &str, user: &str) -> Result<(), Problem> {
+        match self.0.is(user) {
+            true => Ok(()),
+            false => Err(Problem::new(Code::Forbidden, format!("the token's `sub` is not the request's `{field}`"))),
+        }
+    }
+
+    /// Refuses a caller without `scope`.
+    pub fn must_have(&self, scope: &str) -> Result<(), Problem> {
+        match self.0.may(scope) {
+            true => Ok(()),
+            false => Err(Problem::new(Code::Forbidden, format!("the token's `scope` lacks `{scope}`"))),
+        }
+    }
+}
+
+/// A user id in `field`, owned.
+pub fn user_id(field: &str, raw: &str) -> Result<UserId, Problem> {
+    UserId::parse(raw).map_err(|rule| Problem::invalid(field, rule))
+}

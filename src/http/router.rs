@@ -1,0 +1,57 @@
+//! All routes, and what every one of them has in common.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::http::Uri;
+use axum::response::{IntoResponse, Response};
+use axum::{Router, middleware};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::api::Api;
+use super::problem::{Code, Problem};
+use super::{bind, docs, health, metrics, notifications, unread, webhook};
+
+/// The whole HTTP surface.
+pub fn router(api: Arc<Api>) -> Router {
+    let (site, mut document) = OpenApiRouter::with_openapi(docs::document())
+        .routes(routes!(bind::bind))
+        .routes(routes!(notifications::notify))
+        .routes(routes!(unread::post_unread, unread::get_unread))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+        .split_for_parts();
+    let (webhook, webhook_document) = OpenApiRouter::new().routes(routes!(webhook::receive)).split_for_parts();
+    document.merge(webhook_document);
+    let docs = SwaggerUi::new("/docs").url("/openapi.json", document);
+
+    let webhook = webhook
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(|panic| webhook::never_500(panicked(panic)).into_response()));
+    let site = site
+        .merge(docs)
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(|panic| panicked(panic).into_response()));
+    site.merge(webhook).layer(middleware::from_fn_with_state(Arc::clone(&api), metrics::time_requests)).with_state(api)
+}
+
+async fn not_found(uri: Uri) -> Problem {
+    Problem::new(Code::NotFound, format!("there is nothing at {}; /docs lists what there is", uri.path()))
+}
+
+async fn method_not_allowed(uri: Uri) -> Response {
+    let detail = format!("{} does not take this method; /docs lists what it takes", uri.path());
+    Problem::new(Code::MethodNotAllowed, detail).into_response()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the layer wants")]
+fn panicked(panic: Box<dyn Any + Send>) -> Problem {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("not text"), "a handler panicked");
+    Problem::new(Code::Internal, "this service failed; see its log")
+}

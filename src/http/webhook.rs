@@ -1,0 +1,99 @@
+//! `POST /receiveMsg.action`: NetEase's signed message copies (消息抄送).
+//!
+//! NetEase takes 200 **and 500** for "delivered" and sends again on anything else, so what is not durable yet is
+//! answered 503, and nothing here ever answers 500.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::api::Api;
+use super::problem::{Code, Problem};
+use super::request::read_body;
+use crate::commands::receive_copy::{Outcome, Received};
+use crate::domain::signature::{SignatureError, SignedHeaders};
+use secrecy::ExposeSecret;
+
+/// What NetEase gets when a copy is durable. It reads the status alone.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Taken {
+    /// Always 200.
+    #[schema(example = 200)]
+    code: u16,
+}
+
+/// Take in a message copy from NetEase
+#[utoipa::path(post, path = "/receiveMsg.action", tag = "netease",
+    request_body(content = Object, description = "A message copy, signed over its raw bytes"),
+    params(
+        ("CurTime" = String, Header, description = "When it was signed, in milliseconds"),
+        ("MD5" = String, Header, description = "Hex MD5 of the body"),
+        ("CheckSum" = String, Header, description = "Lower-hex SHA1(appSecret + md5 + curTime)")),
+    responses(
+        (status = 200, description = "Durable", body = Taken),
+        (status = 401, description = "`bad_signature`", body = Problem),
+        (status = 408, description = "`body_timeout`", body = Problem),
+        (status = 413, description = "`too_large`", body = Problem),
+        (status = 422, description = "`invalid`: a third-party callback, not a copy", body = Problem),
+        (status = 503, description = "`store_unavailable`, `overloaded`: send it again", body = Problem)))]
+pub async fn receive(State(api): State<Arc<Api>>, headers: HeaderMap, body: Body) -> Result<Json<Taken>, Problem> {
+    let slot = Arc::clone(&api.webhook_slots).try_acquire_owned().map_err(|_| overloaded())?;
+    let body = read_body(body, api.limits.webhook_body, api.limits.body_timeout).await?;
+    verify(&api, &headers, &body).map_err(|error| {
+        api.metrics.count_bad_signature();
+        tracing::warn!(%error, bytes = body.len(), "a webhook call was not NetEase's");
+        Problem::new(Code::BadSignature, error.to_string())
+    })?;
+    // A header `type` marks a real-time-call copy, whose event types mean other things.
+    if headers.contains_key("type") {
+        return Ok(Json(Taken { code: 200 }));
+    }
+    let inbox = Arc::clone(&api.inbox);
+    let work = async move {
+        let _slot = slot;
+        Ok(inbox.receive(&body).await?)
+    };
+    let received = api.detached(api.limits.webhook_timeout, work).await.map_err(never_500)?;
+    api.metrics.count_copy(&received);
+    accept(received)
+}
+
+fn accept(received: Received) -> Result<Json<Taken>, Problem> {
+    match received.outcome {
+        Outcome::Callback => Err(Problem::new(
+            Code::Invalid,
+            "this is a third-party callback; this service takes message copies only: correct the address at NetEase",
+        )),
+        _ => Ok(Json(Taken { code: 200 })),
+    }
+}
+
+fn verify(api: &Api, headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureError> {
+    let one = |name: &'static str| {
+        let mut values = headers.get_all(name).iter();
+        match (values.next().map(|value| value.to_str()), values.next()) {
+            (Some(Ok(value)), None) => Ok(value),
+            _ => Err(SignatureError::Header(name)),
+        }
+    };
+    let signed = SignedHeaders { cur_time: one("CurTime")?, md5: one("MD5")?, check_sum: one("CheckSum")? };
+    let signed_at = signed.verify(body, api.app_secrets.iter().map(ExposeSecret::expose_secret))?;
+    match api.limits.max_age {
+        Some(age) if u128::from(api.clock.now().0.abs_diff(signed_at)) > age.as_millis() => Err(SignatureError::Age),
+        _ => Ok(()),
+    }
+}
+
+fn overloaded() -> Problem {
+    Problem::new(Code::Overloaded, "too many copies are under way; send it again")
+}
+
+/// What is our fault is "send it again" to NetEase.
+pub fn never_500(problem: Problem) -> Problem {
+    if problem.code() == Code::Internal { overloaded() } else { problem }
+}

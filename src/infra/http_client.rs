@@ -1,0 +1,62 @@
+//! The HTTP client that every adapter calls out with: TLS on ring, Mozilla's roots, nothing from the environment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{ClientConfig, RootCertStore};
+
+/// Why there is no client. Only a build of this program that is broken gets here.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpClientError {
+    /// The TLS versions that we offer are not those of the crypto provider.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+    /// The client refused its settings.
+    #[error("the HTTP client cannot be built")]
+    Build(#[from] reqwest::Error),
+}
+
+/// A pooled client. `connect_timeout` bounds TCP and TLS together, `timeout` the whole call up to the last byte of
+/// the body.
+///
+/// It trusts the roots it was compiled with, so it runs in an image without CA certificates. It follows no redirect:
+/// nobody we call has a reason to send us, or a signed request of ours, elsewhere. It ignores `HTTP_PROXY` and its like.
+pub fn client(connect_timeout: Duration, timeout: Duration) -> Result<reqwest::Client, HttpClientError> {
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls()?)
+        .connect_timeout(connect_timeout)
+        .timeout(timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()?;
+    Ok(client)
+}
+
+fn tls() -> Result<ClientConfig, rustls::Error> {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    // The provider is named here, so that no process-wide default has to be installed first.
+    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // reqwest adds these only to a configuration that it made itself.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, response::Redirect, routing::get};
+
+    #[tokio::test]
+    async fn calls_plain_http_and_stays_where_it_was_sent() {
+        let app = Router::new().route("/", get(|| async { Redirect::temporary("http://127.0.0.1:1/") }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+
+        let client = client(Duration::from_secs(5), Duration::from_secs(5)).unwrap();
+        assert_eq!(client.get(url).send().await.unwrap().status(), 307);
+    }
+}

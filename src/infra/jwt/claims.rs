@@ -1,0 +1,89 @@
+//! What a token claims, and whether we believe it. Only claims under a verified signature come here.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::domain::ids::Millis;
+use crate::ports::authenticator::{AuthError, Caller};
+
+/// By how many seconds the issuer's clock and ours may differ: `exp` is taken as this much later, `nbf` as this much
+/// earlier.
+pub const LEEWAY_SECS: f64 = 30.0;
+
+/// In what respect a token is not ours: the end of a sentence, without a word from the token.
+pub(super) type Reason = &'static str;
+
+/// The port's error for a reason.
+pub(super) fn invalid(reason: Reason) -> AuthError {
+    AuthError::Invalid(reason.to_owned())
+}
+
+/// The claims that we read (RFC 7519, 4.1; `scope`: RFC 8693, 4.2). A claim given twice is a parse error.
+///
+/// They are taken as any JSON first, so that a claim of the wrong type gets a reason of its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Claims {
+    sub: Value,
+    exp: Value,
+    nbf: Value,
+    iss: Value,
+    aud: Value,
+    scope: Value,
+}
+
+impl Claims {
+    /// `exp` must be there and ahead, `nbf` may be there and must be past, give or take [`LEEWAY_SECS`].
+    pub(super) fn check_times(&self, now: Millis) -> Result<(), Reason> {
+        let now = seconds(now);
+        let expires = match &self.exp {
+            Value::Null => return Err("it does not say when it expires"),
+            exp => exp.as_f64().ok_or("its exp is not a number")?,
+        };
+        if now >= expires + LEEWAY_SECS {
+            return Err("it has expired");
+        }
+        let begins = match &self.nbf {
+            Value::Null => return Ok(()),
+            nbf => nbf.as_f64().ok_or("its nbf is not a number")?,
+        };
+        if now < begins - LEEWAY_SECS {
+            return Err("it is not valid yet");
+        }
+        Ok(())
+    }
+
+    /// `iss` must be `issuer`, and `aud` must be or hold `audience`, where these are given.
+    pub(super) fn check_parties(&self, issuer: Option<&str>, audience: Option<&str>) -> Result<(), Reason> {
+        if issuer.is_some_and(|ours| self.iss.as_str() != Some(ours)) {
+            return Err("its issuer is not ours");
+        }
+        let names = |ours: &str| match &self.aud {
+            Value::Array(all) => all.iter().any(|one| one.as_str() == Some(ours)),
+            one => one.as_str() == Some(ours),
+        };
+        if audience.is_some_and(|ours| !names(ours)) {
+            return Err("its audience is not ours");
+        }
+        Ok(())
+    }
+
+    /// The caller that `sub` names, with the space-separated words of `scope`.
+    pub(super) fn into_caller(self) -> Result<Caller, Reason> {
+        let subject = match self.sub {
+            Value::String(subject) if !subject.is_empty() => subject,
+            _ => return Err("it does not say whom it is for"),
+        };
+        let scopes = match self.scope {
+            Value::Null => Vec::new(),
+            Value::String(words) => words.split_ascii_whitespace().map(str::to_owned).collect(),
+            _ => return Err("its scope is not a string"),
+        };
+        Ok(Caller::Token { subject, scopes })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact for any time up to the year 287396")]
+fn seconds(now: Millis) -> f64 {
+    now.0 as f64 / 1000.0
+}

@@ -1,0 +1,245 @@
+//! Tokens under a published key set: which key verifies them, and when the set is fetched.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{FutureExt, join_all};
+use serde_json::{Value, json};
+
+use super::test_support::*;
+use super::*;
+use crate::ports::authenticator::AuthError;
+
+const UNKNOWN_KEY: &str = "the key that signed it is not known";
+const COOL_DOWN: Duration = Duration::from_secs(60);
+
+/// An issuer with the RSA key `r` and the EC key `e`.
+async fn issuer() -> (Arc<Issuer>, Arc<TestClock>, JwtAuthenticator) {
+    let issuer = Issuer::publishing(&[Signer::rsa("rsa").jwk("r"), Signer::ec().jwk("e")]).await;
+    let clock = TestClock::new();
+    let authenticator = JwtAuthenticator::new(issuer.settings(), clock.clone()).unwrap();
+    (issuer, clock, authenticator)
+}
+
+/// Tokens of today and of every day to come, as far as the clock moves here.
+fn token(signer: &Signer, kid: &str) -> String {
+    signer.token(Some(kid), &with("exp", json!(NOW + 1_000_000)))
+}
+
+/// 200 callers at once, each with a key name of its own.
+async fn flood(authenticator: &JwtAuthenticator) {
+    let signer = Signer::ec();
+    let tokens: Vec<_> = (0..200).map(|i| token(&signer, &format!("made up {i}"))).collect();
+    for outcome in join_all(tokens.iter().map(|token| authenticator.check(token))).await {
+        assert_eq!(outcome, refused(UNKNOWN_KEY));
+    }
+}
+
+fn jwk_with(member: &str, value: Value) -> Value {
+    let mut jwk = Signer::ec().jwk("e");
+    jwk[member] = value;
+    jwk
+}
+
+#[tokio::test]
+async fn picks_the_key_by_its_name() {
+    let (issuer, _, authenticator) = issuer().await;
+    assert_eq!(issuer.fetches(), 0);
+    assert_eq!(authenticator.check(&token(&Signer::rsa("rsa"), "r")).await, alice());
+    assert_eq!(authenticator.check(&token(&Signer::ec(), "e")).await, alice());
+    assert_eq!(
+        authenticator.check(&token(&Signer::rsa("rsa-other"), "r")).await,
+        refused("its signature does not match")
+    );
+    let wrong_algorithm = refused("its algorithm is not that of the key");
+    assert_eq!(authenticator.check(&token(&Signer::ec(), "r")).await, wrong_algorithm);
+    let modulus = Signer::rsa("rsa").jwk("r")["n"].as_str().unwrap().to_owned();
+    assert_eq!(authenticator.check(&token(&Signer::secret(modulus), "r")).await, wrong_algorithm);
+    assert_eq!(issuer.fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_token_may_leave_the_name_out_if_there_is_one_key() {
+    let (_, _, authenticator) = issuer().await;
+    let nameless = Signer::ec().token(None, &claims());
+    assert_eq!(authenticator.check(&nameless).await, refused("it does not say which key signed it"));
+
+    let issuer = Issuer::publishing(&[Signer::ec().jwk("e")]).await;
+    let authenticator = test_support::authenticator(issuer.settings());
+    assert_eq!(authenticator.check(&nameless).await, alice());
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_names_costs_one_fetch_per_cool_down() {
+    let (issuer, clock, authenticator) = issuer().await;
+    flood(&authenticator).await;
+    flood(&authenticator).await;
+    assert_eq!(issuer.fetches(), 1);
+
+    clock.advance(Duration::from_millis(59_999));
+    flood(&authenticator).await;
+    assert_eq!(issuer.fetches(), 1);
+    clock.advance(Duration::from_millis(1));
+    flood(&authenticator).await;
+    assert_eq!(issuer.fetches(), 2);
+    assert_eq!(authenticator.check(&token(&Signer::ec(), "e")).await, alice());
+}
+
+#[tokio::test]
+async fn callers_share_the_fetch_in_flight() {
+    let issuer = Issuer::publishing(&[Signer::ec().jwk("e")]).await;
+    let authenticator = authenticator(JwtSettings { jwks_cool_down: Duration::ZERO, ..issuer.settings() });
+    let token = token(&Signer::ec(), "e");
+    for outcome in join_all((0..200).map(|_| authenticator.check(&token))).await {
+        assert_eq!(outcome, alice());
+    }
+    assert_eq!(issuer.fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_new_key_is_found_on_its_first_token() {
+    let (issuer, clock, authenticator) = issuer().await;
+    let new = token(&Signer::rsa("rsa-other"), "new");
+    assert_eq!(authenticator.check(&new).await, refused(UNKNOWN_KEY));
+    issuer.publish(&[Signer::rsa("rsa-other").jwk("new")]);
+    assert_eq!(authenticator.check(&new).await, refused(UNKNOWN_KEY));
+    clock.advance(COOL_DOWN);
+    assert_eq!(authenticator.check(&new).await, alice());
+    assert_eq!(issuer.fetches(), 2);
+}
+
+#[tokio::test]
+async fn without_any_keys_nobody_can_say() {
+    let (issuer, clock, authenticator) = issuer().await;
+    issuer.answer(500, "");
+    let token = token(&Signer::ec(), "e");
+    let outcomes = join_all((0..200).map(|_| authenticator.check(&token))).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Err(AuthError::KeysUnavailable)));
+
+    issuer.publish(&[Signer::ec().jwk("e")]);
+    assert_eq!(authenticator.check(&token).await, Err(AuthError::KeysUnavailable));
+    assert_eq!(issuer.fetches(), 1);
+    clock.advance(COOL_DOWN);
+    assert_eq!(authenticator.check(&token).await, alice());
+}
+
+#[tokio::test]
+async fn a_silent_issuer_is_given_up_on() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = JwtSettings {
+        jwks_url: Some(format!("http://{}/", silent.local_addr().unwrap())),
+        jwks_timeout: Duration::from_millis(20),
+        ..JwtSettings::default()
+    };
+    let token = token(&Signer::ec(), "e");
+    assert_eq!(authenticator(settings).check(&token).await, Err(AuthError::KeysUnavailable));
+}
+
+#[tokio::test]
+async fn a_removed_key_is_dropped_in_the_background() {
+    let (issuer, clock, authenticator) = issuer().await;
+    let (removed, kept) = (token(&Signer::ec(), "e"), token(&Signer::rsa("rsa"), "r"));
+    assert_eq!(authenticator.check(&removed).await, alice());
+    issuer.publish(&[Signer::rsa("rsa").jwk("r")]);
+
+    clock.advance(REFRESH_AGE);
+    assert_eq!(authenticator.check(&removed).await, alice());
+    let dropped = async {
+        while authenticator.check(&removed).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), dropped).await.unwrap();
+    assert_eq!(authenticator.check(&removed).await, refused(UNKNOWN_KEY));
+    assert_eq!(authenticator.check(&kept).await, alice());
+    assert_eq!(issuer.fetches(), 2);
+}
+
+#[tokio::test]
+async fn a_removed_key_is_refused_at_the_greatest_age() {
+    let (issuer, clock, authenticator) = issuer().await;
+    let removed = token(&Signer::ec(), "e");
+    assert_eq!(authenticator.check(&removed).await, alice());
+    issuer.publish(&[]);
+    clock.advance(MAX_AGE);
+    assert_eq!(authenticator.check(&removed).await, refused(UNKNOWN_KEY));
+}
+
+#[tokio::test]
+async fn keys_stay_in_force_while_the_issuer_is_out() {
+    let (issuer, clock, authenticator) = issuer().await;
+    let token_of = |kid| token(&Signer::ec(), kid);
+    assert_eq!(authenticator.check(&token_of("e")).await, alice());
+    let answers = [
+        (503, String::new()),
+        (302, String::new()),
+        (200, "<html>".to_owned()),
+        (200, "[]".to_owned()),
+        (200, format!(r#"{{"keys":[],"fill":"{}"}}"#, "x".repeat(MAX_DOCUMENT_BYTES))),
+    ];
+    for (i, (status, body)) in answers.into_iter().enumerate() {
+        issuer.answer(status, body);
+        clock.advance(MAX_AGE);
+        assert_eq!(authenticator.check(&token_of("e")).await, alice());
+        assert_eq!(authenticator.check(&token_of("new")).await, Err(AuthError::KeysUnavailable));
+        assert_eq!(issuer.fetches(), i + 2);
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_does_not_stop_fetching() {
+    let (issuer, clock, authenticator) = issuer().await;
+    assert_eq!(authenticator.check(&token(&Signer::ec(), "e")).await, alice());
+    clock.set_millis(1000);
+    issuer.publish(&[]);
+    assert_eq!(authenticator.check(&token(&Signer::ec(), "e")).await, refused(UNKNOWN_KEY));
+}
+
+#[tokio::test]
+async fn a_fetch_outlives_the_caller_that_began_it() {
+    let (issuer, _, authenticator) = issuer().await;
+    let token = token(&Signer::ec(), "e");
+    assert!(authenticator.check(&token).now_or_never().is_none());
+    assert_eq!(authenticator.check(&token).await, alice());
+    assert_eq!(issuer.fetches(), 1);
+}
+
+#[tokio::test]
+async fn passes_over_keys_that_are_not_for_us() {
+    let token = token(&Signer::ec(), "e");
+    let short = json!({ "kty": "RSA", "kid": "e", "n": base64url(&[0xff; 128]), "e": "AQAB" });
+    let skipped = [
+        jwk_with("use", json!("enc")),
+        jwk_with("key_ops", json!(["sign"])),
+        jwk_with("alg", json!("ES384")),
+        jwk_with("crv", json!("P-384")),
+        jwk_with("x", json!("AAAA")),
+        jwk_with("y", json!(base64url(&[7; 32]))),
+        jwk_with("kty", json!("OKP")),
+        jwk_with("kid", json!(7)),
+        Signer::secret(SECRET).jwk("e"),
+        short,
+        json!("not a key"),
+    ];
+    for key in &skipped {
+        let issuer = Issuer::publishing(std::slice::from_ref(key)).await;
+        assert_eq!(authenticator(issuer.settings()).check(&token).await, refused(UNKNOWN_KEY), "{key}");
+    }
+    // Beside all of these the good one is still found.
+    let mut all = skipped.to_vec();
+    let mut good = jwk_with("use", json!("sig"));
+    good["alg"] = json!("ES256");
+    good["key_ops"] = json!(["verify"]);
+    all.push(good);
+    let issuer = Issuer::publishing(&all).await;
+    assert_eq!(authenticator(issuer.settings()).check(&token).await, alice());
+}
+
+#[tokio::test]
+async fn keeps_so_many_keys_and_no_more() {
+    let keys: Vec<_> = (0..65).map(|i| Signer::ec().jwk(&format!("k{i}"))).collect();
+    let issuer = Issuer::publishing(&keys).await;
+    let authenticator = authenticator(issuer.settings());
+    assert_eq!(authenticator.check(&token(&Signer::ec(), "k63")).await, alice());
+    assert_eq!(authenticator.check(&token(&Signer::ec(), "k64")).await, refused(UNKNOWN_KEY));
+}

@@ -1,0 +1,175 @@
+//! `POST /simulator/send`: somebody writes; and what all control calls that post copies have in common.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::control::{PATIENCE, Refusal, parse};
+use super::copies::{self, Words};
+use super::lock;
+use super::messages::{ConvType, Message};
+use super::state::{Shared, World};
+
+/// The most messages of one send.
+const MOST_AT_ONCE: usize = 10_000;
+/// The longest text of a message, in characters (`eventType` 1, `body`).
+const LONGEST_BODY: usize = 5_000;
+
+/// A control call's answer.
+pub type Reply = Result<Json<Value>, Refusal>;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the fields of a JSON body, each documented in the listing"
+)]
+struct SendRequest {
+    from: String,
+    to: String,
+    #[serde(default = "hello")]
+    body: String,
+    #[serde(default = "one")]
+    count: usize,
+    #[serde(default = "text")]
+    msg_type: String,
+    #[serde(default = "person")]
+    conv_type: ConvType,
+    from_nick: Option<String>,
+    #[serde(default)]
+    antispam: bool,
+    #[serde(default)]
+    blacklist: bool,
+    /// Unix milliseconds that all messages of this call then share; without it each has its own.
+    timestamp: Option<i64>,
+    #[serde(default)]
+    force: bool,
+    #[serde(default = "yes")]
+    wait: bool,
+    #[serde(default)]
+    extra: Map<String, Value>,
+}
+
+fn hello() -> String {
+    "hello".to_owned()
+}
+fn text() -> String {
+    "TEXT".to_owned()
+}
+fn one() -> usize {
+    1
+}
+fn person() -> ConvType {
+    ConvType::Person
+}
+
+/// `POST /simulator/send`: somebody writes; the facts are kept and a copy of each message is posted.
+pub async fn send(State(shared): State<Arc<Shared>>, body: Bytes) -> Reply {
+    let mut asked: SendRequest = parse(&body)?;
+    if !(1..=MOST_AT_ONCE).contains(&asked.count) {
+        return Err(Refusal::bad(format!("`count` must lie within 1 and {MOST_AT_ONCE}")));
+    }
+    if asked.body.chars().count() > LONGEST_BODY {
+        return Err(Refusal::bad(format!("`body` is longer than {LONGEST_BODY} characters")));
+    }
+    asked.from = asked.from.to_lowercase();
+    if asked.conv_type.is_to_account() {
+        asked.to = asked.to.to_lowercase();
+    }
+    if !shared.delivery.has_room_for(asked.count) {
+        return Err(Refusal::full());
+    }
+    let wait = asked.wait;
+    let (messages, bodies) = write_down(&shared, asked)?;
+    let mut reply = post(&shared, bodies, wait).await;
+    let listed: Vec<Value> = messages.iter().map(identity).collect();
+    reply.insert("messages".to_owned(), json!(listed));
+    Ok(Json(Value::Object(reply)))
+}
+
+/// Keeps the messages and builds their copies.
+fn write_down(shared: &Shared, asked: SendRequest) -> Result<(Vec<Message>, Vec<String>), Refusal> {
+    let (numbers, one_range) =
+        shared.switchboard.read(|faults| (faults.numbers_as_numbers, faults.same_ids_across_kinds));
+    let mut world = lock(&shared.world);
+    let to_account = asked.conv_type.is_to_account().then_some(asked.to.as_str());
+    check_registered(&world, asked.force, std::iter::once(asked.from.as_str()).chain(to_account))?;
+
+    let own_name = world.accounts.get(&asked.from).map(|account| account.name.clone());
+    let words = Words {
+        body: asked.body,
+        from_nick: asked.from_nick.or(own_name).filter(|nick| !nick.is_empty()),
+        antispam: asked.antispam,
+        blacklist: asked.blacklist,
+        extra: asked.extra,
+    };
+    let mut at = match asked.timestamp {
+        Some(timestamp) => timestamp,
+        None => world.chat.take_timestamps(shared.clock.now_ms(), asked.count),
+    };
+    let step = i64::from(asked.timestamp.is_none());
+    let (mut messages, mut bodies) = (Vec::new(), Vec::new());
+    for _ in 0..asked.count {
+        let message = Message {
+            msgid_server: world.chat.take_id(asked.conv_type, one_range),
+            msgid_client: shared.switchboard.hex_id(),
+            msg_timestamp: at,
+            from: asked.from.clone(),
+            to: asked.to.clone(),
+            conv_type: asked.conv_type,
+            msg_type: asked.msg_type.clone(),
+            blocked: asked.antispam || asked.blacklist,
+            recalled: false,
+        };
+        at += step;
+        bodies.push(copies::conversation(&message, &words, numbers));
+        world.chat.record(message.clone());
+        messages.push(message);
+    }
+    Ok((messages, bodies))
+}
+
+fn identity(message: &Message) -> Value {
+    json!({
+        "msgidServer": message.msgid_server.to_string(),
+        "msgTimestamp": message.msg_timestamp,
+        "msgidClient": message.msgid_client,
+    })
+}
+
+/// For `#[serde(default = …)]`: control calls wait unless told otherwise.
+pub fn yes() -> bool {
+    true
+}
+
+/// Refuses accounts that NIM does not hold, unless `force` says that it does not matter.
+pub fn check_registered<'a>(
+    world: &World,
+    force: bool,
+    accids: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Refusal> {
+    let unknown = accids.into_iter().find(|accid| !force && world.accounts.get(accid).is_none());
+    match unknown {
+        Some(accid) => Err(Refusal::missing(format!(
+            "no account `{accid}` is registered: bind it first, or add \"force\": true"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Posts copies; with `wait`, answers only when all are settled or the patience is at its end.
+pub async fn post(shared: &Shared, bodies: Vec<String>, wait: bool) -> Map<String, Value> {
+    let total = bodies.len();
+    let copies = shared.delivery.submit(bodies);
+    let (delivered, pending) = if wait {
+        let settled = shared.delivery.settle(copies, PATIENCE).await;
+        (settled.delivered, settled.pending)
+    } else {
+        (0, total)
+    };
+    Map::from_iter([("delivered".to_owned(), json!(delivered)), ("pending".to_owned(), json!(pending))])
+}

@@ -1,0 +1,187 @@
+//! What was said, read and recalled: the facts a naive unread count can be taken from.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The kind of conversation a copy belongs to (`eventType` 1, `convType`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ConvType {
+    /// Person to person: what unread counts are made of.
+    Person,
+    /// A team's chat.
+    Team,
+    /// A super team's chat.
+    SuperTeam,
+    /// A notice to a person.
+    CustomPerson,
+    /// A notice to a team.
+    CustomTeam,
+}
+
+impl ConvType {
+    /// Whether `to` is an account rather than a team.
+    pub fn is_to_account(self) -> bool {
+        matches!(self, Self::Person | Self::CustomPerson)
+    }
+
+    /// The `eventType` of a recall, for kinds that can be recalled.
+    pub fn recall_event(self) -> Option<u64> {
+        match self {
+            Self::Person => Some(7),
+            Self::Team => Some(8),
+            Self::SuperTeam => Some(25),
+            Self::CustomPerson | Self::CustomTeam => None,
+        }
+    }
+}
+
+/// One message or notice, as NIM knows it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// NIM's own id: 18 digits, increasing within its kind.
+    #[serde(serialize_with = "as_text")]
+    pub msgid_server: u64,
+    /// The sending client's id.
+    pub msgid_client: String,
+    /// Unix time in milliseconds.
+    pub msg_timestamp: i64,
+    /// Accid of the sender.
+    pub from: String,
+    /// Accid or team id.
+    pub to: String,
+    /// Kind of conversation.
+    pub conv_type: ConvType,
+    /// TEXT, PICTURE, … as given.
+    pub msg_type: String,
+    /// Caught by review or by the receiver's blacklist: copied, but never delivered.
+    pub blocked: bool,
+    /// Taken back by its sender.
+    pub recalled: bool,
+}
+
+// Ids exceed 2^53, so a listing writes them as strings, whatever the copies do.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
+fn as_text<S: serde::Serializer>(id: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+/// Everything that was said and read, in the order of sending.
+pub struct Chat {
+    messages: Vec<Message>,
+    read_up_to: HashMap<(String, String), i64>,
+    last_timestamp: i64,
+    ids: Ids,
+}
+
+impl Chat {
+    /// An empty history. Ids start from the start time, so a later simulator never repeats an earlier one's.
+    pub fn new(started_at_ms: i64) -> Self {
+        let ids = Ids::starting(started_at_ms);
+        Self { messages: Vec::new(), read_up_to: HashMap::new(), last_timestamp: 0, ids }
+    }
+
+    /// Reserves `count` message times in a row, each one larger than any before; returns the first.
+    ///
+    /// A large batch is dated back, to end at `now_ms` where it can: messages from the future would look wrong.
+    pub fn take_timestamps(&mut self, now_ms: i64, count: usize) -> i64 {
+        let count = i64::try_from(count).unwrap_or(i64::MAX).max(1);
+        let first = (self.last_timestamp + 1).max(now_ms - count + 1);
+        self.last_timestamp = first + count - 1;
+        first
+    }
+
+    /// The next id of this kind. Persons, teams and notices run separate sequences, as in NetEase's samples.
+    pub fn take_id(&mut self, kind: ConvType, one_range: bool) -> u64 {
+        self.ids.take(kind, one_range)
+    }
+
+    /// Keeps a message.
+    pub fn record(&mut self, message: Message) {
+        self.messages.push(message);
+    }
+
+    /// Notes that `reader` has read everything `peer` sent up to and including `timestamp`. Marks never go down.
+    pub fn mark_read(&mut self, reader: &str, peer: &str, timestamp: i64, now_ms: i64) {
+        let mark = self.read_up_to.entry((reader.to_owned(), peer.to_owned())).or_insert(timestamp);
+        *mark = (*mark).max(timestamp);
+        // A batch dated back must not slip under a receipt that was given before it.
+        if timestamp <= now_ms {
+            self.last_timestamp = self.last_timestamp.max(timestamp);
+        }
+    }
+
+    /// Marks a message recalled and returns it; `None` for an id that never was, or was a notice's.
+    pub fn recall(&mut self, msgid_server: u64) -> Option<Message> {
+        let recallable = |message: &&mut Message| {
+            message.msgid_server == msgid_server && message.conv_type.recall_event().is_some()
+        };
+        let message = self.messages.iter_mut().find(recallable)?;
+        message.recalled = true;
+        Some(message.clone())
+    }
+
+    /// Person messages from `peer` to `reader`, oldest first.
+    pub fn between<'a>(&'a self, reader: &'a str, peer: &'a str) -> impl Iterator<Item = &'a Message> {
+        self.messages.iter().filter(move |message| {
+            message.conv_type == ConvType::Person && message.from == peer && message.to == reader
+        })
+    }
+
+    /// Time of the newest person message from `peer` to `reader`.
+    pub fn newest(&self, reader: &str, peer: &str) -> Option<i64> {
+        self.between(reader, peer).map(|message| message.msg_timestamp).max()
+    }
+
+    /// How far `reader` has read what `peer` sent, if ever.
+    pub fn read_mark(&self, reader: &str, peer: &str) -> Option<i64> {
+        self.read_up_to.get(&(reader.to_owned(), peer.to_owned())).copied()
+    }
+
+    /// The count by its definition, straight from the facts: later than the last receipt, not recalled, not
+    /// blocked, not to oneself. Deliberately without any counter that could drift.
+    pub fn unread(&self, reader: &str, peer: &str) -> usize {
+        if reader == peer {
+            return 0;
+        }
+        let mark = self.read_mark(reader, peer).unwrap_or(i64::MIN);
+        let unread =
+            |message: &&Message| message.msg_timestamp > mark && !message.recalled && !message.blocked;
+        self.between(reader, peer).filter(unread).count()
+    }
+
+    /// How many messages and notices are on record.
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+}
+
+/// The three id sequences.
+struct Ids {
+    base: u64,
+    persons: u64,
+    teams: u64,
+    notices: u64,
+}
+
+impl Ids {
+    fn starting(started_at_ms: i64) -> Self {
+        // 13 digits of milliseconds and 5 zeros: 18 digits, and 100,000 ids for every millisecond of running.
+        let base = u64::try_from(started_at_ms).unwrap_or(0).saturating_mul(100_000);
+        Self { base, persons: 0, teams: 0, notices: 0 }
+    }
+
+    fn take(&mut self, kind: ConvType, one_range: bool) -> u64 {
+        const APART: u64 = 200_000_000_000_000_000;
+        let (range, taken) = match kind {
+            ConvType::Person => (0, &mut self.persons),
+            ConvType::Team | ConvType::SuperTeam => (APART, &mut self.teams),
+            ConvType::CustomPerson | ConvType::CustomTeam => (2 * APART, &mut self.notices),
+        };
+        *taken += 1;
+        let offset = if one_range { 0 } else { range };
+        self.base + offset + *taken
+    }
+}

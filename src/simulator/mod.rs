@@ -1,0 +1,183 @@
+//! A stateful fake of NetEase IM: its server API, its message copies, and a control API to make it misbehave.
+//!
+//! The simulator shares no code with the service it tests. Where it goes wrong, it does so on its own account,
+//! and a mistake in the service's signing or parsing cannot hide behind the same mistake in here.
+//!
+//! - `POST /nimserver/{api}.action`: `server_api` (the gate), then `calls` and `notice_calls`.
+//! - `/simulator/…`: `control` (the frame) and `control_*`; `GET /simulator` lists what can be asked.
+//! - Copies to the webhook: `copies` (bodies), `queue` and `delivery` (order, retries), `webhook` (one post).
+//! - Misbehaviour: `faults` (settings and their bounds), `switchboard` (the live ones, with seeded dice).
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::post;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use self::clock::Clock;
+use self::connection::{CuttableListener, Line};
+use self::delivery::Delivery;
+use self::state::{Gate, Shared, World};
+use self::switchboard::Switchboard;
+
+mod accounts;
+mod calls;
+mod clock;
+mod connection;
+mod control;
+mod control_copy;
+mod control_facts;
+mod control_read;
+mod control_send;
+mod copies;
+mod delivery;
+mod faults;
+mod messages;
+mod notice_calls;
+mod params;
+mod queue;
+mod quota;
+mod server_api;
+mod signing;
+mod state;
+mod switchboard;
+mod webhook;
+
+#[cfg(test)]
+mod tests;
+
+/// The largest request body; `sendBatchAttachMsg` with 5000 accids, percent-encoded, fits well.
+const LARGEST_BODY: usize = 4 * 1024 * 1024;
+/// How long a stop waits for requests being answered.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How to run a simulator.
+#[derive(Clone)]
+pub struct SimulatorConfig {
+    /// Must be a loopback address; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// The one application it serves.
+    pub app_key: String,
+    /// Signs copies and judges calls.
+    pub app_secret: String,
+    /// Where copies go; without it they are lost, and counted as dropped.
+    pub webhook_url: Option<String>,
+    /// Of all chance: the same seed, the same faults.
+    pub seed: u64,
+}
+
+impl Default for SimulatorConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            app_key: "simulated_app_key".to_owned(),
+            app_secret: "simulated_app_secret".to_owned(),
+            webhook_url: None,
+            seed: 0,
+        }
+    }
+}
+
+/// A running simulator. Dropping it stops it too, without waiting.
+pub struct Simulator {
+    address: SocketAddr,
+    delivery: Delivery,
+    server: JoinHandle<io::Result<()>>,
+    stop_on_drop: DropGuard,
+}
+
+impl Simulator {
+    /// Binds and serves. Fails on an address that is not loopback: it holds tokens and checks nobody.
+    pub async fn start(config: SimulatorConfig) -> io::Result<Self> {
+        if !config.listen.ip().is_loopback() {
+            let why = "the simulator listens on loopback addresses only";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let listener = TcpListener::bind(config.listen).await?;
+        let address = listener.local_addr()?;
+        let stopping = CancellationToken::new();
+        let shared = Arc::new(assemble(config, &stopping)?);
+        let delivery = shared.delivery.clone();
+
+        let app = routes(shared).into_make_service_with_connect_info::<Line>();
+        let server = axum::serve(CuttableListener::new(listener), app)
+            .with_graceful_shutdown(stopping.clone().cancelled_owned());
+        let server = tokio::spawn(async move { server.await });
+        Ok(Self { address, delivery, server, stop_on_drop: stopping.drop_guard() })
+    }
+
+    /// The server API's base, `http://127.0.0.1:PORT/nimserver`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/nimserver", self.address)
+    }
+
+    /// The control API's base, `http://127.0.0.1:PORT/simulator`.
+    pub fn control_url(&self) -> String {
+        format!("http://{}/simulator", self.address)
+    }
+
+    /// Copies go to this address from now on.
+    pub fn set_webhook_url(&self, url: String) {
+        self.delivery.set_url(url);
+    }
+
+    /// Takes no more requests, cancels deliveries, and waits (at most 5 s) for answers under way.
+    pub async fn stop(self) {
+        let Self { delivery, mut server, stop_on_drop, .. } = self;
+        drop(stop_on_drop);
+        delivery.stopped().await;
+        if tokio::time::timeout(STOP_PATIENCE, &mut server).await.is_err() {
+            server.abort();
+        }
+    }
+
+    /// Serves until the server fails; for a process that does nothing else.
+    pub async fn wait(self) {
+        // The guard lives as long as `self`, so nothing stops before the server does.
+        let Self { server, stop_on_drop, .. } = self;
+        let _ = server.await;
+        drop(stop_on_drop);
+    }
+}
+
+fn assemble(config: SimulatorConfig, stopping: &CancellationToken) -> io::Result<Shared> {
+    let clock = Arc::new(Clock::start());
+    let switchboard = Arc::new(Switchboard::new(config.seed));
+    let world = Mutex::new(World::new(clock.started_at_ms()));
+    let delivery = Delivery::start(
+        (config.app_key.clone(), config.app_secret.clone()),
+        config.webhook_url,
+        Arc::clone(&clock),
+        Arc::clone(&switchboard),
+        stopping.clone(),
+    )?;
+    Ok(Shared {
+        app_key: config.app_key,
+        app_secret: config.app_secret,
+        clock,
+        switchboard,
+        world,
+        gate: Mutex::new(Gate::default()),
+        delivery,
+        stopping: stopping.clone(),
+    })
+}
+
+fn routes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/nimserver/{*action}", post(server_api::call))
+        .merge(control::routes())
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .with_state(shared)
+}
+
+/// Locks, and carries on after a panic elsewhere: a fake's state is worth more half-changed than not at all.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,138 @@
+//! The server API's calls that send a notice: msg/sendAttachMsg and msg/sendBatchAttachMsg.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::calls::unknown;
+use super::copies;
+use super::faults::ListForm;
+use super::lock;
+use super::messages::{ConvType, Message};
+use super::params::{Answer, Params};
+use super::state::Shared;
+
+/// A notice as NIM received it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Notice {
+    /// Accid of the sender.
+    pub from: String,
+    /// Accid or team id.
+    pub to: String,
+    /// 0 to a person, 1 to a team.
+    pub msgtype: u8,
+    /// At most 4096 characters.
+    pub attach: String,
+    /// At most 500 characters.
+    pub pushcontent: Option<String>,
+    /// JSON of at most 2048 characters.
+    pub payload: Option<Value>,
+    /// At most 30 characters.
+    pub sound: Option<String>,
+    /// 1 for those online only, 2 to keep for later.
+    pub save: u8,
+    /// As given, without NIM's defaults.
+    pub option: Option<Value>,
+    /// When NIM took it, Unix time in milliseconds.
+    pub at: i64,
+}
+
+impl Notice {
+    fn read(params: &Params, from: String, to: String, msgtype: u8) -> Result<Self, Answer> {
+        Ok(Self {
+            from,
+            to,
+            msgtype,
+            attach: params.text("attach", 4_096)?.to_owned(),
+            pushcontent: params.optional("pushcontent", 500)?.map(str::to_owned),
+            payload: params.json("payload", 2_048)?,
+            sound: params.optional("sound", 30)?.map(str::to_owned),
+            save: if params.choice("save", &["1", "2"])? == Some("1") { 1 } else { 2 },
+            option: params.json("option", 4_096)?,
+            at: 0,
+        })
+    }
+
+    /// Unless the option `route` is false, a notice is copied to the webhook.
+    fn is_routed(&self) -> bool {
+        let route = self.option.as_ref().and_then(|option| option.get("route"));
+        route != Some(&Value::Bool(false)) && route != Some(&json!("false"))
+    }
+}
+
+/// One notice, to a person or a team. The answer carries no id, and a repeated call notifies again.
+pub fn send(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
+    let from = params.accid("from")?;
+    params.text("msgtype", 1)?;
+    let to_team = params.choice("msgtype", &["0", "1"])? == Some("1");
+    let to = if to_team { params.text("to", 64)?.to_owned() } else { params.accid("to")? };
+    let notice = Notice::read(params, from, to, u8::from(to_team))?;
+
+    let world = lock(&shared.world);
+    world.accounts.get(&notice.from).ok_or_else(|| unknown("from"))?;
+    if !to_team {
+        world.accounts.get(&notice.to).ok_or_else(|| unknown("to"))?;
+    }
+    drop(world);
+    deliver(shared, vec![notice])
+}
+
+/// One notice to many persons; the answer lists those that are not registered.
+pub fn send_batch(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
+    let from = params.accid("fromAccid")?;
+    let all = params.accids("toAccids", 5_000)?;
+    let notice = Notice::read(params, from, String::new(), 0)?;
+
+    let world = lock(&shared.world);
+    world.accounts.get(&notice.from).ok_or_else(|| unknown("fromAccid"))?;
+    let (known, unregistered): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|accid| world.accounts.get(accid).is_some());
+    drop(world);
+
+    let notices = known.into_iter().map(|to| Notice { to, ..notice.clone() }).collect();
+    let form = shared.switchboard.read(|faults| faults.unregister_as);
+    let unregistered = match form {
+        ListForm::Array => json!(unregistered),
+        ListForm::String => json!(json!(unregistered).to_string()),
+    };
+    Ok(deliver(shared, notices)?.and("unregister", unregistered))
+}
+
+/// Keeps the notices and posts their copies.
+fn deliver(shared: &Shared, mut notices: Vec<Notice>) -> Result<Answer, Answer> {
+    if !shared.delivery.has_room_for(notices.len()) {
+        return Err(Answer::refused(503, "the queue of copies is full"));
+    }
+    let now_ms = shared.clock.now_ms();
+    let (numbers, one_range) =
+        shared.switchboard.read(|faults| (faults.numbers_as_numbers, faults.same_ids_across_kinds));
+    let mut bodies = Vec::new();
+    let mut world = lock(&shared.world);
+    for notice in &mut notices {
+        notice.at = world.chat.take_timestamps(now_ms, 1);
+        let conv_type = if notice.msgtype == 1 { ConvType::CustomTeam } else { ConvType::CustomPerson };
+        let message = message_of(notice, conv_type, world.chat.take_id(conv_type, one_range));
+        if notice.is_routed() {
+            bodies.push(copies::notice(&message, notice, numbers));
+        }
+        world.chat.record(message);
+    }
+    world.notices.append(&mut notices);
+    drop(world);
+    shared.delivery.submit(bodies);
+    Ok(Answer::done())
+}
+
+fn message_of(notice: &Notice, conv_type: ConvType, msgid_server: u64) -> Message {
+    let msg_type = if conv_type == ConvType::CustomTeam { "CUSTOM_TEAM_MSG" } else { "CUSTOM_P2P_MSG" };
+    Message {
+        msgid_server,
+        msgid_client: String::new(),
+        msg_timestamp: notice.at,
+        from: notice.from.clone(),
+        to: notice.to.clone(),
+        conv_type,
+        msg_type: msg_type.to_owned(),
+        blocked: false,
+        recalled: false,
+    }
+}
