@@ -10,10 +10,11 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use stores::{Stores, migrate};
+pub use stores::{Stores, forget_netease, migrate};
 
 use crate::commands::bind_account::Binder;
 use crate::commands::receive_copy::Inbox;
@@ -108,7 +109,11 @@ impl App {
             accounts: stores.accounts,
             authenticator: authenticator(&config.auth, &clock)?,
             clock,
-            app_secrets: [&[config.netease.app_secret.clone()], &*config.netease.previous_app_secrets].concat(),
+            app_secrets: [
+                std::slice::from_ref(&config.netease.app_secret),
+                &*config.netease.previous_app_secrets,
+            ]
+            .concat(),
             limits: limits(config),
             metrics,
             tasks: tasks.clone(),
@@ -131,24 +136,27 @@ impl App {
         let server = axum::serve(listener, self.router).with_graceful_shutdown(stop.cancelled_owned());
         let mut server = tokio::spawn(server.into_future());
         tokio::select! {
-            ended = &mut server => return ended.unwrap_or_else(|e| Err(io::Error::other(e))).map(|()| true).map_err(Into::into),
+            ended = &mut server => return finished(ended),
             () = stopping.cancelled() => tracing::info!("stopping: no new connections"),
         }
         self.tasks.close();
-        let drained = tokio::time::timeout(self.shutdown, async {
-            let served = (&mut server).await;
+        let drain = async {
+            let ended = (&mut server).await;
             self.tasks.wait().await;
-            served
-        });
-        match drained.await {
-            Ok(served) => served.unwrap_or_else(|e| Err(io::Error::other(e))).map(|()| true).map_err(Into::into),
-            Err(_) => {
-                server.abort();
-                tracing::warn!(unfinished = self.tasks.len(), "stopping: some work did not end in time");
-                Ok(false)
-            }
+            ended
+        };
+        if let Ok(ended) = tokio::time::timeout(self.shutdown, drain).await {
+            return finished(ended);
         }
+        server.abort();
+        tracing::warn!(unfinished = self.tasks.len(), "stopping: some work did not end in time");
+        Ok(false)
     }
+}
+
+fn finished(ended: Result<io::Result<()>, JoinError>) -> Result<bool, StartError> {
+    ended.map_err(io::Error::other)??;
+    Ok(true)
 }
 
 /// Listens where the configuration says.
@@ -157,7 +165,11 @@ pub async fn listen(config: &Config) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
-fn gateway(config: &Config, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result<Arc<dyn Gateway>, StartError> {
+fn gateway(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    ids: &Arc<dyn Ids>,
+) -> Result<Arc<dyn Gateway>, StartError> {
     let netease = &config.netease;
     let settings = NeteaseSettings {
         base_url: netease.base_url.clone(),

@@ -230,7 +230,9 @@ fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretString>,
     }
     Ok(match Either::deserialize(deserializer)? {
         Either::List(list) => list,
-        Either::Text(text) => text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(Into::into).collect(),
+        Either::Text(text) => {
+            text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(Into::into).collect()
+        }
     })
 }
 
@@ -264,13 +266,19 @@ impl Config {
             );
         }
         if !self.netease.base_url.starts_with("http://") && !self.netease.base_url.starts_with("https://") {
-            return fail("netease.base_url is missing or no URL: set it, such as https://api.netease.im/nimserver");
+            return fail(
+                "netease.base_url is missing or no URL: set it, such as https://api.netease.im/nimserver",
+            );
         }
         if self.netease.app_key.is_empty() {
-            return fail("netease.app_key is missing: set it, or OTC_IM__NETEASE__APP_KEY, to the key of your app");
+            return fail(
+                "netease.app_key is missing: set it, or OTC_IM__NETEASE__APP_KEY, to the key of your app",
+            );
         }
         if secrecy::ExposeSecret::expose_secret(&self.netease.app_secret).is_empty() {
-            return fail("netease.app_secret is missing: set OTC_IM__NETEASE__APP_SECRET to the secret of your app");
+            return fail(
+                "netease.app_secret is missing: set OTC_IM__NETEASE__APP_SECRET to the secret of your app",
+            );
         }
         if !(1..=500).contains(&self.limits.poll_users) {
             return fail("limits.poll_users must be from 1 to 500");

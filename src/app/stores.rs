@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use sqlx::migrate::Migrator;
 use sqlx::SqlitePool;
+use sqlx::migrate::Migrator;
 
 use super::StartError;
 use crate::config::{Config, ConfigError};
@@ -72,9 +72,10 @@ async fn accounts(config: &Config) -> Result<Arc<dyn Accounts>, StartError> {
     let url = &settings.url;
     match scheme(url) {
         "mysql" => {
-            let pool =
-                sql::mysql(url, settings.max_connections).await.map_err(|e| unreachable_store(key, url, &e))?;
-            let applied = sql::applied(&pool).await;
+            let pool = sql::mysql(url, settings.max_connections)
+                .await
+                .map_err(|e| unreachable_store(key, url, &e))?;
+            let applied = sql::applied(&pool).await.map_err(|e| unreachable_store(key, url, &e))?;
             up_to_date(key, &sql::MYSQL, &applied)?;
             Ok(cached(config, SqlAccounts::new(pool)))
         }
@@ -94,7 +95,8 @@ async fn message_log(config: &Config) -> Result<(Arc<dyn MessageLog>, Arc<dyn De
         "mongodb" | "mongodb+srv" => {
             let database = mongo::database(url, settings.max_connections).await;
             let database = database.map_err(|e| unreachable_store(key, url, &e))?;
-            let prepared = mongo::is_prepared(&database).await.map_err(|e| unreachable_store(key, url, &e))?;
+            let prepared =
+                mongo::is_prepared(&database).await.map_err(|e| unreachable_store(key, url, &e))?;
             if !prepared {
                 return Err(not_migrated(key));
             }
@@ -123,7 +125,7 @@ async fn unread_view(config: &Config) -> Result<Arc<dyn UnreadView>, StartError>
 
 async fn sqlite(key: &str, url: &str, max_connections: u32) -> Result<SqlitePool, StartError> {
     let pool = sql::sqlite(url, max_connections).await.map_err(|e| unreachable_store(key, url, &e))?;
-    let applied = sql::applied(&pool).await;
+    let applied = sql::applied(&pool).await.map_err(|e| unreachable_store(key, url, &e))?;
     up_to_date(key, &sql::SQLITE, &applied)?;
     Ok(pool)
 }

@@ -8,7 +8,11 @@ use crate::ports::clock::Clock;
 use crate::ports::dead_letters::{DeadLetter, DeadLetters};
 
 /// Keeps the text whole, once however often it comes.
-pub async fn bury(letters: &dyn DeadLetters, clock: &dyn Clock, what: Unintelligible) -> Result<(), StoreError> {
+pub async fn bury(
+    letters: &dyn DeadLetters,
+    clock: &dyn Clock,
+    what: Unintelligible,
+) -> Result<(), StoreError> {
     let letter = DeadLetter {
         id: hex::encode(Sha256::digest(&what.raw)),
         received_at: clock.now(),

@@ -92,7 +92,8 @@ impl Inbox {
                 Err(what) => bad.push(what),
             }
         }
-        let clamped = mark_read(&*self.log, &*self.view, &*self.clock, good, self.receipt_allowance_ms).await?;
+        let clamped =
+            mark_read(&*self.log, &*self.view, &*self.clock, good, self.receipt_allowance_ms).await?;
         let buried = bad.len();
         for what in bad {
             bury(&*self.letters, &*self.clock, what).await?;

@@ -71,7 +71,12 @@ impl Registrar {
         self.turns[usize::try_from(turn).unwrap_or_default()].lock().await
     }
 
-    async fn own_row(&self, user: &UserId, accid: Accid, name: Option<&str>) -> Result<Account, RegisterError> {
+    async fn own_row(
+        &self,
+        user: &UserId,
+        accid: Accid,
+        name: Option<&str>,
+    ) -> Result<Account, RegisterError> {
         let account = match self.accounts.find(&accid).await? {
             Some(account) => account,
             None => {

@@ -87,7 +87,7 @@ impl Accid {
     /// An accid as NetEase writes it in a copy; upper case is folded, as NetEase does.
     pub fn from_nim(raw: &str) -> Result<Self, IdError> {
         let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'@' | b'.' | b'-');
-        if raw.is_empty() || raw.len() > MAX_ACCID_CHARS || !raw.as_bytes().iter().all(|b| allowed(b)) {
+        if raw.is_empty() || raw.len() > MAX_ACCID_CHARS || !raw.as_bytes().iter().all(allowed) {
             return Err(IdError::NotAnAccid);
         }
         Ok(Self(raw.to_ascii_lowercase().into()))

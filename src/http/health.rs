@@ -44,7 +44,10 @@ pub async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Health>, Problem
     if silent.is_empty() {
         return Ok(Json(Health { state: "ready" }));
     }
-    let detail = format!("out of reach: {}; see the log, and the section of that name in the configuration", silent.join(", "));
+    let detail = format!(
+        "out of reach: {}; see the log, and the section of that name in the configuration",
+        silent.join(", ")
+    );
     Err(Problem::new(Code::StoreUnavailable, detail))
 }
 

@@ -58,7 +58,11 @@ impl Metrics {
         registry.register("http_request_duration_seconds", "Answered requests", requests.clone());
         registry.register("copies", "Message copies taken in", copies.clone());
         registry.register("receipts_clamped", "Read receipts pulled back from the future", clamped.clone());
-        registry.register("webhook_bad_signatures", "Webhook calls that NetEase did not sign", bad_signatures.clone());
+        registry.register(
+            "webhook_bad_signatures",
+            "Webhook calls that NetEase did not sign",
+            bad_signatures.clone(),
+        );
         registry.register("view_loads", "Readers loaded into the unread view", loads.loads.clone());
         registry.register("view_rechecks", "Known readers compared with the log", loads.rechecks.clone());
         registry.register(

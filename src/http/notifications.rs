@@ -108,7 +108,10 @@ fn read(request: NotificationRequest) -> Result<Notification, Problem> {
     let option = request.option.unwrap_or_default();
     let save = request.save.unwrap_or(2);
     if !(1..=2).contains(&save) {
-        return Err(Problem::invalid("save", "must be 1 (only to those online) or 2 (kept for those who are not)"));
+        return Err(Problem::invalid(
+            "save",
+            "must be 1 (only to those online) or 2 (kept for those who are not)",
+        ));
     }
     Ok(Notification {
         to: user_id("to", &request.to)?,

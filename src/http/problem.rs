@@ -138,12 +138,14 @@ impl From<&StoreError> for Problem {
         let source = std::error::Error::source(error).map(ToString::to_string);
         tracing::error!(%error, source, "a store failed");
         match error {
-            StoreError::Unavailable { store, .. } => {
-                Self::new(Code::StoreUnavailable, format!("the {store} store is out of reach; try again shortly"))
-            }
-            StoreError::Corrupt { store, .. } => {
-                Self::new(Code::Internal, format!("the {store} store holds something unexpected; see the log"))
-            }
+            StoreError::Unavailable { store, .. } => Self::new(
+                Code::StoreUnavailable,
+                format!("the {store} store is out of reach; try again shortly"),
+            ),
+            StoreError::Corrupt { store, .. } => Self::new(
+                Code::Internal,
+                format!("the {store} store holds something unexpected; see the log"),
+            ),
         }
     }
 }

@@ -30,14 +30,17 @@ pub async fn read_body(body: Body, limit: usize, patience: Duration) -> Result<B
     }
 }
 
-/// Reads JSON, borrowing from `body`. Broken text is unreadable; a wrong type or an unknown field is invalid, and named.
+/// Reads JSON, borrowing from `body`. Broken text is unreadable; a wrong type or an unknown field is invalid and
+/// named.
 pub fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let field = error.path().to_string();
         let inner = error.into_inner();
         match inner.is_data() {
-            true if field == "." => Problem::new(Code::Invalid, format!("the body is not as expected: {inner}")),
+            true if field == "." => {
+                Problem::new(Code::Invalid, format!("the body is not as expected: {inner}"))
+            }
             true => Problem::invalid(field, format!("is not as expected: {inner}")),
             false => Problem::new(Code::Unreadable, format!("the body is not JSON: {inner}")),
         }
@@ -64,7 +67,10 @@ impl Authenticated {
     pub fn must_be(&self, field: &str, user: &str) -> Result<(), Problem> {
         match self.0.is(user) {
             true => Ok(()),
-            false => Err(Problem::new(Code::Forbidden, format!("the token's `sub` is not the request's `{field}`"))),
+            false => Err(Problem::new(
+                Code::Forbidden,
+                format!("the token's `sub` is not the request's `{field}`"),
+            )),
         }
     }
 

@@ -25,7 +25,8 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
         .split_for_parts();
-    let (webhook, webhook_document) = OpenApiRouter::new().routes(routes!(webhook::receive)).split_for_parts();
+    let (webhook, webhook_document) =
+        OpenApiRouter::new().routes(routes!(webhook::receive)).split_for_parts();
     document.merge(webhook_document);
     let docs = SwaggerUi::new("/docs").url("/openapi.json", document);
 
@@ -37,7 +38,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|panic| panicked(panic).into_response()));
-    site.merge(webhook).layer(middleware::from_fn_with_state(Arc::clone(&api), metrics::time_requests)).with_state(api)
+    site.merge(webhook)
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), metrics::time_requests))
+        .with_state(api)
 }
 
 async fn not_found(uri: Uri) -> Problem {
@@ -51,7 +54,8 @@ async fn method_not_allowed(uri: Uri) -> Response {
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the layer wants")]
 fn panicked(panic: Box<dyn Any + Send>) -> Problem {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = text.unwrap_or("not text"), "a handler panicked");
     Problem::new(Code::Internal, "this service failed; see its log")
 }

@@ -109,7 +109,12 @@ fn read_query(query: &str) -> Result<UnreadRequest<'_>, Problem> {
         let repeated = match name {
             "self" => reader.replace(decode("self", value)?).is_some(),
             "users" => users.replace(value).is_some(),
-            _ => return Err(Problem::invalid(name, "is not a parameter of this call: it takes `self` and `users`")),
+            _ => {
+                return Err(Problem::invalid(
+                    name,
+                    "is not a parameter of this call: it takes `self` and `users`",
+                ));
+            }
         };
         if repeated {
             return Err(Problem::invalid(name, "must be there once"));
@@ -126,7 +131,8 @@ async fn answer(api: &Api, caller: &Authenticated, request: &UnreadRequest<'_>) 
     check(api, request)?;
     caller.must_be("self", &request.reader)?;
     let mut seen = HashSet::with_capacity(request.users.len());
-    let users: Vec<&str> = request.users.iter().map(|user| &**user).filter(|user| seen.insert(*user)).collect();
+    let users: Vec<&str> =
+        request.users.iter().map(|user| &**user).filter(|user| seen.insert(*user)).collect();
     let reader = Accid::of_user(&request.reader);
     let peers: Vec<Accid> = users.iter().map(|user| Accid::of_user(user)).collect();
     let counts = tokio::time::timeout(api.limits.poll_timeout, api.counts.of(&reader, &peers));
@@ -138,9 +144,9 @@ async fn answer(api: &Api, caller: &Authenticated, request: &UnreadRequest<'_>) 
         let count = if *peer == reader { 0 } else { count };
         let written = serde_json::to_writer(&mut map, user);
         map.push(b':');
-        written.and_then(|()| serde_json::to_writer(&mut map, &count)).map_err(|e| {
-            Problem::new(Code::Internal, format!("the answer could not be written: {e}"))
-        })?;
+        written
+            .and_then(|()| serde_json::to_writer(&mut map, &count))
+            .map_err(|e| Problem::new(Code::Internal, format!("the answer could not be written: {e}")))?;
     }
     map.push(b'}');
     Ok(map)

@@ -41,7 +41,11 @@ pub struct Taken {
         (status = 413, description = "`too_large`", body = Problem),
         (status = 422, description = "`invalid`: a third-party callback, not a copy", body = Problem),
         (status = 503, description = "`store_unavailable`, `overloaded`: send it again", body = Problem)))]
-pub async fn receive(State(api): State<Arc<Api>>, headers: HeaderMap, body: Body) -> Result<Json<Taken>, Problem> {
+pub async fn receive(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Taken>, Problem> {
     let slot = Arc::clone(&api.webhook_slots).try_acquire_owned().map_err(|_| overloaded())?;
     let body = read_body(body, api.limits.webhook_body, api.limits.body_timeout).await?;
     verify(&api, &headers, &body).map_err(|error| {
@@ -60,10 +64,10 @@ pub async fn receive(State(api): State<Arc<Api>>, headers: HeaderMap, body: Body
     };
     let received = api.detached(api.limits.webhook_timeout, work).await.map_err(never_500)?;
     api.metrics.count_copy(&received);
-    accept(received)
+    accept(&received)
 }
 
-fn accept(received: Received) -> Result<Json<Taken>, Problem> {
+fn accept(received: &Received) -> Result<Json<Taken>, Problem> {
     match received.outcome {
         Outcome::Callback => Err(Problem::new(
             Code::Invalid,
@@ -84,7 +88,9 @@ fn verify(api: &Api, headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureEr
     let signed = SignedHeaders { cur_time: one("CurTime")?, md5: one("MD5")?, check_sum: one("CheckSum")? };
     let signed_at = signed.verify(body, api.app_secrets.iter().map(ExposeSecret::expose_secret))?;
     match api.limits.max_age {
-        Some(age) if u128::from(api.clock.now().0.abs_diff(signed_at)) > age.as_millis() => Err(SignatureError::Age),
+        Some(age) if u128::from(api.clock.now().0.abs_diff(signed_at)) > age.as_millis() => {
+            Err(SignatureError::Age)
+        }
         _ => Ok(()),
     }
 }

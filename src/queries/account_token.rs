@@ -19,8 +19,10 @@ pub async fn account_token(
         account.registered && account.user == *buyer && named && account.name == account.confirmed_name
     });
     let Some(account) = known else { return Ok(None) };
-    let seller_known =
-        accounts.find(&seller_accid).await?.is_some_and(|account| account.registered && account.user == *seller);
+    let seller_known = accounts
+        .find(&seller_accid)
+        .await?
+        .is_some_and(|account| account.registered && account.user == *seller);
     let friends = seller_known && accounts.are_friends(&buyer_accid, &seller_accid).await?;
     Ok(friends.then_some(account.token))
 }

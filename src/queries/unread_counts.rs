@@ -38,6 +38,9 @@ impl UnreadCounts {
                 Reading::Unknown => self.loads.load(reader).await?,
             }
         }
-        Err(Arc::new(StoreError::unavailable("unread", "the view keeps losing this reader while it is loaded")))
+        Err(Arc::new(StoreError::unavailable(
+            "unread",
+            "the view keeps losing this reader while it is loaded",
+        )))
     }
 }

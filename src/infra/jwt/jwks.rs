@@ -24,9 +24,9 @@ use crate::ports::authenticator::AuthError;
 use crate::ports::clock::Clock;
 
 /// Keys of this age are fetched anew in the background, while tokens are still verified with them.
-pub const REFRESH_AGE: Duration = Duration::from_secs(10 * 60);
+pub const REFRESH_AGE: Duration = Duration::from_mins(10);
 /// Tokens wait for the fetch when the keys are of this age.
-pub const MAX_AGE: Duration = Duration::from_secs(15 * 60);
+pub const MAX_AGE: Duration = Duration::from_mins(15);
 /// A longer document is not read to its end, in bytes after decompression.
 pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 

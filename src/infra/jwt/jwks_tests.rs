@@ -11,7 +11,7 @@ use super::*;
 use crate::ports::authenticator::AuthError;
 
 const UNKNOWN_KEY: &str = "the key that signed it is not known";
-const COOL_DOWN: Duration = Duration::from_secs(60);
+const COOL_DOWN: Duration = Duration::from_mins(1);
 
 /// An issuer with the RSA key `r` and the EC key `e`.
 async fn issuer() -> (Arc<Issuer>, Arc<TestClock>, JwtAuthenticator) {

@@ -36,7 +36,7 @@ impl Default for JwtSettings {
             jwks_url: None,
             issuer: None,
             audience: None,
-            jwks_cool_down: Duration::from_secs(60),
+            jwks_cool_down: Duration::from_mins(1),
             jwks_timeout: Duration::from_secs(5),
         }
     }

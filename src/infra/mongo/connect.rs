@@ -25,7 +25,8 @@ pub async fn database(url: &str, max_connections: u32) -> Result<Database> {
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
     options.app_name.get_or_insert_with(|| "otc-im".into());
     let name = options.default_database.clone();
-    let name = name.ok_or_else(|| Error::custom("the URL names no database: write mongodb://host:port/otc_im"))?;
+    let name =
+        name.ok_or_else(|| Error::custom("the URL names no database: write mongodb://host:port/otc_im"))?;
     Ok(Client::with_options(options)?.database(&name))
 }
 

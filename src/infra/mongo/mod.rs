@@ -77,7 +77,8 @@ impl MongoLog {
     }
 
     async fn mark_of(&self, reader: &Accid, peer: &Accid) -> Result<Option<Millis>, StoreError> {
-        let found = bounded(self.marks.find_one(doc! { "_id": pair(reader, peer) })).await.map_err(unavailable)?;
+        let found =
+            bounded(self.marks.find_one(doc! { "_id": pair(reader, peer) })).await.map_err(unavailable)?;
         found.map(|mark| document::millis(&mark, "mark")).transpose()
     }
 
@@ -97,7 +98,8 @@ impl MongoLog {
         filter: Document,
         update: Document,
     ) -> Result<(), StoreError> {
-        let upsert = || bounded(collection.update_one(filter.clone(), update.clone()).upsert(true).into_future());
+        let upsert =
+            || bounded(collection.update_one(filter.clone(), update.clone()).upsert(true).into_future());
         let outcome = match upsert().await {
             Err(error) if is_duplicate(&error) => upsert().await,
             outcome => outcome,
@@ -155,9 +157,14 @@ impl MessageLog for MongoLog {
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
         let read = tokio::time::timeout(SNAPSHOT_TIMEOUT, self.read_snapshot(reader)).await;
-        let (unread, marks) = read.map_err(|late| StoreError::unavailable(STORE, late))?.map_err(unavailable)?;
+        let (unread, marks) =
+            read.map_err(|late| StoreError::unavailable(STORE, late))?.map_err(unavailable)?;
         let message = |d: &Document| {
-            Ok((document::accid(d, "fromAccount")?, document::server_id(d)?, document::millis(d, "msgTimestamp")?))
+            Ok((
+                document::accid(d, "fromAccount")?,
+                document::server_id(d)?,
+                document::millis(d, "msgTimestamp")?,
+            ))
         };
         let mark = |d: &Document| Ok((document::accid(d, "peer")?, document::millis(d, "mark")?));
         Ok(Snapshot {
@@ -193,7 +200,9 @@ fn pair(reader: &Accid, peer: &Accid) -> String {
     format!("{reader}/{peer}")
 }
 
-async fn bounded<T>(operation: impl IntoFuture<Output = mongodb::error::Result<T>>) -> mongodb::error::Result<T> {
+async fn bounded<T>(
+    operation: impl IntoFuture<Output = mongodb::error::Result<T>>,
+) -> mongodb::error::Result<T> {
     tokio::time::timeout(OPERATION_TIMEOUT, operation.into_future()).await.map_err(Error::custom)?
 }
 

@@ -44,7 +44,12 @@ impl Netease {
 
 #[async_trait]
 impl Gateway for Netease {
-    async fn create_user(&self, accid: &Accid, token: &str, name: Option<&str>) -> Result<Created, GatewayError> {
+    async fn create_user(
+        &self,
+        accid: &Accid,
+        token: &str,
+        name: Option<&str>,
+    ) -> Result<Created, GatewayError> {
         let call = Call::repeatable("user/create").with("accid", accid.as_str()).with("token", token);
         let call = name.into_iter().fold(call, |call, name| call.with("name", name));
         let api = call.api;
@@ -78,11 +83,8 @@ impl Gateway for Netease {
             .with("attach", &notice.attach)
             .with("save", notice.save.to_string())
             .with("option", option.to_string());
-        let optional = [
-            ("pushcontent", &notice.push_content),
-            ("payload", &notice.payload),
-            ("sound", &notice.sound),
-        ];
+        let optional =
+            [("pushcontent", &notice.push_content), ("payload", &notice.payload), ("sound", &notice.sound)];
         let given = optional.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
         self.done(given.fold(call, |call, (name, value)| call.with(name, value))).await
     }

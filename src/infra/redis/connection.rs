@@ -51,8 +51,11 @@ impl Connection {
                     .set_response_timeout(Some(RESPONSE_TIMEOUT))
                     .set_pipeline_buffer_size(PIPELINE_BUFFER);
                 let client = Client::open(url.into_connection_info()?.set_tcp_settings(tcp))?;
-                let opened =
-                    tokio::time::timeout(2 * RESPONSE_TIMEOUT, client.get_connection_manager_with_config(config)).await;
+                let opened = tokio::time::timeout(
+                    2 * RESPONSE_TIMEOUT,
+                    client.get_connection_manager_with_config(config),
+                )
+                .await;
                 opened.map_err(|_| timed_out())?.map(Self::Single)
             }
         }

@@ -169,7 +169,9 @@ impl UnreadView for RedisView {
             .buffer_unordered(CALLS_AT_ONCE)
             .try_collect()
             .await?;
-        let Some(merges) = merges.into_iter().collect::<Option<Vec<_>>>() else { return Ok(Merged::Superseded) };
+        let Some(merges) = merges.into_iter().collect::<Option<Vec<_>>>() else {
+            return Ok(Merged::Superseded);
+        };
         let mut call = self.end_load.prepare_invoke();
         call.key(&keys.counts).key(&keys.marks).key(&keys.gone).arg(&load.token).arg(now.0);
         let vouched: bool = call.invoke_async(&mut self.connection()).await.map_err(unavailable)?;
@@ -180,8 +182,14 @@ impl UnreadView for RedisView {
     async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {
         let keys = Keys::of(reader);
         let (unread, mark): (Vec<(i64, f64)>, Option<i64>) = redis::pipe()
-            .cmd("ZRANGE").arg(keys.unread(peer)).arg(0).arg(-1).arg("WITHSCORES")
-            .cmd("HGET").arg(&keys.marks).arg(peer.as_str())
+            .cmd("ZRANGE")
+            .arg(keys.unread(peer))
+            .arg(0)
+            .arg(-1)
+            .arg("WITHSCORES")
+            .cmd("HGET")
+            .arg(&keys.marks)
+            .arg(peer.as_str())
             .query_async(&mut self.connection())
             .await
             .map_err(unavailable)?;

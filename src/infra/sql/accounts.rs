@@ -50,7 +50,8 @@ where
             .await;
         // A plain insert and its refusal: an upsert's row count does not tell new from old on every server.
         inserted.map(|_| ()).or_else(duplicate).map_err(store_error(STORE))?;
-        let gone = || StoreError::Corrupt { store: STORE, what: "an account vanished while it was made".into() };
+        let gone =
+            || StoreError::Corrupt { store: STORE, what: "an account vanished while it was made".into() };
         self.find(&account.accid).await?.ok_or_else(gone)
     }
 

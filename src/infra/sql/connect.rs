@@ -50,8 +50,8 @@ pub async fn sqlite(url: &str, max_connections: u32) -> Result<SqlitePool, Error
         .await
 }
 
-/// The migrations that a database has; none if it has never seen one.
-pub async fn applied<DB: Database>(pool: &Pool<DB>) -> Vec<i64>
+/// The migrations that a database has; none if it has never seen one, and so refuses the question.
+pub async fn applied<DB: Database>(pool: &Pool<DB>) -> Result<Vec<i64>, Error>
 where
     for<'c> &'c Pool<DB>: Executor<'c, Database = DB>,
     DB::Arguments: IntoArguments<DB>,
@@ -59,7 +59,10 @@ where
     usize: ColumnIndex<DB::Row>,
 {
     let versions = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success = TRUE");
-    versions.fetch_all(pool).await.unwrap_or_default()
+    match versions.fetch_all(pool).await {
+        Err(Error::Database(_)) => Ok(Vec::new()),
+        outcome => outcome,
+    }
 }
 
 /// No account and no friendship is at NetEase any more: what a simulator that begins anew stands for.

@@ -135,7 +135,8 @@ impl DeadLetters for SqliteLog {
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM dead_letters").fetch_one(&self.pool).await;
+        let count =
+            sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM dead_letters").fetch_one(&self.pool).await;
         count.map(i64::unsigned_abs).map_err(store_error(STORE))
     }
 }
@@ -154,9 +155,14 @@ async fn find(tx: &mut Transaction<'_, Sqlite>, key: MessageKey) -> sqlx::Result
     row.map(|row| stored(&row)).transpose()
 }
 
-async fn mark_of(tx: &mut Transaction<'_, Sqlite>, reader: &Accid, peer: &Accid) -> sqlx::Result<Option<Millis>> {
+async fn mark_of(
+    tx: &mut Transaction<'_, Sqlite>,
+    reader: &Accid,
+    peer: &Accid,
+) -> sqlx::Result<Option<Millis>> {
     let sql = "SELECT mark FROM read_marks WHERE reader = ? AND peer = ?";
-    let mark = sqlx::query_scalar(sql).bind(reader.as_str()).bind(peer.as_str()).fetch_optional(&mut **tx).await?;
+    let mark =
+        sqlx::query_scalar(sql).bind(reader.as_str()).bind(peer.as_str()).fetch_optional(&mut **tx).await?;
     Ok(mark.map(Millis))
 }
 

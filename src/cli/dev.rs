@@ -1,0 +1,114 @@
+//! `otc-im dev`: service, stores and NetEase simulator in one process, and how to try them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::{ConfigFile, start_simulator, stop_signal, token};
+use crate::app::{self, App, StartError};
+use crate::config::{AuthMode, Config};
+use crate::simulator::SimulatorConfig;
+
+/// What a path must not hold bare within a URL.
+const IN_A_URL: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
+
+/// `otc-im dev`
+#[derive(Debug, Args)]
+pub struct Dev {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Where the data and the key for tokens are kept
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data_dir: PathBuf,
+    /// Where the simulator listens, on loopback; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
+    simulator_listen: SocketAddr,
+}
+
+impl Dev {
+    /// Runs until it is told to stop.
+    pub async fn run(self) -> Result<bool, StartError> {
+        let mut config = self.file.load()?;
+        let key = token::dev_key(&self.data_dir)?;
+        let own_auth = config.auth.mode == AuthMode::None
+            || config.auth.public_key_file.is_some()
+            || config.auth.jwks_url.is_some();
+        if !own_auth {
+            config.auth.hs256_secret.get_or_insert_with(|| key.clone());
+        }
+        keep_data_in(&self.data_dir, &mut config);
+
+        let listener = app::listen(&config).await?;
+        let service = format!("http://{}", listener.local_addr()?);
+        let simulator = start_simulator(SimulatorConfig {
+            listen: self.simulator_listen,
+            webhook_url: Some(format!("{service}/receiveMsg.action")),
+            ..SimulatorConfig::default()
+        })
+        .await?;
+        let simulated = SimulatorConfig::default();
+        config.netease.base_url = simulator.base_url();
+        config.netease.app_key = simulated.app_key;
+        config.netease.app_secret = simulated.app_secret.into();
+
+        app::migrate(&config).await?;
+        app::forget_netease(&config).await?;
+        let app = App::build(&config).await?;
+        let token = token::sign(config.auth.hs256_secret.as_ref().unwrap_or(&key), "alice", "notify", 24)?;
+        print!("{}", how_to_try(&service, &simulator.control_url(), &token, &self.data_dir));
+        let drained = app.serve(listener, stop_signal()?).await;
+        simulator.stop().await;
+        drained
+    }
+}
+
+/// Stores that were not configured are kept in `data_dir`.
+fn keep_data_in(data_dir: &Path, config: &mut Config) {
+    let default = Config::default();
+    let file = data_dir.join("otc-im.db");
+    let url = format!("sqlite:{}", utf8_percent_encode(&file.to_string_lossy(), IN_A_URL));
+    if config.accounts.url == default.accounts.url {
+        config.accounts.url.clone_from(&url);
+    }
+    if config.messages.url == default.messages.url {
+        config.messages.url = url;
+    }
+}
+
+fn how_to_try(service: &str, simulator: &str, token: &str, data_dir: &Path) -> String {
+    let data = data_dir.display();
+    format!(
+        r#"
+otc-im is running. Its data is in {data}; Ctrl-C stops it.
+
+  service     {service}        (all calls: {service}/docs)
+  simulator   {simulator}    (NetEase, and its users)
+
+Paste these into another terminal. The token is alice's; `otc-im token NAME` prints others.
+
+  TOKEN={token}
+
+  # alice opens a chat with bob: both get accounts at NetEase and become friends
+  curl -s {service}/v1/accounts/bind -H "Authorization: Bearer $TOKEN" -d '{{"buyer":"alice","buyerName":"Alice","seller":"bob"}}'; echo
+
+  # bob sends alice three messages; NetEase posts a signed copy of each to the service
+  curl -s {simulator}/send -H 'Content-Type: application/json' -d '{{"from":"bob","to":"alice","body":"hello","count":3}}'; echo
+
+  # the order page asks: 3 unread from bob
+  curl -s {service}/v1/unread -H "Authorization: Bearer $TOKEN" -d '{{"self":"alice","users":["bob","carol"]}}'; echo
+
+  # alice reads them; NetEase posts the read receipt
+  curl -s {simulator}/read -H 'Content-Type: application/json' -d '{{"reader":"alice","peer":"bob"}}'; echo
+
+  # the order page asks again: 0
+  curl -s '{service}/v1/unread?self=alice&users=bob,carol' -H "Authorization: Bearer $TOKEN"; echo
+
+  # a system notice to alice, and what her phone got
+  curl -s {service}/v1/notifications -H "Authorization: Bearer $TOKEN" -H 'Idempotency-Key: order-42-shipped' -d '{{"to":"alice","attach":{{"type":"shipped","order":42}},"pushContent":"Your goods have shipped"}}'; echo
+  curl -s '{simulator}/notices?to=alice'; echo
+
+"#
+    )
+}

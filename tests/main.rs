@@ -1,0 +1,6 @@
+//! All tests that need more than one module: one binary, so that it is linked once.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod architecture;
+mod support;
