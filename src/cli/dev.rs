@@ -106,7 +106,7 @@ Paste these into another terminal. The token is alice's; `otc-im token NAME` pri
   curl -s '{service}/v1/unread?self=alice&users=bob,carol' -H "Authorization: Bearer $TOKEN"; echo
 
   # a system notice to alice, and what her phone got
-  curl -s {service}/v1/notifications -H "Authorization: Bearer $TOKEN" -H 'Idempotency-Key: order-42-shipped' -d '{{"to":"alice","attach":{{"type":"shipped","order":42}},"pushContent":"Your goods have shipped"}}'; echo
+  curl -s {service}/v1/notifications -H "Authorization: Bearer $TOKEN" -d '{{"to":"alice","attach":{{"type":"shipped","order":42}},"pushContent":"Your goods have shipped"}}'; echo
   curl -s '{simulator}/notices?to=alice'; echo
 
 "#

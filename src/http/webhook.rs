@@ -9,6 +9,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use secrecy::ExposeSecret;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,7 +18,6 @@ use super::problem::{Code, Problem};
 use super::request::read_body;
 use crate::commands::receive_copy::{Outcome, Received};
 use crate::domain::signature::{SignatureError, SignedHeaders};
-use secrecy::ExposeSecret;
 
 /// What NetEase gets when a copy is durable. It reads the status alone.
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,7 +46,6 @@ pub async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Taken>, Problem> {
-    let slot = Arc::clone(&api.webhook_slots).try_acquire_owned().map_err(|_| overloaded())?;
     let body = read_body(body, api.limits.webhook_body, api.limits.body_timeout).await?;
     verify(&api, &headers, &body).map_err(|error| {
         api.metrics.count_bad_signature();
@@ -57,6 +56,8 @@ pub async fn receive(
     if headers.contains_key("type") {
         return Ok(Json(Taken { code: 200 }));
     }
+    // After the signature, so that strangers cannot take NetEase's places.
+    let slot = Arc::clone(&api.webhook_slots).try_acquire_owned().map_err(|_| overloaded())?;
     let inbox = Arc::clone(&api.inbox);
     let work = async move {
         let _slot = slot;

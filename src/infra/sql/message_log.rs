@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqlitePool, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::store_error;
 use crate::domain::ids::{Accid, Millis, ServerId};
@@ -18,41 +19,42 @@ const STORE: &str = "messages";
 #[derive(Debug)]
 pub struct SqliteLog {
     pool: SqlitePool,
+    /// SQLite has one writer, and makes the others poll for their turn: here they queue instead.
+    writing: Mutex<()>,
 }
 
 impl SqliteLog {
     /// The log behind `pool`, whose schema is up to date.
     pub fn new(pool: SqlitePool) -> Self {
-        Self { pool }
+        Self { pool, writing: Mutex::default() }
     }
 
     /// A transaction that takes the write lock at once: one that took it later could only fail.
-    async fn begin(&self) -> sqlx::Result<Transaction<'_, Sqlite>> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await
+    async fn begin(&self) -> sqlx::Result<(MutexGuard<'_, ()>, Transaction<'_, Sqlite>)> {
+        let turn = self.writing.lock().await;
+        Ok((turn, self.pool.begin_with("BEGIN IMMEDIATE").await?))
     }
 
-    async fn record_in_one(&self, message: &Message) -> sqlx::Result<(CopyNo, Stored, Option<Millis>)> {
-        let mut tx = self.begin().await?;
-        let kept = find(&mut tx, message.key).await?;
-        let mark = mark_of(&mut tx, &message.to, &message.from).await?;
-        let read = mark.is_some_and(|mark| message.timestamp <= mark);
-        let (copy, stored) = match kept {
-            Some(Stored { message: Some(kept), recalled }) => {
-                let copy = if kept == *message { CopyNo::Repeated } else { CopyNo::Conflicting };
-                (copy, Stored { message: Some(kept), recalled })
+    async fn record_in_one(&self, message: &Message) -> sqlx::Result<Recorded> {
+        let (_turn, mut tx) = self.begin().await?;
+        let (copy, kept, recalled) = match find(&mut tx, message.key).await? {
+            Some(Stored { message: Some(kept), recalled }) if kept == *message => {
+                (CopyNo::Repeated, kept, recalled)
             }
-            tombstone => {
-                let recalled = tombstone.is_some();
-                insert(&mut tx, message, recalled, read).await?;
-                (CopyNo::First, Stored { message: Some(message.clone()), recalled })
-            }
+            Some(Stored { message: Some(kept), recalled }) => (CopyNo::Conflicting, kept, recalled),
+            tombstone => (CopyNo::First, message.clone(), tombstone.is_some()),
         };
+        let mark = mark_of(&mut tx, &kept.to, &kept.from).await?;
+        if copy == CopyNo::First {
+            let read = mark.is_some_and(|mark| message.timestamp <= mark);
+            insert(&mut tx, message, recalled, read).await?;
+        }
         tx.commit().await?;
-        Ok((copy, stored, mark))
+        Ok(Recorded::of(copy, &kept, recalled, mark))
     }
 
     async fn mark_in_one(&self, receipt: &Receipt) -> sqlx::Result<()> {
-        let mut tx = self.begin().await?;
+        let (_turn, mut tx) = self.begin().await?;
         let (reader, peer) = (receipt.reader.as_str(), receipt.peer.as_str());
         let raise = "INSERT INTO read_marks (reader, peer, mark) VALUES (?, ?, ?)
              ON CONFLICT (reader, peer) DO UPDATE SET mark = max(mark, excluded.mark)";
@@ -74,6 +76,7 @@ impl SqliteLog {
             .bind(recall.to.as_str())
             .bind(recall.from.as_str())
             .bind(recall.key.server_id.get());
+        let _turn = self.writing.lock().await;
         insert.execute(&self.pool).await.map(|_| ())
     }
 
@@ -99,9 +102,7 @@ impl SqliteLog {
 #[async_trait]
 impl MessageLog for SqliteLog {
     async fn record(&self, message: &Message) -> Result<Recorded, StoreError> {
-        let (copy, stored, mark) = self.record_in_one(message).await.map_err(store_error(STORE))?;
-        let kept = stored.message.as_ref().unwrap_or(message);
-        Ok(Recorded::of(copy, kept, stored.recalled, mark))
+        self.record_in_one(message).await.map_err(store_error(STORE))
     }
 
     async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError> {
@@ -131,6 +132,7 @@ impl DeadLetters for SqliteLog {
             .bind(letter.received_at.0)
             .bind(&letter.reason)
             .bind(&letter.raw);
+        let _turn = self.writing.lock().await;
         insert.execute(&self.pool).await.map(|_| ()).map_err(store_error(STORE))
     }
 
