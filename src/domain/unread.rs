@@ -8,7 +8,7 @@
 //! An event becomes a [`Change`]. Adding to a set, raising a maximum and laying a tombstone commute and may be
 //! repeated, so any order, any duplication and any replay of changes ends in the same numbers.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::ids::{Accid, Millis, ServerId};
 use super::message::{MessageKey, Receipt, Unread};
@@ -20,7 +20,7 @@ use super::message::{MessageKey, Receipt, Unread};
 pub const TOMBSTONE_MS: i64 = 3_600_000;
 
 /// What one event says about the messages from `peer` to `reader`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Change {
     /// Whose count.
     pub reader: Accid,
@@ -54,7 +54,7 @@ impl Change {
 }
 
 /// All that the log counts for one reader, read after a [`Load`] began.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Snapshot {
     /// Every message that counts, with its sender and its time.
     pub unread: Vec<(Accid, ServerId, Millis)>,
@@ -63,7 +63,7 @@ pub struct Snapshot {
 }
 
 /// A load under way: what the view held when it began, and the token that proves it has not been lost since.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Load {
     /// Set in the view when the load began; a view that was emptied in between no longer has it.
     pub token: String,
@@ -100,15 +100,15 @@ pub enum Reading {
 }
 
 /// One reader's unread messages, in memory.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ReaderView {
-    pairs: HashMap<Accid, Pair>,
-    recalled: HashMap<ServerId, Millis>,
+    pairs: BTreeMap<Accid, Pair>,
+    recalled: BTreeMap<ServerId, Millis>,
     loaded_at: Option<Millis>,
     token: Option<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Pair {
     /// Ordered by time, so that a receipt cuts off one end.
     unread: BTreeSet<(Millis, ServerId)>,
