@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 pub use stores::{Stores, forget_netease, migrate};
 
 use crate::commands::bind_account::Binder;
+use crate::commands::forget_read::forget_read;
 use crate::commands::receive_copy::Inbox;
 use crate::commands::register_account::Registrar;
 use crate::commands::send_notification::Notifier;
@@ -32,6 +33,7 @@ use crate::infra::open_door::OpenDoor;
 use crate::ports::authenticator::Authenticator;
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::gateway::Gateway;
+use crate::ports::log_upkeep::LogUpkeep;
 use crate::queries::reader_loads::ReaderLoads;
 use crate::queries::unread_counts::UnreadCounts;
 
@@ -60,9 +62,20 @@ pub enum StartError {
 /// The service, ready to serve.
 pub struct App {
     router: Router,
+    retention: Option<Retention>,
     tasks: TaskTracker,
     shutdown: Duration,
 }
+
+/// Forgets read messages now and then.
+struct Retention {
+    log: Arc<dyn LogUpkeep>,
+    clock: Arc<dyn Clock>,
+    days: u32,
+}
+
+/// How often read messages are looked for that are old enough to be forgotten.
+const RETENTION_EVERY: Duration = Duration::from_hours(1);
 
 impl App {
     /// Connects the stores and puts everything together.
@@ -86,6 +99,11 @@ impl App {
         );
         let metrics = Metrics::new(&loads.counters());
         let tasks = TaskTracker::new();
+        let retention = config.messages.retention_days.map(|days| Retention {
+            log: stores.upkeep,
+            clock: Arc::clone(&clock),
+            days,
+        });
         let api = Api {
             binder: Arc::new(Binder {
                 accounts: Arc::clone(&stores.accounts),
@@ -95,9 +113,12 @@ impl App {
             notifier: Arc::new(Notifier { gateway, registrar, ids, system_account: system_account(config)? }),
             counts: UnreadCounts {
                 view: Arc::clone(&stores.view),
+                log: Arc::clone(&stores.log),
                 loads,
                 clock: Arc::clone(&clock),
                 recheck_after_ms: millis(config.unread.recheck_after),
+                started_at: clock.now(),
+                fallbacks: Semaphore::new(config.unread.fallback_at_once),
             },
             inbox: Arc::new(Inbox {
                 log: stores.log,
@@ -119,7 +140,7 @@ impl App {
             tasks: tasks.clone(),
             webhook_slots: Arc::new(Semaphore::new(config.limits.webhooks_at_once)),
         };
-        Ok(Self { router: router(Arc::new(api)), tasks, shutdown: config.limits.shutdown })
+        Ok(Self { router: router(Arc::new(api)), retention, tasks, shutdown: config.limits.shutdown })
     }
 
     /// Serves until `stop`, then ends what is under way, within the bound that the configuration sets.
@@ -132,6 +153,10 @@ impl App {
                 tracing::debug!(%error, "a connection cannot be set to no delay");
             }
         });
+        if let Some(retention) = self.retention {
+            let stop = stop.clone();
+            self.tasks.spawn(async move { stop.run_until_cancelled(retention.run()).await });
+        }
         let stopping = stop.clone();
         let server = axum::serve(listener, self.router).with_graceful_shutdown(stop.cancelled_owned());
         let mut server = tokio::spawn(server.into_future());
@@ -151,6 +176,22 @@ impl App {
         server.abort();
         tracing::warn!(unfinished = self.tasks.len(), "stopping: some work did not end in time");
         Ok(false)
+    }
+}
+
+impl Retention {
+    async fn run(self) {
+        let mut ticks = tokio::time::interval(RETENTION_EVERY);
+        loop {
+            ticks.tick().await;
+            match forget_read(&*self.log, &*self.clock, self.days).await {
+                Ok(0) => {}
+                Ok(messages) => tracing::info!(messages, days = self.days, "forgot messages that were read"),
+                Err(error) => {
+                    tracing::warn!(%error, "old messages could not be forgotten; trying again later");
+                }
+            }
+        }
     }
 }
 

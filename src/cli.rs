@@ -2,6 +2,7 @@
 
 mod dev;
 mod token;
+mod upkeep;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,6 +35,12 @@ enum Command {
     Migrate(ConfigFile),
     /// Check the configuration and the connections to the stores
     Check(ConfigFile),
+    /// Compare the unread view with the message log and put the view right
+    Recount(upkeep::Recount),
+    /// Why is this number what it is? Log and view, message by message
+    Explain(upkeep::Explain),
+    /// Message copies that could not be understood
+    DeadLetters(upkeep::DeadLetters),
     /// Run the NetEase simulator alone
     Simulator(SimulatorArgs),
     /// Print a JWT for trying things out; it is signed with the key of `otc-im dev`
@@ -82,6 +89,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(file) => serve(file).await,
         Command::Migrate(file) => migrate(file).await,
         Command::Check(file) => check(file).await,
+        Command::Recount(recount) => recount.run().await,
+        Command::Explain(explain) => explain.run().await,
+        Command::DeadLetters(letters) => letters.run().await,
         Command::Simulator(args) => simulate(args).await,
         Command::Token(token) => token.run(),
     };

@@ -86,6 +86,8 @@ section! {
         url: String = "sqlite:data/otc-im.db".into(),
         /// Connections of the pool.
         max_connections: u32 = 64,
+        /// Messages that were read are deleted once they are this many days old. Not set: never.
+        retention_days: Option<u32> = None,
     }
 }
 
@@ -98,6 +100,8 @@ section! {
         max_readers: u64 = 1_000_000,
         /// Readers that are loaded from the log at once.
         loads_at_once: usize = 16,
+        /// Polls that are answered from the log at once while the view is out of reach; 0 answers them all 503.
+        fallback_at_once: usize = 0,
         /// A reader loaded longer ago than this is compared with the log in the background.
         #[serde(with = "humantime_serde")]
         recheck_after: Duration = Duration::from_mins(10),
@@ -294,6 +298,11 @@ impl Config {
             ("netease.attempts", self.netease.attempts as u64),
             ("limits.webhooks_at_once", self.limits.webhooks_at_once as u64),
         ];
+        if self.messages.retention_days == Some(0) {
+            return fail(
+                "messages.retention_days must be at least 1; leave it out to keep messages for ever",
+            );
+        }
         match counts.iter().find(|(_, count)| *count == 0) {
             Some((key, _)) => fail(&format!("{key} must be at least 1")),
             None => Ok(()),

@@ -15,6 +15,7 @@ use crate::infra::redis::{Connection, RedisView};
 use crate::infra::sql::{self, SqlAccounts, SqliteLog};
 use crate::ports::accounts::Accounts;
 use crate::ports::dead_letters::DeadLetters;
+use crate::ports::log_upkeep::LogUpkeep;
 use crate::ports::message_log::MessageLog;
 use crate::ports::unread_view::UnreadView;
 
@@ -24,6 +25,8 @@ pub struct Stores {
     pub accounts: Arc<dyn Accounts>,
     /// The message log.
     pub log: Arc<dyn MessageLog>,
+    /// The same log, for its upkeep.
+    pub upkeep: Arc<dyn LogUpkeep>,
     /// Dead letters, beside the log.
     pub letters: Arc<dyn DeadLetters>,
     /// The unread view.
@@ -33,8 +36,8 @@ pub struct Stores {
 impl Stores {
     /// Connects all of them, or says which one cannot be reached.
     pub async fn connect(config: &Config) -> Result<Self, StartError> {
-        let (log, letters) = message_log(config).await?;
-        Ok(Self { accounts: accounts(config).await?, log, letters, view: unread_view(config).await? })
+        let (log, upkeep, letters) = message_log(config).await?;
+        Ok(Self { accounts: accounts(config).await?, log, upkeep, letters, view: unread_view(config).await? })
     }
 }
 
@@ -88,7 +91,10 @@ fn cached<A: Accounts + 'static>(config: &Config, accounts: A) -> Arc<dyn Accoun
     Arc::new(CachedAccounts::new(accounts, config.accounts.cache_capacity, config.accounts.cache_ttl))
 }
 
-async fn message_log(config: &Config) -> Result<(Arc<dyn MessageLog>, Arc<dyn DeadLetters>), StartError> {
+/// The message log in its three roles.
+type Log = (Arc<dyn MessageLog>, Arc<dyn LogUpkeep>, Arc<dyn DeadLetters>);
+
+async fn message_log(config: &Config) -> Result<Log, StartError> {
     let (key, settings) = ("messages.url", &config.messages);
     let url = &settings.url;
     match scheme(url) {
@@ -101,11 +107,11 @@ async fn message_log(config: &Config) -> Result<(Arc<dyn MessageLog>, Arc<dyn De
                 return Err(not_migrated(key));
             }
             let log = Arc::new(MongoLog::new(database));
-            Ok((Arc::clone(&log) as _, log))
+            Ok((Arc::clone(&log) as _, Arc::clone(&log) as _, log))
         }
         "sqlite" => {
             let log = Arc::new(SqliteLog::new(sqlite(key, url, settings.max_connections).await?));
-            Ok((Arc::clone(&log) as _, log))
+            Ok((Arc::clone(&log) as _, Arc::clone(&log) as _, log))
         }
         _ => Err(odd_scheme(key, url, "mongodb: or sqlite:")),
     }

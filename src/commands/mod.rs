@@ -2,9 +2,12 @@
 
 pub mod bind_account;
 pub mod bury;
+pub mod forget_read;
 pub mod mark_read;
 pub mod recall_message;
 pub mod receive_copy;
 pub mod record_message;
+pub mod recount;
+pub mod redrive;
 pub mod register_account;
 pub mod send_notification;

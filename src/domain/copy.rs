@@ -251,7 +251,11 @@ fn receipt(raw: &str) -> Result<Receipt, Unintelligible> {
             up_to: millis("timestamp", object.timestamp.as_ref())?,
         })
     };
-    read().map_err(|reason| Unintelligible { reason, raw: raw.to_owned() })
+    // Kept as a copy of its own, so that it can be taken in again like any other.
+    read().map_err(|reason| Unintelligible {
+        reason,
+        raw: format!(r#"{{"eventType":"30","objects":[{raw}]}}"#),
+    })
 }
 
 fn need<'a>(name: &str, field: Option<&'a Scalar>) -> Result<&'a str, String> {

@@ -70,7 +70,7 @@ fn a_bad_receipt_does_not_take_the_good_ones_along() {
     let receipts = receipts_of(body);
     assert_eq!(receipts[0], Ok(receipt_of("r", "s", 5)));
     assert_eq!(receipts[1].as_ref().unwrap_err().reason, "toAccount is missing");
-    assert_eq!(receipts[2].as_ref().unwrap_err().raw, "7");
+    assert_eq!(receipts[2].as_ref().unwrap_err().raw, r#"{"eventType":"30","objects":[7]}"#);
     assert_eq!(receipts[3], Ok(receipt_of("r", "t", 6)));
 }
 

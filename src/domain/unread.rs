@@ -8,7 +8,7 @@
 //! An event becomes a [`Change`]. Adding to a set, raising a maximum and laying a tombstone commute and may be
 //! repeated, so any order, any duplication and any replay of changes ends in the same numbers.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::ids::{Accid, Millis, ServerId};
 use super::message::{MessageKey, Receipt, Unread};
@@ -60,6 +60,19 @@ pub struct Snapshot {
     pub unread: Vec<(Accid, ServerId, Millis)>,
     /// Every mark of the reader.
     pub marks: Vec<(Accid, Millis)>,
+}
+
+impl Snapshot {
+    /// The counts of `peers` by the definition.
+    pub fn counts(&self, peers: &[Accid]) -> Vec<u64> {
+        let marks: HashMap<&Accid, Millis> = self.marks.iter().map(|(peer, mark)| (peer, *mark)).collect();
+        let mut counts: HashMap<&Accid, u64> = HashMap::new();
+        for (peer, _, at) in &self.unread {
+            let unread = marks.get(peer).is_none_or(|mark| at > mark);
+            *counts.entry(peer).or_default() += u64::from(unread);
+        }
+        peers.iter().map(|peer| counts.get(peer).copied().unwrap_or(0)).collect()
+    }
 }
 
 /// A load under way: what the view held when it began, and the token that proves it has not been lost since.

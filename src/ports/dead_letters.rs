@@ -26,4 +26,13 @@ pub trait DeadLetters: Send + Sync {
 
     /// How many are kept.
     async fn count(&self) -> Result<u64, StoreError>;
+
+    /// The letter with this id.
+    async fn find(&self, id: &str) -> Result<Option<DeadLetter>, StoreError>;
+
+    /// At most `limit` letters in the order of their ids, from the first one after `after`.
+    async fn list(&self, after: Option<&str>, limit: u32) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Removes a letter that has been dealt with. Repeatable.
+    async fn remove(&self, id: &str) -> Result<(), StoreError>;
 }

@@ -7,6 +7,7 @@ pub mod authenticator;
 pub mod clock;
 pub mod dead_letters;
 pub mod gateway;
+pub mod log_upkeep;
 pub mod message_log;
 pub mod store_error;
 pub mod unread_view;

@@ -3,6 +3,8 @@
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::clock::{Clock, Ids};
+use super::message_log::MessageLog;
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot};
 
@@ -46,4 +48,18 @@ pub struct Held {
     pub unread: Vec<(ServerId, Millis)>,
     /// Everything up to here is read.
     pub mark: Option<Millis>,
+}
+
+/// Loads a reader from the log into the view, or compares a known one with the log: the one right order of the three
+/// steps. What is acknowledged meanwhile is not lost, whoever does it.
+pub async fn reload(
+    log: &dyn MessageLog,
+    view: &dyn UnreadView,
+    clock: &dyn Clock,
+    ids: &dyn Ids,
+    reader: &Accid,
+) -> Result<Merged, StoreError> {
+    let load = view.begin_load(reader, &ids.fresh()).await?;
+    let snapshot = log.snapshot(reader).await?;
+    view.merge(reader, &load, &snapshot, clock.now()).await
 }

@@ -1,5 +1,6 @@
 //! What only answers: one file each, a function over the ports it needs.
 
 pub mod account_token;
+pub mod explain;
 pub mod reader_loads;
 pub mod unread_counts;

@@ -12,7 +12,7 @@ use crate::domain::unread::Merged;
 use crate::ports::StoreError;
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::message_log::MessageLog;
-use crate::ports::unread_view::UnreadView;
+use crate::ports::unread_view::{UnreadView, reload};
 
 type Flight = Shared<BoxFuture<'static, Result<(), Arc<StoreError>>>>;
 
@@ -91,9 +91,7 @@ impl ReaderLoads {
 
     async fn run(&self, reader: &Accid, known: bool) -> Result<(), StoreError> {
         let _slot = self.slots.acquire().await;
-        let load = self.view.begin_load(reader, &self.ids.fresh()).await?;
-        let snapshot = self.log.snapshot(reader).await?;
-        let merged = self.view.merge(reader, &load, &snapshot, self.clock.now()).await?;
+        let merged = reload(&*self.log, &*self.view, &*self.clock, &*self.ids, reader).await?;
         let LoadCounters { loads, rechecks, healed_missing, healed_surplus } = &self.counters;
         if !known {
             loads.inc();

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use super::reader_loads::ReaderLoads;
-use crate::domain::ids::Accid;
+use crate::domain::ids::{Accid, Millis};
 use crate::domain::unread::Reading;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
+use crate::ports::message_log::MessageLog;
 use crate::ports::unread_view::UnreadView;
 
 /// How often a view may lose a reader while that reader is loaded before the poll gives up.
@@ -16,31 +19,54 @@ const ROUNDS: usize = 3;
 pub struct UnreadCounts {
     /// The projection.
     pub view: Arc<dyn UnreadView>,
-    /// Fills it.
+    /// The truth, for when the view is out of reach.
+    pub log: Arc<dyn MessageLog>,
+    /// Fills the view.
     pub loads: Arc<ReaderLoads>,
     /// Tells how old a load is.
     pub clock: Arc<dyn Clock>,
     /// A load older than this many milliseconds is repeated in the background, to find drift.
     pub recheck_after_ms: i64,
+    /// So is a load from before this moment, the start of this process: what ended before it may have died between
+    /// the log and the view.
+    pub started_at: Millis,
+    /// Polls that may read the log at once while the view is out of reach.
+    pub fallbacks: Semaphore,
 }
 
 impl UnreadCounts {
     /// One count per peer, in the order asked. An outage is an error, never a zero.
     pub async fn of(&self, reader: &Accid, peers: &[Accid]) -> Result<Vec<u64>, Arc<StoreError>> {
         for _ in 0..ROUNDS {
-            match self.view.read(reader, peers).await? {
-                Reading::Known { counts, loaded_at } => {
-                    if self.clock.now().since(loaded_at) > self.recheck_after_ms {
-                        self.loads.recheck(reader);
-                    }
+            match self.view.read(reader, peers).await {
+                Ok(Reading::Known { counts, loaded_at }) => {
+                    self.recheck_if_old(reader, loaded_at);
                     return Ok(counts);
                 }
-                Reading::Unknown => self.loads.load(reader).await?,
+                Ok(Reading::Unknown) => self.loads.load(reader).await?,
+                Err(error) => return self.fall_back(reader, peers, error).await,
             }
         }
         Err(Arc::new(StoreError::unavailable(
             "unread",
             "the view keeps losing this reader while it is loaded",
         )))
+    }
+
+    fn recheck_if_old(&self, reader: &Accid, loaded_at: Millis) {
+        if loaded_at < self.started_at || self.clock.now().since(loaded_at) > self.recheck_after_ms {
+            self.loads.recheck(reader);
+        }
+    }
+
+    /// The answer of the log itself, if there is room for one more such poll; else the view's error.
+    async fn fall_back(
+        &self,
+        reader: &Accid,
+        peers: &[Accid],
+        error: StoreError,
+    ) -> Result<Vec<u64>, Arc<StoreError>> {
+        let Ok(_slot) = self.fallbacks.try_acquire() else { return Err(Arc::new(error)) };
+        Ok(self.log.snapshot(reader).await?.counts(peers))
     }
 }

@@ -7,7 +7,9 @@
 //! `messages` is meant to be sharded by `to`: the same message always has the same `to`, so `_id` stays unique.
 
 mod connect;
+mod dead_letters;
 mod document;
+mod upkeep;
 
 use std::time::Duration;
 
@@ -24,7 +26,6 @@ use crate::domain::ids::{Accid, Millis};
 use crate::domain::message::{Message, Recall, Receipt};
 use crate::domain::unread::Snapshot;
 use crate::ports::StoreError;
-use crate::ports::dead_letters::{DeadLetter, DeadLetters};
 use crate::ports::message_log::{CopyNo, MessageLog, Recorded};
 
 /// One operation, whatever the network does; the driver itself would wait for ever on a peer that stalls.
@@ -175,23 +176,6 @@ impl MessageLog for MongoLog {
 
     async fn ping(&self) -> Result<(), StoreError> {
         bounded(self.database.run_command(doc! { "ping": 1 })).await.map(|_| ()).map_err(unavailable)
-    }
-}
-
-#[async_trait]
-impl DeadLetters for MongoLog {
-    async fn keep(&self, letter: &DeadLetter) -> Result<(), StoreError> {
-        let document = doc! {
-            "_id": &letter.id,
-            "receivedAt": letter.received_at.0,
-            "reason": &letter.reason,
-            "raw": &letter.raw,
-        };
-        inserted(bounded(self.dead_letters.insert_one(document)).await).map(|_| ())
-    }
-
-    async fn count(&self) -> Result<u64, StoreError> {
-        bounded(self.dead_letters.count_documents(doc! {})).await.map_err(unavailable)
     }
 }
 

@@ -1,5 +1,8 @@
 //! The message log on SQLite: each method is one transaction.
 
+mod dead_letters;
+mod upkeep;
+
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqlitePool, Transaction};
@@ -10,7 +13,6 @@ use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{ConvType, Details, Message, MessageKey, Recall, Receipt};
 use crate::domain::unread::Snapshot;
 use crate::ports::StoreError;
-use crate::ports::dead_letters::{DeadLetter, DeadLetters};
 use crate::ports::message_log::{CopyNo, MessageLog, Recorded};
 
 const STORE: &str = "messages";
@@ -119,27 +121,6 @@ impl MessageLog for SqliteLog {
 
     async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await.map(|_| ()).map_err(store_error(STORE))
-    }
-}
-
-#[async_trait]
-impl DeadLetters for SqliteLog {
-    async fn keep(&self, letter: &DeadLetter) -> Result<(), StoreError> {
-        let sql = r#"INSERT INTO dead_letters (id, "receivedAt", reason, raw) VALUES (?, ?, ?, ?)
-             ON CONFLICT (id) DO NOTHING"#;
-        let insert = sqlx::query(sql)
-            .bind(&letter.id)
-            .bind(letter.received_at.0)
-            .bind(&letter.reason)
-            .bind(&letter.raw);
-        let _turn = self.writing.lock().await;
-        insert.execute(&self.pool).await.map(|_| ()).map_err(store_error(STORE))
-    }
-
-    async fn count(&self) -> Result<u64, StoreError> {
-        let count =
-            sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM dead_letters").fetch_one(&self.pool).await;
-        count.map(i64::unsigned_abs).map_err(store_error(STORE))
     }
 }
 

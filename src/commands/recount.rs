@@ -1,0 +1,83 @@
+//! Compares the unread view with the log, reader by reader, and puts the view right.
+
+use std::sync::Arc;
+
+use futures_util::{Stream, TryStreamExt, stream};
+
+use crate::domain::ids::Accid;
+use crate::domain::unread::{Merged, Reading};
+use crate::ports::StoreError;
+use crate::ports::clock::{Clock, Ids};
+use crate::ports::log_upkeep::LogUpkeep;
+use crate::ports::message_log::MessageLog;
+use crate::ports::unread_view::{UnreadView, reload};
+
+/// Readers that are recounted at once.
+const AT_ONCE: usize = 8;
+
+/// What recounting needs.
+#[derive(Clone)]
+pub struct Recounter {
+    /// The truth.
+    pub log: Arc<dyn MessageLog>,
+    /// Walks its readers.
+    pub upkeep: Arc<dyn LogUpkeep>,
+    /// The projection.
+    pub view: Arc<dyn UnreadView>,
+    /// Dates loads.
+    pub clock: Arc<dyn Clock>,
+    /// Makes tokens.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// What was found for one reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recounted {
+    /// Whose counts.
+    pub reader: Accid,
+    /// Messages that the view lacked.
+    pub added: usize,
+    /// Messages that the view counted and the log does not.
+    pub removed: usize,
+    /// Whether the view vouches for this reader now.
+    pub known: bool,
+}
+
+impl Recounter {
+    /// Compares one reader and puts the view right; loads a reader whom the view did not know.
+    pub async fn reader(&self, reader: Accid) -> Result<Recounted, StoreError> {
+        let merged = reload(&*self.log, &*self.view, &*self.clock, &*self.ids, &reader).await?;
+        let (added, removed) = match merged {
+            Merged::Done { added, removed } => (added, removed),
+            Merged::Superseded => (0, 0),
+        };
+        Ok(Recounted { reader, added, removed, known: merged != Merged::Superseded })
+    }
+
+    /// Compares every reader after `after` whom the view knows, in the order of accids. Others are loaded when they
+    /// are asked for, so they cannot be wrong. What comes out last is where to go on from after an interruption.
+    pub fn all(&self, after: Option<Accid>) -> impl Stream<Item = Result<Recounted, StoreError>> {
+        let walker = self.clone();
+        let readers = stream::try_unfold(after, move |after| {
+            let upkeep = Arc::clone(&walker.upkeep);
+            async move {
+                let next = upkeep.next_reader(after.as_ref()).await?;
+                Ok(next.map(|reader| (reader.clone(), Some(reader))))
+            }
+        });
+        let worker = self.clone();
+        readers
+            .map_ok(move |reader| {
+                let worker = worker.clone();
+                async move { worker.reader_if_known(reader).await }
+            })
+            .try_buffered(AT_ONCE)
+    }
+
+    async fn reader_if_known(&self, reader: Accid) -> Result<Recounted, StoreError> {
+        match self.view.read(&reader, &[]).await? {
+            Reading::Known { .. } => self.reader(reader).await,
+            Reading::Unknown => Ok(Recounted { reader, added: 0, removed: 0, known: false }),
+        }
+    }
+}

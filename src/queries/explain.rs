@@ -1,0 +1,81 @@
+//! Why is this number what it is? Log and view, message by message.
+
+use std::collections::BTreeMap;
+
+use crate::domain::ids::{Accid, Millis, ServerId};
+use crate::domain::unread::Reading;
+use crate::ports::StoreError;
+use crate::ports::log_upkeep::LogUpkeep;
+use crate::ports::unread_view::UnreadView;
+
+/// Everything that makes one count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What a poll would be answered; `None` when the view does not know the reader.
+    pub answered: Option<u64>,
+    /// When the reader was loaded last.
+    pub loaded_at: Option<Millis>,
+    /// The mark in the log.
+    pub log_mark: Option<Millis>,
+    /// The mark in the view.
+    pub view_mark: Option<Millis>,
+    /// Every message that either of the two counts, by time.
+    pub messages: Vec<Entry>,
+}
+
+/// One message that log or view counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Its msgTimestamp.
+    pub at: Millis,
+    /// Its msgidServer.
+    pub id: ServerId,
+    /// Whether the log counts it.
+    pub in_log: bool,
+    /// Whether the view counts it.
+    pub in_view: bool,
+}
+
+impl Explanation {
+    /// Messages that the log counts and the view lacks.
+    pub fn missing(&self) -> usize {
+        self.messages.iter().filter(|entry| entry.in_log && !entry.in_view).count()
+    }
+
+    /// Messages that the view counts and the log does not.
+    pub fn surplus(&self) -> usize {
+        self.messages.iter().filter(|entry| entry.in_view && !entry.in_log).count()
+    }
+}
+
+/// Asks log and view about one pair. The two are read one after the other, so what arrives meanwhile may show as a
+/// difference: ask again before concluding anything from one message.
+pub async fn explain(
+    log: &dyn LogUpkeep,
+    view: &dyn UnreadView,
+    reader: &Accid,
+    peer: &Accid,
+) -> Result<Explanation, StoreError> {
+    let held = view.explain(reader, peer).await?;
+    let reading = view.read(reader, std::slice::from_ref(peer)).await?;
+    let truth = log.pair(reader, peer).await?;
+    let mut messages: BTreeMap<(Millis, ServerId), (bool, bool)> = BTreeMap::new();
+    for (id, at) in truth.unread {
+        messages.entry((at, id)).or_default().0 = true;
+    }
+    for (id, at) in held.unread {
+        messages.entry((at, id)).or_default().1 = true;
+    }
+    let (answered, loaded_at) = match reading {
+        Reading::Known { counts, loaded_at } => (counts.first().copied(), Some(loaded_at)),
+        Reading::Unknown => (None, None),
+    };
+    let entry = |((at, id), (in_log, in_view))| Entry { at, id, in_log, in_view };
+    Ok(Explanation {
+        answered,
+        loaded_at,
+        log_mark: truth.mark,
+        view_mark: held.mark,
+        messages: messages.into_iter().map(entry).collect(),
+    })
+}
