@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, App, StartError, Stores};
+use crate::app::{self, App, StartError};
 use crate::config::{Config, ConfigError};
 use crate::simulator::{Simulator, SimulatorConfig};
 use crate::telemetry;
@@ -120,11 +120,8 @@ async fn migrate(file: ConfigFile) -> Result<bool, StartError> {
 }
 
 async fn check(file: ConfigFile) -> Result<bool, StartError> {
-    let config = file.load()?;
-    config.validate()?;
-    println!("the configuration is complete");
-    Stores::connect(&config).await?;
-    println!("the stores answer, and their schemas are up to date");
+    App::build(&file.load()?).await?;
+    println!("the configuration is complete; the stores answer, and their schemas are up to date");
     Ok(true)
 }
 

@@ -12,6 +12,9 @@ use serde::{Deserialize, Deserializer};
 /// The file that is read when none is named and this one is there.
 pub const DEFAULT_FILE: &str = "otc-im.toml";
 
+/// No duration that can be set is longer.
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// Why a configuration cannot be used. Each is one sentence that names the key and the way out.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -184,10 +187,10 @@ section! {
         webhook_body: usize = 1024 * 1024,
         /// Bytes of any other body.
         body: usize = 64 * 1024,
-        /// How long a body may take to arrive.
+        /// How long any other body may take to arrive.
         #[serde(with = "humantime_serde")]
-        body_timeout: Duration = Duration::from_secs(4),
-        /// How long a message copy may take once it is here; NetEase gives up after 5 s.
+        body_timeout: Duration = Duration::from_secs(10),
+        /// How long a message copy may take, its body included; NetEase gives up after 5 s.
         #[serde(with = "humantime_serde")]
         webhook_timeout: Duration = Duration::from_secs(4),
         /// Message copies under way at once; further ones are answered 503.
@@ -297,7 +300,22 @@ impl Config {
             ("unread.loads_at_once", self.unread.loads_at_once as u64),
             ("netease.attempts", self.netease.attempts as u64),
             ("limits.webhooks_at_once", self.limits.webhooks_at_once as u64),
+            ("limits.webhook_body", self.limits.webhook_body as u64),
+            ("limits.body", self.limits.body as u64),
         ];
+        let durations = [
+            ("accounts.cache_ttl", self.accounts.cache_ttl),
+            ("unread.recheck_after", self.unread.recheck_after),
+            ("netease.connect_timeout", self.netease.connect_timeout),
+            ("netease.timeout", self.netease.timeout),
+            ("limits.body_timeout", self.limits.body_timeout),
+            ("limits.webhook_timeout", self.limits.webhook_timeout),
+            ("limits.poll_timeout", self.limits.poll_timeout),
+            ("limits.netease_timeout", self.limits.netease_timeout),
+        ];
+        if let Some((key, _)) = durations.iter().find(|(_, d)| d.is_zero() || *d > LONGEST) {
+            return fail(&format!("{key} must be above zero and at most a day"));
+        }
         if self.messages.retention_days == Some(0) {
             return fail(
                 "messages.retention_days must be at least 1; leave it out to keep messages for ever",

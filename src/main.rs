@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use otc_im::cli::{self, Cli};
 
-/// Measured to take 15–25 % less CPU per poll than the system's.
+/// A poll is many small allocations; this allocator spends less on them than the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

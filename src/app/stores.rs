@@ -43,31 +43,45 @@ impl Stores {
 
 /// Brings every schema up to date. Safe to repeat, and to run beside a running service of the version before.
 pub async fn migrate(config: &Config) -> Result<(), StartError> {
-    for (key, url) in [("accounts.url", &config.accounts.url), ("messages.url", &config.messages.url)] {
-        match scheme(url) {
-            "mysql" => {
-                let pool = sql::mysql(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
-                sql::MYSQL.run(&pool).await.map_err(|e| failed_migration(key, &e))?;
-            }
-            "sqlite" => {
-                let pool = sql::sqlite(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
-                sql::SQLITE.run(&pool).await.map_err(|e| failed_migration(key, &e))?;
-            }
-            "mongodb" | "mongodb+srv" => {
-                let database = mongo::database(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
-                mongo::prepare(&database).await.map_err(|e| unreachable_store(key, url, &e))?;
-            }
-            _ => return Err(odd_scheme(key, url, "mysql:, mongodb: or sqlite:")),
+    let (key, url) = ("accounts.url", &config.accounts.url);
+    match scheme(url) {
+        "mysql" => {
+            let pool = sql::mysql(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
+            sql::MYSQL.run(&pool).await.map_err(|e| failed_migration(key, &e))?;
         }
+        "sqlite" => migrate_sqlite(key, url).await?,
+        _ => return Err(odd_scheme(key, url, "mysql: or sqlite:")),
     }
-    Ok(())
+    let (key, url) = ("messages.url", &config.messages.url);
+    match scheme(url) {
+        "mongodb" | "mongodb+srv" => {
+            let database = mongo::database(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
+            mongo::prepare(&database).await.map_err(|e| unreachable_store(key, url, &e))
+        }
+        "sqlite" => migrate_sqlite(key, url).await,
+        _ => Err(odd_scheme(key, url, "mongodb: or sqlite:")),
+    }
+}
+
+async fn migrate_sqlite(key: &str, url: &str) -> Result<(), StartError> {
+    let pool = sql::sqlite(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
+    sql::SQLITE.run(&pool).await.map_err(|e| failed_migration(key, &e))
 }
 
 /// Takes back what the account rows say of NetEase: a new simulator has no accounts yet.
 pub async fn forget_netease(config: &Config) -> Result<(), StartError> {
     let (key, url) = ("accounts.url", &config.accounts.url);
-    let pool = sql::sqlite(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
-    sql::forget_confirmations(&pool).await.map_err(|e| unreachable_store(key, url, &e))
+    let forgotten = match scheme(url) {
+        "mysql" => {
+            let pool = sql::mysql(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
+            sql::forget_confirmations(&pool).await
+        }
+        _ => {
+            let pool = sql::sqlite(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
+            sql::forget_confirmations(&pool).await
+        }
+    };
+    forgotten.map_err(|e| unreachable_store(key, url, &e))
 }
 
 async fn accounts(config: &Config) -> Result<Arc<dyn Accounts>, StartError> {

@@ -86,7 +86,7 @@ otc-im is running. Its data is in {data}; Ctrl-C stops it.
   service     {service}        (all calls: {service}/docs)
   simulator   {simulator}    (NetEase, and its users)
 
-Paste these into another terminal. The token is alice's; `otc-im token NAME` prints others.
+Paste these into another terminal. The token is alice's; `otc-im token NAME --data-dir {data}` prints others.
 
   TOKEN={token}
 

@@ -66,8 +66,9 @@ impl Inbox {
         let labelled = match copy::parse(body) {
             Ok(labelled) => labelled,
             Err(what) => {
+                let event_type = what.event_type;
                 bury(&*self.letters, &*self.clock, what).await?;
-                return Ok(Received { event_type: "unknown", outcome: Outcome::Buried });
+                return Ok(Received { event_type, outcome: Outcome::Buried });
             }
         };
         let (log, view, clock) = (&*self.log, &*self.view, &*self.clock);

@@ -35,6 +35,8 @@ pub enum Copy {
 pub struct Unintelligible {
     /// What is wrong with it; names fields, never their contents.
     pub reason: String,
+    /// Its event type, as in [`Labelled`].
+    pub event_type: &'static str,
     /// The text in question.
     pub raw: String,
 }
@@ -44,6 +46,9 @@ const EVENT_TYPES: [&str; 26] = [
     "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "20", "25", "30", "31", "36",
     "42", "83", "84", "85", "89", "90", "91",
 ];
+
+/// What is in no such list.
+const UNKNOWN: &str = "unknown";
 
 /// A copy together with the name its kind has in metrics: of a closed list, whatever is posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,19 +63,27 @@ pub struct Labelled {
 pub fn parse(body: &[u8]) -> Result<Labelled, Unintelligible> {
     let text = std::str::from_utf8(body).map_err(|e| Unintelligible {
         reason: format!("the body is not UTF-8: {e}"),
+        event_type: UNKNOWN,
         raw: String::from_utf8_lossy(body).into_owned(),
     })?;
-    let keep = |reason: String| Unintelligible { reason, raw: text.to_owned() };
-    let mut fields: Fields =
-        serde_json::from_str(text).map_err(|e| keep(format!("the body is not a copy: {e}")))?;
+    let keep = |event_type, reason| Unintelligible { reason, event_type, raw: text.to_owned() };
+    let mut fields: Fields = serde_json::from_str(text)
+        .map_err(|e| keep(UNKNOWN, format!("the body is not a copy: {}", fault(&e))))?;
     let Some(event) = fields.event_type.take() else {
         return match text.trim_matches([' ', '\t', '\r', '\n', '{', '}']) {
             "" => Ok(Labelled { event_type: "probe", copy: Copy::Probe }),
-            _ => Err(keep("eventType is missing".into())),
+            _ => Err(keep(UNKNOWN, "eventType is missing".into())),
         };
     };
-    let event_type = EVENT_TYPES.into_iter().find(|known| *known == event.text).unwrap_or("unknown");
-    fields.read(&event).map(|copy| Labelled { event_type, copy }).map_err(keep)
+    let event_type = EVENT_TYPES.into_iter().find(|known| *known == event.text).unwrap_or(UNKNOWN);
+    fields.read(&event).map(|copy| Labelled { event_type, copy }).map_err(|reason| keep(event_type, reason))
+}
+
+/// What is wrong with JSON and where, without quoting any of it.
+fn fault(error: &serde_json::Error) -> String {
+    let what =
+        if error.is_data() { "a field is of the wrong type or there twice" } else { "this is not JSON" };
+    format!("{what}, at line {} column {}", error.line(), error.column())
 }
 
 /// A string, a number or a boolean, as text.
@@ -231,7 +244,7 @@ fn receipts(objects: Option<&str>) -> Result<Vec<Result<Receipt, Unintelligible>
     } else {
         serde_json::from_str(objects)
     }
-    .map_err(|e| format!("objects is not a list of receipts: {e}"))?;
+    .map_err(|e| format!("objects is not a list of receipts: {}", fault(&e)))?;
     Ok(raws.into_iter().map(|raw| receipt(raw.get())).collect())
 }
 
@@ -244,7 +257,8 @@ fn receipt(raw: &str) -> Result<Receipt, Unintelligible> {
         timestamp: Option<Scalar>,
     }
     let read = || {
-        let object: Object = serde_json::from_str(raw).map_err(|e| format!("not a receipt: {e}"))?;
+        let object: Object =
+            serde_json::from_str(raw).map_err(|e| format!("not a receipt: {}", fault(&e)))?;
         Ok(Receipt {
             reader: accid("fromAccount", object.from_account.as_ref())?,
             peer: accid("toAccount", object.to_account.as_ref())?,
@@ -252,10 +266,8 @@ fn receipt(raw: &str) -> Result<Receipt, Unintelligible> {
         })
     };
     // Kept as a copy of its own, so that it can be taken in again like any other.
-    read().map_err(|reason| Unintelligible {
-        reason,
-        raw: format!(r#"{{"eventType":"30","objects":[{raw}]}}"#),
-    })
+    let copy = || format!(r#"{{"eventType":"30","objects":[{raw}]}}"#);
+    read().map_err(|reason| Unintelligible { reason, event_type: "30", raw: copy() })
 }
 
 fn need<'a>(name: &str, field: Option<&'a Scalar>) -> Result<&'a str, String> {

@@ -119,7 +119,7 @@ fn what_cannot_be_understood_says_why_and_is_kept_whole() {
         (swap("1700000000123", "-1"), "msgTimestamp is not a time in milliseconds"),
         (swap("alice", "a b"), "fromAccount is not an accid"),
         (swap("\"to\":\"Bob\",", ""), "to is missing"),
-        (swap("\"Bob\"", "\"Bob\",\"to\":\"eve\""), "duplicate field `to`"),
+        (swap("\"Bob\"", "\"Bob\",\"to\":\"eve\""), "a field is of the wrong type or there twice"),
         (swap("你好", "\\ud800"), "the body is not a copy"),
         ("\u{feff}{}".into(), "the body is not a copy"),
         ("[]".into(), "the body is not a copy"),
@@ -134,4 +134,22 @@ fn what_cannot_be_understood_says_why_and_is_kept_whole() {
         assert_eq!(error.raw, body);
     }
     assert!(parse(b"{\"eventType\":\"\xff\"}").unwrap_err().reason.contains("not UTF-8"));
+}
+
+#[test]
+fn a_reason_never_quotes_what_somebody_wrote() {
+    for body in [
+        r#""my secret words""#,
+        r#"{"eventType":"1","convType":"my secret words"}"#,
+        r#"{"eventType":"30","objects":"my secret words"}"#,
+        r#"{"eventType":"30","objects":"[\"my secret words\"]"}"#,
+        r#"{"my secret words":"#,
+    ] {
+        let reason = match parse(body.as_bytes()) {
+            Err(error) => error.reason,
+            Ok(Labelled { copy: Copy::Receipts(receipts), .. }) => receipts[0].clone().unwrap_err().reason,
+            Ok(other) => panic!("{other:?}"),
+        };
+        assert!(!reason.contains("secret"), "{reason}");
+    }
 }

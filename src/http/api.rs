@@ -55,9 +55,9 @@ pub struct Limits {
     pub webhook_body: usize,
     /// Bytes of any other body.
     pub body: usize,
-    /// How long a body may take to arrive.
+    /// How long the body of any other request may take to arrive.
     pub body_timeout: Duration,
-    /// How long a webhook may take: less than the 5 s after which NetEase gives up.
+    /// How long a webhook may take, its body included: less than the 5 s after which NetEase gives up.
     pub webhook_timeout: Duration,
     /// How long a poll may take.
     pub poll_timeout: Duration,

@@ -41,6 +41,7 @@ pub struct Metrics {
     requests: Durations,
     copies: Family<CopyLabels, Counter>,
     clamped: Counter,
+    dead_letters: Counter,
     bad_signatures: Counter,
 }
 
@@ -54,7 +55,8 @@ impl Metrics {
     pub fn new(loads: &LoadCounters) -> Arc<Self> {
         let mut registry = Registry::with_prefix("otc_im");
         let requests = Durations::new_with_constructor(buckets);
-        let (copies, clamped, bad_signatures) = (Family::default(), Counter::default(), Counter::default());
+        let copies = Family::default();
+        let (clamped, dead_letters, bad_signatures) = <(Counter, Counter, Counter)>::default();
         registry.register("http_request_duration_seconds", "Answered requests", requests.clone());
         registry.register("copies", "Message copies taken in", copies.clone());
         registry.register("receipts_clamped", "Read receipts pulled back from the future", clamped.clone());
@@ -62,6 +64,11 @@ impl Metrics {
             "webhook_bad_signatures",
             "Webhook calls that NetEase did not sign",
             bad_signatures.clone(),
+        );
+        registry.register(
+            "dead_letters",
+            "Copies, and receipts of a copy, kept as dead letters",
+            dead_letters.clone(),
         );
         registry.register("view_loads", "Readers loaded into the unread view", loads.loads.clone());
         registry.register("view_rechecks", "Known readers compared with the log", loads.rechecks.clone());
@@ -75,7 +82,7 @@ impl Metrics {
             "Messages that a recheck removed from the unread view",
             loads.healed_surplus.clone(),
         );
-        Arc::new(Self { registry, requests, copies, clamped, bad_signatures })
+        Arc::new(Self { registry, requests, copies, clamped, dead_letters, bad_signatures })
     }
 
     /// Counts a copy that was taken in.
@@ -84,13 +91,17 @@ impl Metrics {
             Outcome::Recorded(CopyNo::First) => "first",
             Outcome::Recorded(CopyNo::Repeated) => "repeated",
             Outcome::Recorded(CopyNo::Conflicting) => "conflicting",
-            Outcome::Read { clamped, .. } => {
+            Outcome::Read { clamped, buried } => {
                 self.clamped.inc_by(clamped as u64);
+                self.dead_letters.inc_by(buried as u64);
                 "read"
             }
             Outcome::Recalled => "recalled",
             Outcome::Acknowledged => "acknowledged",
-            Outcome::Buried => "dead_letter",
+            Outcome::Buried => {
+                self.dead_letters.inc();
+                "dead_letter"
+            }
             Outcome::Callback => "refused",
         };
         self.copies.get_or_create(&CopyLabels { event_type: received.event_type, outcome }).inc();

@@ -4,6 +4,7 @@
 //! answered 503, and nothing here ever answers 500.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::body::Body;
@@ -46,7 +47,8 @@ pub async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Taken>, Problem> {
-    let body = read_body(body, api.limits.webhook_body, api.limits.body_timeout).await?;
+    let deadline = Instant::now() + api.limits.webhook_timeout;
+    let body = read_body(body, api.limits.webhook_body, api.limits.webhook_timeout).await?;
     verify(&api, &headers, &body).map_err(|error| {
         api.metrics.count_bad_signature();
         tracing::warn!(%error, bytes = body.len(), "a webhook call was not NetEase's");
@@ -54,6 +56,7 @@ pub async fn receive(
     })?;
     // A header `type` marks a real-time-call copy, whose event types mean other things.
     if headers.contains_key("type") {
+        api.metrics.count_copy(&Received { event_type: "real_time_call", outcome: Outcome::Acknowledged });
         return Ok(Json(Taken { code: 200 }));
     }
     // After the signature, so that strangers cannot take NetEase's places.
@@ -63,7 +66,8 @@ pub async fn receive(
         let _slot = slot;
         Ok(inbox.receive(&body).await?)
     };
-    let received = api.detached(api.limits.webhook_timeout, work).await.map_err(never_500)?;
+    let received =
+        api.detached(deadline.saturating_duration_since(Instant::now()), work).await.map_err(never_500)?;
     api.metrics.count_copy(&received);
     accept(&received)
 }

@@ -71,7 +71,7 @@ pub enum GatewayError {
     #[error("NetEase is out of reach: {0}")]
     Unavailable(String),
     /// Sent, and no answer came: it may have happened.
-    #[error("NetEase did not answer {0} in time; whether it was done is not known")]
+    #[error("NetEase gave no answer to {0}; whether it was done is not known")]
     OutcomeUnknown(&'static str),
     /// Code 416: this API is closed for a while.
     #[error("NetEase has closed {0} for a while: too many calls")]

@@ -1,9 +1,10 @@
 //! Opens a MongoDB database with what this service needs of it, and makes its indexes.
 
+use std::io;
 use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
-use mongodb::error::{Error, Result};
+use mongodb::error::Result;
 use mongodb::options::{
     Acknowledgment, ClientOptions, IndexOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
 };
@@ -25,8 +26,8 @@ pub async fn database(url: &str, max_connections: u32) -> Result<Database> {
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
     options.app_name.get_or_insert_with(|| "otc-im".into());
     let name = options.default_database.clone();
-    let name =
-        name.ok_or_else(|| Error::custom("the URL names no database: write mongodb://host:port/otc_im"))?;
+    let unnamed = || io::Error::other("the URL names no database: write mongodb://host:port/otc_im");
+    let name = name.ok_or_else(unnamed)?;
     Ok(Client::with_options(options)?.database(&name))
 }
 

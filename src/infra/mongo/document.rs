@@ -1,4 +1,4 @@
-//! Messages as documents: the seed's fields under the seed's names, and three of our own.
+//! Messages as documents: NetEase's fields under NetEase's names, `state` (0 unread, 1 read), and three of our own.
 //!
 //! Ours: `withheld` (copied, not delivered), `counted` (an unread count waits for its reader) and `recalled`. A
 //! document without `msgType` is a tombstone that came before its message.

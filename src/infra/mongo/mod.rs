@@ -11,6 +11,7 @@ mod dead_letters;
 mod document;
 mod upkeep;
 
+use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -90,7 +91,7 @@ impl MongoLog {
             "$max": { "mark": up_to.0 },
             "$setOnInsert": { "reader": reader.as_str(), "peer": peer.as_str() },
         };
-        self.upsert(&self.marks, doc! { "_id": pair(reader, peer) }, raise).await
+        self.upsert(&self.marks, doc! { "_id": pair(reader, peer) }, raise).await.map_err(unavailable)
     }
 
     async fn upsert(
@@ -98,14 +99,14 @@ impl MongoLog {
         collection: &Collection<Document>,
         filter: Document,
         update: Document,
-    ) -> Result<(), StoreError> {
+    ) -> mongodb::error::Result<()> {
         let upsert =
             || bounded(collection.update_one(filter.clone(), update.clone()).upsert(true).into_future());
         let outcome = match upsert().await {
             Err(error) if is_duplicate(&error) => upsert().await,
             outcome => outcome,
         };
-        outcome.map(|_| ()).map_err(unavailable)
+        outcome.map(|_| ())
     }
 
     /// Sets `state` 1 on what the reader has read; also on a message that came after its receipt.
@@ -151,9 +152,21 @@ impl MessageLog for MongoLog {
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
         let tombstone = doc! {
             "$set": { "recalled": true, "counted": false },
-            "$setOnInsert": { "to": recall.to.as_str(), "fromAccount": recall.from.as_str() },
+            "$setOnInsert": { "fromAccount": recall.from.as_str() },
         };
-        self.upsert(&self.messages, doc! { "_id": recall.key.to_string() }, tombstone).await
+        let key = recall.key.to_string();
+        // An upsert has to name the shard key. A message that went to somebody else is recalled all the same.
+        let outcome =
+            self.upsert(&self.messages, doc! { "_id": &key, "to": recall.to.as_str() }, tombstone.clone());
+        match outcome.await {
+            Err(error) if is_duplicate(&error) => {
+                bounded(self.messages.update_one(doc! { "_id": key }, tombstone))
+                    .await
+                    .map(|_| ())
+                    .map_err(unavailable)
+            }
+            outcome => outcome.map_err(unavailable),
+        }
     }
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
@@ -187,7 +200,9 @@ fn pair(reader: &Accid, peer: &Accid) -> String {
 async fn bounded<T>(
     operation: impl IntoFuture<Output = mongodb::error::Result<T>>,
 ) -> mongodb::error::Result<T> {
-    tokio::time::timeout(OPERATION_TIMEOUT, operation.into_future()).await.map_err(Error::custom)?
+    tokio::time::timeout(OPERATION_TIMEOUT, operation.into_future())
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 /// Whether an insert was the first under its key.

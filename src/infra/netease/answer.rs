@@ -20,7 +20,9 @@ pub(super) enum Verdict {
     /// It is final, good or bad.
     Final,
     /// Nothing happened; asking again soon may help.
-    Again,
+    NotDone,
+    /// NetEase stumbled on the way; it may have happened.
+    Unknown,
     /// This API is closed for a while.
     Closed,
 }
@@ -35,7 +37,8 @@ impl Answer {
     pub fn verdict(&self) -> Verdict {
         match self.code {
             416 => Verdict::Closed,
-            408 | 415 | 431 | 500 | 503 | 514 => Verdict::Again,
+            415 | 431 | 503 | 514 => Verdict::NotDone,
+            408 | 500 => Verdict::Unknown,
             _ => Verdict::Final,
         }
     }
@@ -68,8 +71,11 @@ mod tests {
     #[test]
     fn only_passing_trouble_is_asked_again() {
         let verdict = |code| Answer { code, desc: String::new() }.verdict();
-        for code in [408, 415, 431, 500, 503, 514] {
-            assert_eq!(verdict(code), Verdict::Again, "{code}");
+        for code in [415, 431, 503, 514] {
+            assert_eq!(verdict(code), Verdict::NotDone, "{code}");
+        }
+        for code in [408, 500] {
+            assert_eq!(verdict(code), Verdict::Unknown, "{code}");
         }
         for code in [200, 301, 315, 403, 404, 405, 406, 414, 417, 419, 422, 7101] {
             assert_eq!(verdict(code), Verdict::Final, "{code}");

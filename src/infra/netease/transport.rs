@@ -159,7 +159,8 @@ fn judge(body: &[u8]) -> Result<Answer, Failure> {
     let answer: Answer = serde_json::from_slice(body).map_err(|_| Failure::Unknown)?;
     match answer.verdict() {
         Verdict::Final => Ok(answer),
-        Verdict::Again => Err(Failure::NotDone(format!("code {}", answer.code))),
+        Verdict::NotDone => Err(Failure::NotDone(format!("code {}", answer.code))),
+        Verdict::Unknown => Err(Failure::Unknown),
         Verdict::Closed => Err(Failure::Closed),
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::{ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, Pool, Row, Type};
 
-use super::{duplicate, store_error};
+use super::{bounded, duplicate, store_error};
 use crate::domain::ids::{Accid, UserId};
 use crate::ports::StoreError;
 use crate::ports::accounts::{Account, Accounts};
@@ -35,19 +35,21 @@ where
 {
     async fn find(&self, accid: &Accid) -> Result<Option<Account>, StoreError> {
         let sql = "SELECT user_id, name, token, registered, confirmed_name FROM accounts WHERE accid = ?";
-        let row = sqlx::query(sql).bind(accid.as_str()).fetch_optional(&self.pool).await;
+        let row = bounded(sqlx::query(sql).bind(accid.as_str()).fetch_optional(&self.pool)).await;
         row.map_err(store_error(STORE))?.map(|row| account::<DB>(accid, &row)).transpose()
     }
 
     async fn insert_or_get(&self, account: &Account) -> Result<Account, StoreError> {
         let sql = "INSERT INTO accounts (accid, user_id, name, token) VALUES (?, ?, ?, ?)";
-        let inserted = sqlx::query(sql)
-            .bind(account.accid.as_str())
-            .bind(account.user.as_str())
-            .bind(account.name.as_deref())
-            .bind(&*account.token)
-            .execute(&self.pool)
-            .await;
+        let inserted = bounded(
+            sqlx::query(sql)
+                .bind(account.accid.as_str())
+                .bind(account.user.as_str())
+                .bind(account.name.as_deref())
+                .bind(&*account.token)
+                .execute(&self.pool),
+        )
+        .await;
         // A plain insert and its refusal: an upsert's row count does not tell new from old on every server.
         inserted.map(|_| ()).or_else(duplicate).map_err(store_error(STORE))?;
         let gone =
@@ -57,32 +59,33 @@ where
 
     async fn confirm(&self, accid: &Accid, token: &str, name: Option<&str>) -> Result<(), StoreError> {
         let sql = "UPDATE accounts SET registered = TRUE, confirmed_name = ? WHERE accid = ? AND token = ?";
-        let updated = sqlx::query(sql).bind(name).bind(accid.as_str()).bind(token).execute(&self.pool).await;
+        let updated =
+            bounded(sqlx::query(sql).bind(name).bind(accid.as_str()).bind(token).execute(&self.pool)).await;
         updated.map(|_| ()).map_err(store_error(STORE))
     }
 
     async fn rename(&self, accid: &Accid, name: &str) -> Result<(), StoreError> {
         let sql = "UPDATE accounts SET name = ? WHERE accid = ?";
-        let updated = sqlx::query(sql).bind(name).bind(accid.as_str()).execute(&self.pool).await;
+        let updated = bounded(sqlx::query(sql).bind(name).bind(accid.as_str()).execute(&self.pool)).await;
         updated.map(|_| ()).map_err(store_error(STORE))
     }
 
     async fn are_friends(&self, one: &Accid, other: &Accid) -> Result<bool, StoreError> {
         let sql = "SELECT accid_a FROM friendships WHERE accid_a = ? AND accid_b = ?";
         let (a, b) = sorted(one, other);
-        let row = sqlx::query(sql).bind(a).bind(b).fetch_optional(&self.pool).await;
+        let row = bounded(sqlx::query(sql).bind(a).bind(b).fetch_optional(&self.pool)).await;
         row.map(|row| row.is_some()).map_err(store_error(STORE))
     }
 
     async fn remember_friends(&self, one: &Accid, other: &Accid) -> Result<(), StoreError> {
         let sql = "INSERT INTO friendships (accid_a, accid_b) VALUES (?, ?)";
         let (a, b) = sorted(one, other);
-        let inserted = sqlx::query(sql).bind(a).bind(b).execute(&self.pool).await;
+        let inserted = bounded(sqlx::query(sql).bind(a).bind(b).execute(&self.pool)).await;
         inserted.map(|_| ()).or_else(duplicate).map_err(store_error(STORE))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let answered = sqlx::query("SELECT 1").fetch_optional(&self.pool).await;
+        let answered = bounded(sqlx::query("SELECT 1").fetch_optional(&self.pool)).await;
         answered.map(|_| ()).map_err(store_error(STORE))
     }
 }

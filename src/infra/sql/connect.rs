@@ -4,6 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::migrate::Migrator;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -60,13 +61,22 @@ where
 {
     let versions = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success = TRUE");
     match versions.fetch_all(pool).await {
-        Err(Error::Database(_)) => Ok(Vec::new()),
+        Err(Error::Database(refusal)) if no_such_table(&*refusal) => Ok(Vec::new()),
         outcome => outcome,
     }
 }
 
+/// SQLSTATE on MySQL; SQLite says it in words alone.
+fn no_such_table(refusal: &dyn DatabaseError) -> bool {
+    refusal.code().as_deref() == Some("42S02") || refusal.message().starts_with("no such table")
+}
+
 /// No account and no friendship is at NetEase any more: what a simulator that begins anew stands for.
-pub async fn forget_confirmations(pool: &SqlitePool) -> Result<(), Error> {
+pub async fn forget_confirmations<DB: Database>(pool: &Pool<DB>) -> Result<(), Error>
+where
+    for<'c> &'c Pool<DB>: Executor<'c, Database = DB>,
+    DB::Arguments: IntoArguments<DB>,
+{
     sqlx::query("UPDATE accounts SET registered = FALSE, confirmed_name = NULL").execute(pool).await?;
     sqlx::query("DELETE FROM friendships").execute(pool).await.map(|_| ())
 }

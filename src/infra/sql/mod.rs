@@ -8,7 +8,18 @@ pub use accounts::SqlAccounts;
 pub use connect::{MYSQL, SQLITE, applied, forget_confirmations, mysql, sqlite};
 pub use message_log::SqliteLog;
 
+use std::io;
+use std::time::Duration;
+
 use crate::ports::StoreError;
+
+/// One statement on a server that stalls; nobody's bind shall wait for it for ever.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+async fn bounded<T>(statement: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let outcome = tokio::time::timeout(STATEMENT_TIMEOUT, statement).await;
+    outcome.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
+}
 
 /// A refusal for a unique key is no error: the row is there, which was the point.
 fn duplicate(error: sqlx::Error) -> Result<(), sqlx::Error> {
