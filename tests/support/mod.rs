@@ -1,5 +1,9 @@
 //! What the tests share: the servers they run against.
 
+pub mod backends;
+pub mod own_redis;
+pub mod temp_folder;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -6,8 +6,14 @@ local counts, marks, gone, unread = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local peer, mark, adding = ARGV[2], ARGV[3], tonumber(ARGV[4])
 
 local said = redis.call('HMGET', counts, '!token', peer, '!marks', '!gone')
+-- After a loss the pair is counted anew, so that the next load takes it up as it is; this one must not end.
+local held = redis.call('ZCARD', unread)
+if tonumber(said[2] or 0) ~= held then
+  redis.call('HDEL', counts, peer, '!at', '!token')
+  if held > 0 then redis.call('HSET', counts, peer, held) end
+  return false
+end
 if said[1] ~= ARGV[1]
-  or tonumber(said[2] or 0) ~= redis.call('ZCARD', unread)
   or tonumber(said[3] or 0) ~= redis.call('HLEN', marks)
   or tonumber(said[4] or 0) ~= redis.call('ZCARD', gone) then
   return false

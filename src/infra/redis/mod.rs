@@ -143,7 +143,7 @@ impl UnreadView for RedisView {
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {
         let keys = Keys::of(reader);
         let mut call = self.begin_load.prepare_invoke();
-        call.key(&keys.counts).arg(fresh_token);
+        call.key(&keys.counts).key(&keys.marks).key(&keys.gone).arg(fresh_token);
         let (token, fields): (String, Vec<String>) =
             call.invoke_async(&mut self.connection()).await.map_err(unavailable)?;
         let peers: Vec<Accid> = fields.iter().filter_map(|field| Accid::from_nim(field).ok()).collect();

@@ -1,0 +1,155 @@
+//! What account and friendship rows promise, bare and behind the cache that the service puts in front of them.
+
+use futures_util::future::join_all;
+use otc_im::domain::ids::UserId;
+use otc_im::ports::accounts::Account;
+
+use super::facts::fresh_accid;
+use crate::support::backends::{self, Rows};
+
+on_each! {
+    [
+        nobody_is_there_at_first,
+        an_account_comes_back_as_it_was_inserted,
+        the_first_token_stays,
+        a_hundred_first_inserts_at_once_agree_on_one_token,
+        user_ids_are_told_apart_to_the_last_bit,
+        a_name_holds_sixty_four_emoji,
+        a_confirmation_needs_the_token_of_the_row,
+        a_new_name_leaves_the_confirmed_one,
+        what_is_not_there_is_neither_confirmed_nor_renamed,
+        friends_are_friends_both_ways,
+        friendships_at_once_are_one,
+    ]
+    each sqlite: backends::sqlite_accounts().await;
+    each sqlite_cached: backends::sqlite_accounts().await.cached();
+    each mysql: backends::mysql_accounts().await;
+    each mysql_cached: backends::mysql_accounts().await.cached();
+}
+
+pub fn account(user: &str, token: &str) -> Account {
+    let user = UserId::parse(user).unwrap();
+    Account {
+        accid: user.accid(),
+        user,
+        name: None,
+        token: token.into(),
+        registered: false,
+        confirmed_name: None,
+    }
+}
+
+async fn nobody_is_there_at_first(rows: &Rows) {
+    rows.ping().await.unwrap();
+    assert_eq!(rows.find(&fresh_accid()).await.unwrap(), None);
+}
+
+async fn an_account_comes_back_as_it_was_inserted(rows: &Rows) {
+    let alice = Account { name: Some("Alice ".into()), ..account("Alice ", "t1") };
+    assert_eq!(rows.insert_or_get(&alice).await.unwrap(), alice);
+    assert_eq!(rows.find(&alice.accid).await.unwrap(), Some(alice));
+    let nameless = account("bob", "t2");
+    assert_eq!(rows.insert_or_get(&nameless).await.unwrap(), nameless);
+    assert_eq!(rows.find(&nameless.accid).await.unwrap(), Some(nameless));
+}
+
+async fn the_first_token_stays(rows: &Rows) {
+    let first = account("alice", "t1");
+    rows.insert_or_get(&first).await.unwrap();
+    let second = Account { name: Some("Alice".into()), ..account("alice", "t2") };
+    assert_eq!(rows.insert_or_get(&second).await.unwrap(), first);
+    assert_eq!(rows.find(&first.accid).await.unwrap(), Some(first));
+}
+
+async fn a_hundred_first_inserts_at_once_agree_on_one_token(rows: &Rows) {
+    let asked: Vec<Account> = (0..100).map(|n| account("alice", &format!("t{n}"))).collect();
+    let got = join_all(asked.iter().map(|account| rows.insert_or_get(account))).await;
+    let got: Vec<Account> = got.into_iter().map(Result::unwrap).collect();
+    assert!(asked.contains(&got[0]));
+    assert!(got.iter().all(|account| *account == got[0]));
+    assert_eq!(rows.find(&got[0].accid).await.unwrap().as_ref(), Some(&got[0]));
+}
+
+async fn user_ids_are_told_apart_to_the_last_bit(rows: &Rows) {
+    let first = account("alice", "t1");
+    rows.insert_or_get(&first).await.unwrap();
+    let folded = rows.insert_or_get(&account("Alice", "t2")).await.unwrap();
+    assert_eq!(folded, first, "one accid, so one row, and its user can be seen not to be the asking one");
+    let ids =
+        ["alice ", " alice", "张三", "张三 ", "é", "e\u{301}", "🙂", "🙃", &"🙂".repeat(128), "ß", "ss ß"];
+    for (at, user) in ids.iter().enumerate() {
+        let account = account(user, &format!("token-{at}"));
+        assert_eq!(rows.insert_or_get(&account).await.unwrap(), account, "{user}");
+    }
+    for (at, user) in ids.iter().enumerate() {
+        let account = account(user, &format!("token-{at}"));
+        assert_eq!(rows.find(&account.accid).await.unwrap(), Some(account), "{user}");
+    }
+}
+
+async fn a_name_holds_sixty_four_emoji(rows: &Rows) {
+    let (one, other) = ("🙂".repeat(64), "👑".repeat(64));
+    let alice = Account { name: Some(one.clone()), ..account("alice", "t1") };
+    assert_eq!(rows.insert_or_get(&alice).await.unwrap(), alice);
+    rows.rename(&alice.accid, &other).await.unwrap();
+    rows.confirm(&alice.accid, "t1", Some(&one)).await.unwrap();
+    let kept = rows.find(&alice.accid).await.unwrap().unwrap();
+    assert_eq!((kept.name, kept.confirmed_name), (Some(other), Some(one)));
+}
+
+async fn a_confirmation_needs_the_token_of_the_row(rows: &Rows) {
+    let alice = account("alice", "t1");
+    rows.insert_or_get(&alice).await.unwrap();
+    for wrong in ["t2", "T1", "t", ""] {
+        rows.confirm(&alice.accid, wrong, Some("Mallory")).await.unwrap();
+        assert_eq!(rows.find(&alice.accid).await.unwrap().as_ref(), Some(&alice), "token {wrong:?}");
+    }
+    let mut confirmed = Account { registered: true, ..alice };
+    for name in [None, Some("Alice"), Some("Alice"), None] {
+        rows.confirm(&confirmed.accid, "t1", name).await.unwrap();
+        confirmed.confirmed_name = name.map(ToOwned::to_owned);
+        assert_eq!(rows.find(&confirmed.accid).await.unwrap().as_ref(), Some(&confirmed));
+    }
+}
+
+async fn a_new_name_leaves_the_confirmed_one(rows: &Rows) {
+    let alice = account("alice", "t1");
+    rows.insert_or_get(&alice).await.unwrap();
+    rows.confirm(&alice.accid, "t1", Some("Alice")).await.unwrap();
+    for name in ["alice", "Alice L.", "Alice L."] {
+        rows.find(&alice.accid).await.unwrap();
+        rows.rename(&alice.accid, name).await.unwrap();
+        let renamed = rows.find(&alice.accid).await.unwrap().unwrap();
+        assert_eq!(renamed.name.as_deref(), Some(name));
+        assert_eq!(renamed.confirmed_name.as_deref(), Some("Alice"));
+        assert!(renamed.registered);
+    }
+}
+
+async fn what_is_not_there_is_neither_confirmed_nor_renamed(rows: &Rows) {
+    let nobody = fresh_accid();
+    rows.confirm(&nobody, "t1", Some("Nobody")).await.unwrap();
+    rows.rename(&nobody, "Nobody").await.unwrap();
+    assert_eq!(rows.find(&nobody).await.unwrap(), None);
+}
+
+async fn friends_are_friends_both_ways(rows: &Rows) {
+    let (one, other, third) = (fresh_accid(), fresh_accid(), fresh_accid());
+    assert!(!rows.are_friends(&one, &other).await.unwrap());
+    for (a, b) in [(&other, &one), (&one, &other), (&other, &one)] {
+        rows.remember_friends(a, b).await.unwrap();
+        assert!(rows.are_friends(&one, &other).await.unwrap());
+        assert!(rows.are_friends(&other, &one).await.unwrap());
+    }
+    for (a, b) in [(&one, &third), (&third, &other), (&one, &one)] {
+        assert!(!rows.are_friends(a, b).await.unwrap());
+    }
+}
+
+async fn friendships_at_once_are_one(rows: &Rows) {
+    let (one, other) = (fresh_accid(), fresh_accid());
+    let turns = |n: usize| if n.is_multiple_of(2) { (&one, &other) } else { (&other, &one) };
+    let told = join_all((0..20).map(turns).map(|(a, b)| rows.remember_friends(a, b))).await;
+    assert!(told.iter().all(Result::is_ok), "{told:?}");
+    assert!(rows.are_friends(&one, &other).await.unwrap());
+}

@@ -1,0 +1,270 @@
+//! What a message log keeps and what it says of it: one fact after another.
+
+use otc_im::domain::ids::Millis;
+use otc_im::domain::message::{ConvType, Details, Message, MessageKey, Recall};
+use otc_im::domain::unread::{Change, Snapshot};
+use otc_im::ports::dead_letters::DeadLetter;
+use otc_im::ports::message_log::CopyNo::{Conflicting, First, Repeated};
+use otc_im::ports::message_log::MessageLog;
+
+use super::facts::{NOW, Pair, fresh_accid, id, person};
+use crate::support::backends::{self, Log};
+
+on_each! {
+    [
+        a_copy_is_the_first_then_a_repeated_one,
+        a_copy_that_differs_is_told_and_the_first_stays,
+        a_conflicting_copy_is_told_with_the_mark_of_the_pair_that_stays,
+        a_person_and_a_notice_may_have_the_same_number,
+        two_senders_may_have_the_same_client_id,
+        a_message_under_the_mark_is_read_when_it_comes,
+        a_receipt_reads_up_to_and_at_its_time,
+        an_older_receipt_never_lowers_the_mark,
+        a_receipt_leaves_other_pairs,
+        what_does_not_count_is_kept_but_not_unread,
+        a_recalled_message_counts_no_more,
+        a_message_that_was_recalled_before_it_came_never_counts,
+        a_recall_of_a_read_message_changes_no_count,
+        a_snapshot_holds_one_reader_whole,
+        text_comes_back_as_it_came,
+        a_dead_letter_is_kept_whole_and_once,
+    ]
+    each sqlite: backends::sqlite_log().await;
+    each mongo: backends::mongo_log().await;
+}
+
+/// The snapshot in an order that does not depend on the store.
+pub async fn sorted_snapshot(log: &dyn MessageLog, pair: &Pair) -> Snapshot {
+    let mut snapshot = log.snapshot(&pair.reader).await.unwrap();
+    snapshot.unread.sort();
+    snapshot.marks.sort();
+    snapshot
+}
+
+async fn a_copy_is_the_first_then_a_repeated_one(log: &Log) {
+    log.ping().await.unwrap();
+    let pair = Pair::fresh();
+    let message = pair.message(1, 10);
+    for copy in [First, Repeated, Repeated] {
+        let recorded = log.record(&message).await.unwrap();
+        assert_eq!((recorded.copy, recorded.change), (copy, Some(pair.arrived(1, 10))));
+    }
+    assert_eq!(log.state(person(1)).await, Some(0));
+    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(1, 10)], None));
+}
+
+async fn a_copy_that_differs_is_told_and_the_first_stays(log: &Log) {
+    let pair = Pair::fresh();
+    log.record(&pair.message(1, 10)).await.unwrap();
+    let nick = Details { from_nick: Some("other".into()), ..pair.message(1, 10).details };
+    let others = [
+        pair.message(1, 99),
+        Message { details: nick, ..pair.message(1, 10) },
+        Message { details: Details::default(), ..pair.message(1, 10) },
+        Message { withheld: true, ..pair.message(1, 10) },
+        Message { msg_type: "PICTURE".into(), ..pair.message(1, 10) },
+    ];
+    for other in others {
+        let recorded = log.record(&other).await.unwrap();
+        assert_eq!((recorded.copy, recorded.change), (Conflicting, Some(pair.arrived(1, 10))));
+    }
+    assert_eq!(log.record(&pair.message(1, 10)).await.unwrap().copy, Repeated, "untouched");
+    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(1, 10)], None));
+}
+
+async fn a_conflicting_copy_is_told_with_the_mark_of_the_pair_that_stays(log: &Log) {
+    let pair = Pair::fresh();
+    let other = pair.with_another();
+    log.record(&pair.message(1, 10)).await.unwrap();
+    log.mark_read(&other.receipt(50)).await.unwrap();
+    let recorded = log.record(&other.message(1, 10)).await.unwrap();
+    assert_eq!((recorded.copy, recorded.change), (Conflicting, Some(pair.arrived(1, 10))));
+    log.mark_read(&pair.receipt(7)).await.unwrap();
+    let recorded = log.record(&other.message(1, 10)).await.unwrap();
+    assert_eq!(recorded.change, Some(pair.arrived_with_mark(1, 10, 7)));
+    assert_eq!(log.state(person(1)).await, Some(0));
+}
+
+async fn a_person_and_a_notice_may_have_the_same_number(log: &Log) {
+    let pair = Pair::fresh();
+    let notice = MessageKey { conv_type: ConvType::CustomPerson, server_id: id(1) };
+    let as_notice = Message { key: notice, ..pair.message(1, 10) };
+    assert_eq!(log.record(&as_notice).await.unwrap().copy, First);
+    assert_eq!(log.record(&pair.message(1, 10)).await.unwrap().copy, First);
+    log.recall(&Recall { key: notice, ..pair.recall(1) }).await.unwrap();
+    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(1, 10)], None));
+}
+
+async fn two_senders_may_have_the_same_client_id(log: &Log) {
+    let pair = Pair::fresh();
+    let other = pair.with_another();
+    let details = Details { msgid_client: Some("c-1".into()), ..Details::default() };
+    for (pair, number) in [(&pair, 1), (&other, 2)] {
+        let message = Message { details: details.clone(), ..pair.message(number, 10) };
+        assert_eq!(log.record(&message).await.unwrap().copy, First);
+    }
+    assert_eq!(log.snapshot(&pair.reader).await.unwrap().unread.len(), 2);
+}
+
+async fn a_message_under_the_mark_is_read_when_it_comes(log: &Log) {
+    let pair = Pair::fresh();
+    log.mark_read(&pair.receipt(20)).await.unwrap();
+    for (number, at, state) in [(1, 19, 1), (2, 20, 1), (3, 21, 0)] {
+        let recorded = log.record(&pair.message(number, at)).await.unwrap();
+        assert_eq!(recorded.change, Some(pair.arrived_with_mark(number, at, 20)));
+        assert_eq!(log.state(person(number)).await, Some(state));
+    }
+    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(3, 21)], Some(20)));
+}
+
+async fn a_receipt_reads_up_to_and_at_its_time(log: &Log) {
+    let pair = Pair::fresh();
+    for (number, at) in [(1, 10), (2, 20), (3, 20), (4, 21)] {
+        log.record(&pair.message(number, at)).await.unwrap();
+    }
+    for _ in 0..2 {
+        log.mark_read(&pair.receipt(20)).await.unwrap();
+        for (number, state) in [(1, 1), (2, 1), (3, 1), (4, 0)] {
+            assert_eq!(log.state(person(number)).await, Some(state), "message {number}");
+        }
+    }
+    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(4, 21)], Some(20)));
+}
+
+async fn an_older_receipt_never_lowers_the_mark(log: &Log) {
+    let pair = Pair::fresh();
+    log.mark_read(&pair.receipt(20)).await.unwrap();
+    log.mark_read(&pair.receipt(10)).await.unwrap();
+    log.record(&pair.message(1, 15)).await.unwrap();
+    assert_eq!(log.state(person(1)).await, Some(1));
+    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([], Some(20)));
+}
+
+async fn a_receipt_leaves_other_pairs(log: &Log) {
+    let pair = Pair::fresh();
+    let (other, turned) = (pair.with_another(), pair.turned());
+    for (number, pair) in [(1, &pair), (2, &other), (3, &turned)] {
+        log.record(&pair.message(number, 10)).await.unwrap();
+    }
+    log.mark_read(&pair.receipt(10)).await.unwrap();
+    let states = [log.state(person(1)).await, log.state(person(2)).await, log.state(person(3)).await];
+    assert_eq!(states, [Some(1), Some(0), Some(0)]);
+    assert_eq!(sorted_snapshot(&**log, &turned).await, turned.snapshot([(3, 10)], None));
+}
+
+async fn what_does_not_count_is_kept_but_not_unread(log: &Log) {
+    let pair = Pair::fresh();
+    let kinds = [ConvType::Team, ConvType::SuperTeam, ConvType::CustomPerson, ConvType::CustomTeam];
+    let mut messages: Vec<Message> = kinds
+        .map(|conv_type| Message { key: MessageKey { conv_type, server_id: id(1) }, ..pair.message(1, 10) })
+        .into();
+    messages.push(Message { withheld: true, ..pair.message(2, 10) });
+    messages.push(Message { from: pair.reader.clone(), ..pair.message(3, 10) });
+    for message in &messages {
+        for copy in [First, Repeated] {
+            let recorded = log.record(message).await.unwrap();
+            assert_eq!((recorded.copy, recorded.change), (copy, None), "{}", message.key);
+        }
+        assert_eq!(log.state(message.key).await, Some(0));
+    }
+    assert_eq!(log.snapshot(&pair.reader).await.unwrap(), Snapshot::default());
+}
+
+async fn a_recalled_message_counts_no_more(log: &Log) {
+    let pair = Pair::fresh();
+    log.record(&pair.message(1, 10)).await.unwrap();
+    log.record(&pair.message(2, 10)).await.unwrap();
+    for _ in 0..2 {
+        log.recall(&pair.recall(1)).await.unwrap();
+        assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(2, 10)], None));
+    }
+    let recorded = log.record(&pair.message(1, 10)).await.unwrap();
+    assert_eq!((recorded.copy, recorded.change), (Repeated, Some(pair.recalled(1))), "a view is told again");
+    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(2, 10)], None));
+}
+
+async fn a_message_that_was_recalled_before_it_came_never_counts(log: &Log) {
+    let pair = Pair::fresh();
+    for _ in 0..2 {
+        log.recall(&pair.recall(1)).await.unwrap();
+    }
+    assert_eq!(log.snapshot(&pair.reader).await.unwrap(), Snapshot::default());
+    for copy in [First, Repeated] {
+        let recorded = log.record(&pair.message(1, 10)).await.unwrap();
+        assert_eq!((recorded.copy, recorded.change), (copy, Some(pair.recalled(1))));
+    }
+    assert_eq!(log.record(&pair.message(1, 11)).await.unwrap().copy, Conflicting);
+    assert_eq!(log.snapshot(&pair.reader).await.unwrap(), Snapshot::default());
+}
+
+async fn a_recall_of_a_read_message_changes_no_count(log: &Log) {
+    let pair = Pair::fresh();
+    log.record(&pair.message(1, 10)).await.unwrap();
+    log.record(&pair.message(2, 20)).await.unwrap();
+    log.mark_read(&pair.receipt(10)).await.unwrap();
+    log.recall(&pair.recall(1)).await.unwrap();
+    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(2, 20)], Some(10)));
+}
+
+async fn a_snapshot_holds_one_reader_whole(log: &Log) {
+    let pair = Pair::fresh();
+    let (other, silent, stranger) = (pair.with_another(), pair.with_another(), Pair::fresh());
+    assert_eq!(log.snapshot(&pair.reader).await.unwrap(), Snapshot::default(), "nobody has heard of them");
+    for (pair, number, at) in [(&pair, 1, 10), (&pair, i64::MAX, 30), (&other, 2, 10), (&stranger, 3, 10)] {
+        log.record(&pair.message(number, at)).await.unwrap();
+    }
+    for receipt in [pair.receipt(10), silent.receipt(99), stranger.receipt(5)] {
+        log.mark_read(&receipt).await.unwrap();
+    }
+    let mut expected = pair.snapshot([(i64::MAX, 30)], Some(10));
+    expected.unread.extend(other.snapshot([(2, 10)], None).unread);
+    expected.marks.push((silent.peer.clone(), Millis(99)));
+    expected.unread.sort();
+    expected.marks.sort();
+    assert_eq!(sorted_snapshot(&**log, &pair).await, expected);
+}
+
+/// A repeated copy is one that equals what the log has kept, in every field.
+async fn text_comes_back_as_it_came(log: &Log) {
+    let pair = Pair::fresh();
+    let texts = ["", " ", "👩‍👩‍👧‍👦 𝕏 张三", "a\0b\0", "'; DROP TABLE messages; -- $where", &"长🙂".repeat(30_000)];
+    for (number, text) in (i64::MAX - 5..=i64::MAX).zip(texts) {
+        let some = || Some(text.to_owned());
+        let details = Details {
+            from_client_type: some(),
+            from_device_id: some(),
+            from_nick: some(),
+            body: some(),
+            attach: some(),
+            msgid_client: some(),
+            resend_flag: some(),
+        };
+        let message = Message { details, msg_type: text.into(), ..pair.message(number, 10) };
+        assert_eq!(log.record(&message).await.unwrap().copy, First);
+        assert_eq!(log.record(&message).await.unwrap().copy, Repeated);
+        let other = Details { body: Some(format!("{text}.")), ..message.details.clone() };
+        let other = Message { details: other, ..message };
+        assert_eq!(log.record(&other).await.unwrap().copy, Conflicting);
+    }
+    assert_eq!(log.snapshot(&pair.reader).await.unwrap().unread.len(), 6);
+    let bare = Message { details: Details::default(), to: fresh_accid(), ..pair.message(1, 10) };
+    assert_eq!(log.record(&bare).await.unwrap().copy, First);
+    assert_eq!(log.record(&bare).await.unwrap().copy, Repeated);
+    let change = log.record(&bare).await.unwrap().change.unwrap();
+    assert_eq!(change, Change::arrived(bare.unread().unwrap(), None));
+}
+
+async fn a_dead_letter_is_kept_whole_and_once(log: &Log) {
+    assert_eq!(log.letters.count().await.unwrap(), 0);
+    let raw = format!("{{\"body\": \"🙂\0{}", "长".repeat(300_000));
+    let letter = DeadLetter { id: "a1".into(), received_at: NOW, reason: "first".into(), raw: raw.clone() };
+    let again = DeadLetter { received_at: NOW.plus(1), reason: "second".into(), ..letter.clone() };
+    for letter in [&letter, &again, &letter] {
+        log.letters.keep(letter).await.unwrap();
+    }
+    assert_eq!(log.dead_letters().await, [("first".to_owned(), raw)]);
+    let other = DeadLetter { id: "b2".into(), ..letter };
+    let kept = futures_util::future::join_all((0..20).map(|_| log.letters.keep(&other))).await;
+    assert!(kept.iter().all(Result::is_ok), "{kept:?}");
+    assert_eq!(log.letters.count().await.unwrap(), 2);
+}

@@ -1,0 +1,141 @@
+//! A view and a log that count what is asked of them, fail on request, and wait for a test; and a clock that stands.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst};
+
+use async_trait::async_trait;
+use otc_im::domain::ids::{Accid, Millis};
+use otc_im::domain::message::{Message, Recall, Receipt};
+use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
+use otc_im::infra::clock::System;
+use otc_im::ports::StoreError;
+use otc_im::ports::clock::Clock;
+use otc_im::ports::message_log::{MessageLog, Recorded};
+use otc_im::ports::unread_view::{Held, UnreadView};
+use otc_im::queries::reader_loads::ReaderLoads;
+use otc_im::queries::unread_counts::UnreadCounts;
+use tokio::sync::Semaphore;
+
+use super::facts::NOW;
+
+/// A load older than this is compared with the log.
+pub const RECHECK_AFTER: i64 = 60_000;
+
+/// Stands until it is set.
+pub struct SetClock(pub AtomicI64);
+
+impl Default for SetClock {
+    fn default() -> Self {
+        Self(AtomicI64::new(NOW.0))
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Millis {
+        Millis(self.0.load(SeqCst))
+    }
+}
+
+/// The query of the order page, on these stores.
+pub fn counts(view: Arc<dyn UnreadView>, log: Arc<dyn MessageLog>, clock: Arc<dyn Clock>) -> UnreadCounts {
+    let loads =
+        ReaderLoads::new(Arc::clone(&log), Arc::clone(&view), Arc::clone(&clock), Arc::new(System), 4);
+    let (started_at, fallbacks) = (Millis(0), Semaphore::new(0));
+    UnreadCounts { view, log, loads, clock, recheck_after_ms: RECHECK_AFTER, started_at, fallbacks }
+}
+
+/// Counts snapshots, lets each through the gate, and with `failing` fails it.
+pub struct WatchedLog {
+    pub inner: Arc<dyn MessageLog>,
+    pub snapshots: AtomicUsize,
+    pub failing: AtomicBool,
+    pub gate: Semaphore,
+}
+
+impl WatchedLog {
+    /// With this many snapshots let through.
+    pub fn over(inner: &Arc<dyn MessageLog>, permits: usize) -> Arc<Self> {
+        let (snapshots, failing, gate) =
+            (AtomicUsize::new(0), AtomicBool::new(false), Semaphore::new(permits));
+        Arc::new(Self { inner: Arc::clone(inner), snapshots, failing, gate })
+    }
+}
+
+#[async_trait]
+impl MessageLog for WatchedLog {
+    async fn record(&self, message: &Message) -> Result<Recorded, StoreError> {
+        self.inner.record(message).await
+    }
+    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError> {
+        self.inner.mark_read(receipt).await
+    }
+    async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
+        self.inner.recall(recall).await
+    }
+    async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
+        self.snapshots.fetch_add(1, SeqCst);
+        if self.failing.load(SeqCst) {
+            return Err(StoreError::unavailable("messages", "down, says the test"));
+        }
+        let _open = self.gate.acquire().await;
+        self.inner.snapshot(reader).await
+    }
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.ping().await
+    }
+}
+
+/// Counts the reads that were answered; with `failing`, every change and every read fails.
+pub struct WatchedView {
+    pub inner: Arc<dyn UnreadView>,
+    pub reads: AtomicUsize,
+    pub failing: AtomicBool,
+}
+
+impl WatchedView {
+    pub fn over(inner: &Arc<dyn UnreadView>) -> Arc<Self> {
+        let (reads, failing) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Arc::new(Self { inner: Arc::clone(inner), reads, failing })
+    }
+
+    fn answer(&self) -> Result<(), StoreError> {
+        match self.failing.load(SeqCst) {
+            true => Err(StoreError::unavailable("unread", "down, says the test")),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl UnreadView for WatchedView {
+    async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
+        self.answer()?;
+        let reading = self.inner.read(reader, peers).await;
+        self.reads.fetch_add(1, SeqCst);
+        reading
+    }
+    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
+        self.answer()?;
+        self.inner.apply(change, now).await
+    }
+    async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {
+        self.answer()?;
+        self.inner.begin_load(reader, fresh_token).await
+    }
+    async fn merge(
+        &self,
+        reader: &Accid,
+        load: &Load,
+        snapshot: &Snapshot,
+        now: Millis,
+    ) -> Result<Merged, StoreError> {
+        self.answer()?;
+        self.inner.merge(reader, load, snapshot, now).await
+    }
+    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {
+        self.inner.explain(reader, peer).await
+    }
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.answer()
+    }
+}

@@ -1,0 +1,299 @@
+//! The stores that the contract suite runs on: opened empty, with a way to lose what they hold and to look behind
+//! the port.
+
+use std::future::{Ready, ready};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mongodb::bson::{Document, doc};
+use otc_im::domain::ids::Accid;
+use otc_im::domain::message::MessageKey;
+use otc_im::infra::cache::CachedAccounts;
+use otc_im::infra::memory::MemoryView;
+use otc_im::infra::mongo::{self, MongoLog};
+use otc_im::infra::redis::{Connection, RedisView};
+use otc_im::infra::sql::{self, SqlAccounts, SqliteLog};
+use otc_im::ports::accounts::Accounts;
+use otc_im::ports::dead_letters::DeadLetters;
+use otc_im::ports::message_log::MessageLog;
+use otc_im::ports::unread_view::UnreadView;
+use sqlx::{AssertSqlSafe, MySqlPool, SqlitePool};
+
+use super::own_redis::OwnCluster;
+use super::temp_folder::TempFolder;
+use super::{fresh_name, server};
+
+/// Connections of a pool under test.
+const CONNECTIONS: u32 = 8;
+
+/// An unread view, whichever it is.
+pub struct View {
+    /// As commands and queries hold it.
+    pub port: Arc<dyn UnreadView>,
+    behind: BehindView,
+    /// Held so that they run for as long as the view is used.
+    servers: Option<OwnCluster>,
+}
+
+enum BehindView {
+    Memory(Arc<MemoryView>),
+    Redis(Connection),
+}
+
+impl Deref for View {
+    type Target = dyn UnreadView;
+    fn deref(&self) -> &Self::Target {
+        &*self.port
+    }
+}
+
+/// The view in this process.
+pub fn memory_view() -> View {
+    let view = Arc::new(MemoryView::new(10_000));
+    View { port: view.clone(), behind: BehindView::Memory(view), servers: None }
+}
+
+/// The view on the Redis server that all tests share: keep to readers of your own.
+pub async fn redis_view() -> View {
+    redis_view_at(&server("TEST_REDIS_URL")).await
+}
+
+/// The view on the Redis server or cluster at `url`.
+pub async fn redis_view_at(url: &str) -> View {
+    let connection = Connection::open(url).await.unwrap();
+    View {
+        port: Arc::new(RedisView::new(connection.clone())),
+        behind: BehindView::Redis(connection),
+        servers: None,
+    }
+}
+
+/// The view on a Redis Cluster of its own.
+pub async fn cluster_view() -> View {
+    let cluster = OwnCluster::start().await;
+    let view = redis_view_at(&cluster.url()).await;
+    View { servers: Some(cluster), ..view }
+}
+
+impl View {
+    /// Ends its own servers, if it has any.
+    pub fn close(self) -> Ready<()> {
+        drop(self.servers);
+        ready(())
+    }
+
+    /// Loses what the view holds of a reader, as a restart of the memory view and an emptied Redis do.
+    pub async fn lose(&self, reader: &Accid, peers: &[Accid]) {
+        match &self.behind {
+            BehindView::Memory(view) => view.lose_everything(),
+            BehindView::Redis(connection) => {
+                let mut delete = redis::cmd("DEL");
+                let kinds = ["n".into(), "m".into(), "g".into()];
+                let pairs = peers.iter().map(|peer| format!("u:{peer}"));
+                for kind in kinds.into_iter().chain(pairs) {
+                    delete.arg(redis_key(reader, &kind));
+                }
+                delete.query_async::<()>(&mut connection.clone()).await.unwrap();
+            }
+        }
+    }
+
+    /// Runs a command beside the view, which must be one on Redis.
+    pub async fn redis<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+        let BehindView::Redis(connection) = &self.behind else { panic!("not on Redis") };
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query_async(&mut connection.clone()).await
+    }
+}
+
+/// The name of one of a reader's keys: `n`, `m`, `g` or `u:{peer}`.
+pub fn redis_key(reader: &Accid, kind: &str) -> String {
+    format!("im:{{{reader}}}:{kind}")
+}
+
+/// A message log with the dead letters beside it.
+pub struct Log {
+    /// The messages.
+    pub messages: Arc<dyn MessageLog>,
+    /// The dead letters.
+    pub letters: Arc<dyn DeadLetters>,
+    behind: BehindLog,
+}
+
+enum BehindLog {
+    Sqlite(SqlitePool, TempFolder),
+    Mongo(mongodb::Database),
+}
+
+impl Deref for Log {
+    type Target = dyn MessageLog;
+    fn deref(&self) -> &Self::Target {
+        &*self.messages
+    }
+}
+
+/// A new SQLite file.
+pub async fn sqlite_log() -> Log {
+    let (pool, folder) = sqlite().await;
+    let log = Arc::new(SqliteLog::new(pool.clone()));
+    Log { messages: log.clone(), letters: log, behind: BehindLog::Sqlite(pool, folder) }
+}
+
+/// A new database on the MongoDB server.
+pub async fn mongo_log() -> Log {
+    let url = server("TEST_MONGO_URL");
+    let (host, options) = url.split_once("/?").expect("the URL ends in /?options");
+    let database = mongo::database(&format!("{host}/{}?{options}", fresh_name()), CONNECTIONS).await.unwrap();
+    mongo::prepare(&database).await.unwrap();
+    let log = Arc::new(MongoLog::new(database.clone()));
+    Log { messages: log.clone(), letters: log, behind: BehindLog::Mongo(database) }
+}
+
+impl Log {
+    /// The stored `state` of a message, if there is one under this key.
+    pub async fn state(&self, key: MessageKey) -> Option<i64> {
+        match &self.behind {
+            BehindLog::Sqlite(pool, _) => {
+                let state = sqlx::query_scalar("SELECT state FROM messages WHERE id = ?");
+                state.bind(key.to_string()).fetch_optional(pool).await.unwrap()
+            }
+            BehindLog::Mongo(database) => {
+                let messages = database.collection::<Document>("messages");
+                let found = messages.find_one(doc! { "_id": key.to_string() }).await.unwrap();
+                found.map(|message| i64::from(message.get_i32("state").unwrap()))
+            }
+        }
+    }
+
+    /// The reason and the text of each dead letter.
+    pub async fn dead_letters(&self) -> Vec<(String, String)> {
+        match &self.behind {
+            BehindLog::Sqlite(pool, _) => {
+                sqlx::query_as("SELECT reason, raw FROM dead_letters").fetch_all(pool).await.unwrap()
+            }
+            BehindLog::Mongo(database) => {
+                use futures_util::TryStreamExt;
+                let found = database.collection::<Document>("dead_letters").find(doc! {}).await.unwrap();
+                let found: Vec<Document> = found.try_collect().await.unwrap();
+                let text = |letter: &Document, name| letter.get_str(name).unwrap().to_owned();
+                found.iter().map(|letter| (text(letter, "reason"), text(letter, "raw"))).collect()
+            }
+        }
+    }
+
+    /// Removes the database. A test that has failed leaves its own behind, to be looked at.
+    pub async fn close(self) {
+        match self.behind {
+            BehindLog::Sqlite(pool, folder) => {
+                pool.close().await;
+                folder.remove();
+            }
+            BehindLog::Mongo(database) => database.drop().await.unwrap(),
+        }
+    }
+}
+
+/// A view over a message log, as the service has them.
+pub struct Stack {
+    /// The projection.
+    pub view: View,
+    /// The truth.
+    pub log: Log,
+}
+
+impl Stack {
+    /// Removes what the two hold.
+    pub async fn close(self) {
+        self.view.close().await;
+        self.log.close().await;
+    }
+}
+
+/// The embedded pair: memory over SQLite.
+pub async fn embedded() -> Stack {
+    Stack { view: memory_view(), log: sqlite_log().await }
+}
+
+/// The pair of production: Redis over MongoDB.
+pub async fn production() -> Stack {
+    Stack { view: redis_view().await, log: mongo_log().await }
+}
+
+/// Account rows.
+pub struct Rows {
+    /// Directly in the database.
+    pub bare: Arc<dyn Accounts>,
+    tested: Arc<dyn Accounts>,
+    behind: BehindRows,
+}
+
+enum BehindRows {
+    Sqlite(SqlitePool, TempFolder),
+    MySql(MySqlPool, String),
+}
+
+impl Deref for Rows {
+    type Target = dyn Accounts;
+    fn deref(&self) -> &Self::Target {
+        &*self.tested
+    }
+}
+
+/// A new SQLite file.
+pub async fn sqlite_accounts() -> Rows {
+    let (pool, folder) = sqlite().await;
+    let bare: Arc<dyn Accounts> = Arc::new(SqlAccounts::new(pool.clone()));
+    Rows { tested: bare.clone(), bare, behind: BehindRows::Sqlite(pool, folder) }
+}
+
+/// A new database on the MySQL or MariaDB server.
+pub async fn mysql_accounts() -> Rows {
+    let (url, name) = (server("TEST_MYSQL_URL"), fresh_name());
+    let admin = sql::mysql(&url, 1).await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&admin).await.unwrap();
+    admin.close().await;
+    let pool = sql::mysql(&format!("{url}/{name}"), CONNECTIONS).await.unwrap();
+    sql::MYSQL.run(&pool).await.unwrap();
+    let bare: Arc<dyn Accounts> = Arc::new(SqlAccounts::new(pool.clone()));
+    Rows { tested: bare.clone(), bare, behind: BehindRows::MySql(pool, name) }
+}
+
+impl Rows {
+    /// The same rows behind a cache, as the service has them.
+    pub fn cached(self) -> Self {
+        let cache = match &self.behind {
+            BehindRows::Sqlite(pool, _) => cached(SqlAccounts::new(pool.clone())),
+            BehindRows::MySql(pool, _) => cached(SqlAccounts::new(pool.clone())),
+        };
+        Self { tested: cache, ..self }
+    }
+
+    /// Removes the database.
+    pub async fn close(self) {
+        match self.behind {
+            BehindRows::Sqlite(pool, folder) => {
+                pool.close().await;
+                folder.remove();
+            }
+            BehindRows::MySql(pool, name) => {
+                let drop = AssertSqlSafe(format!("DROP DATABASE {name}"));
+                sqlx::query(drop).execute(&pool).await.unwrap();
+                pool.close().await;
+            }
+        }
+    }
+}
+
+fn cached(rows: impl Accounts + 'static) -> Arc<dyn Accounts> {
+    Arc::new(CachedAccounts::new(rows, 1_000, Duration::from_mins(1)))
+}
+
+async fn sqlite() -> (SqlitePool, TempFolder) {
+    let folder = TempFolder::new();
+    let url = format!("sqlite:{}/otc-im.db", folder.0.display());
+    let pool = sql::sqlite(&url, CONNECTIONS).await.unwrap();
+    sql::SQLITE.run(&pool).await.unwrap();
+    (pool, folder)
+}
