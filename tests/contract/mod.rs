@@ -44,4 +44,5 @@ mod model;
 mod redis_losses;
 mod unread_merge;
 mod unread_view;
+mod upkeep;
 mod watched;

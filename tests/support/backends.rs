@@ -16,6 +16,7 @@ use otc_im::infra::redis::{Connection, RedisView};
 use otc_im::infra::sql::{self, SqlAccounts, SqliteLog};
 use otc_im::ports::accounts::Accounts;
 use otc_im::ports::dead_letters::DeadLetters;
+use otc_im::ports::log_upkeep::LogUpkeep;
 use otc_im::ports::message_log::MessageLog;
 use otc_im::ports::unread_view::UnreadView;
 use sqlx::{AssertSqlSafe, MySqlPool, SqlitePool};
@@ -117,6 +118,8 @@ pub fn redis_key(reader: &Accid, kind: &str) -> String {
 pub struct Log {
     /// The messages.
     pub messages: Arc<dyn MessageLog>,
+    /// The same log, as its keeper sees it.
+    pub upkeep: Arc<dyn LogUpkeep>,
     /// The dead letters.
     pub letters: Arc<dyn DeadLetters>,
     behind: BehindLog,
@@ -138,7 +141,7 @@ impl Deref for Log {
 pub async fn sqlite_log() -> Log {
     let (pool, folder) = sqlite().await;
     let log = Arc::new(SqliteLog::new(pool.clone()));
-    Log { messages: log.clone(), letters: log, behind: BehindLog::Sqlite(pool, folder) }
+    Log { messages: log.clone(), upkeep: log.clone(), letters: log, behind: BehindLog::Sqlite(pool, folder) }
 }
 
 /// A new database on the MongoDB server.
@@ -148,7 +151,7 @@ pub async fn mongo_log() -> Log {
     let database = mongo::database(&format!("{host}/{}?{options}", fresh_name()), CONNECTIONS).await.unwrap();
     mongo::prepare(&database).await.unwrap();
     let log = Arc::new(MongoLog::new(database.clone()));
-    Log { messages: log.clone(), letters: log, behind: BehindLog::Mongo(database) }
+    Log { messages: log.clone(), upkeep: log.clone(), letters: log, behind: BehindLog::Mongo(database) }
 }
 
 impl Log {
