@@ -243,6 +243,16 @@ fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretString>,
     })
 }
 
+/// A parser's words without the lines that it quotes: these may hold secrets.
+fn one_line(error: &str) -> String {
+    let quoted = |line: &&str| {
+        let margin = line.split_once('|').map(|(margin, _)| margin);
+        margin.is_some_and(|margin| margin.chars().all(|c| c == ' ' || c.is_ascii_digit()))
+    };
+    let lines = error.lines().filter(|line| !quoted(line)).map(str::trim);
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
 impl Config {
     /// Reads the file, if one is named or [`DEFAULT_FILE`] is there, and the environment over it.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
@@ -259,7 +269,9 @@ impl Config {
             .add_source(environment)
             .build()
             .and_then(::config::Config::try_deserialize)
-            .map_err(|error| ConfigError(format!("the configuration cannot be read: {error}")))
+            .map_err(|error| {
+                ConfigError(format!("the configuration cannot be read: {}", one_line(&error.to_string())))
+            })
     }
 
     /// Checks what the types do not.

@@ -4,4 +4,6 @@
 
 mod architecture;
 mod contract;
+mod e2e;
+mod http;
 mod support;

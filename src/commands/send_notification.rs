@@ -5,31 +5,17 @@ use std::sync::Arc;
 use super::register_account::{RegisterError, Registrar};
 use crate::domain::ids::UserId;
 use crate::ports::clock::Ids;
-use crate::ports::gateway::{Gateway, Notice};
+use crate::ports::gateway::{Gateway, Notice, NoticeContent};
 
-/// A notice, within NetEase's limits (checked at the edge).
+/// A notice as the site orders it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
     /// The recipient.
     pub to: UserId,
     /// The sender, if not the system account.
     pub from: Option<UserId>,
-    /// What the client gets, at most 4096 characters.
-    pub attach: String,
-    /// Text of the push, at most 500 characters.
-    pub push_content: Option<String>,
-    /// JSON for the push, at most 2048 characters.
-    pub payload: Option<String>,
-    /// Name of a sound file in the app, at most 30 characters.
-    pub sound: Option<String>,
-    /// 1: only to those online; 2: kept for those who are not.
-    pub save: u8,
-    /// Whether it counts in the app's badge.
-    pub badge: bool,
-    /// Whether the push shows the sender's nickname.
-    pub need_push_nick: bool,
-    /// Whether NetEase copies it to our webhook.
-    pub route: bool,
+    /// Within NetEase's limits; the edge checks them.
+    pub content: NoticeContent,
 }
 
 /// Sends notices.
@@ -53,18 +39,7 @@ impl Notifier {
         let from = notification.from.as_ref().unwrap_or(&self.system_account);
         let from = self.registrar.register(from, None).await?.accid;
         let to = self.registrar.register(&notification.to, None).await?.accid;
-        let notice = Notice {
-            from,
-            to,
-            attach: notification.attach,
-            push_content: notification.push_content,
-            payload: notification.payload,
-            sound: notification.sound,
-            save: notification.save,
-            badge: notification.badge,
-            need_push_nick: notification.need_push_nick,
-            route: notification.route,
-        };
+        let notice = Notice { from, to, content: notification.content };
         self.gateway.send_notice(&notice).await?;
         let id = self.ids.fresh();
         tracing::info!(%id, to = %notice.to, "a notification is sent");

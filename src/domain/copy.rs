@@ -15,7 +15,7 @@ const LAST_MILLIS: i64 = 253_402_300_799_999;
 /// What a signed body says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Copy {
-    /// `{}`: the console checks the address.
+    /// `{}`, or nothing at all: the console checks the address.
     Probe,
     /// eventType 1
     Message(Box<Message>),
@@ -66,6 +66,9 @@ pub fn parse(body: &[u8]) -> Result<Labelled, Unintelligible> {
         event_type: UNKNOWN,
         raw: String::from_utf8_lossy(body).into_owned(),
     })?;
+    if text.trim_ascii().is_empty() {
+        return Ok(Labelled { event_type: "probe", copy: Copy::Probe });
+    }
     let keep = |event_type, reason| Unintelligible { reason, event_type, raw: text.to_owned() };
     let mut fields: Fields = serde_json::from_str(text)
         .map_err(|e| keep(UNKNOWN, format!("the body is not a copy: {}", fault(&e))))?;

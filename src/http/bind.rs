@@ -80,8 +80,10 @@ pub enum FriendState {
         (status = 413, description = "`too_large`", body = Problem),
         (status = 422, description = "`invalid`", body = Problem),
         (status = 429, description = "`netease_busy`", body = Problem),
-        (status = 502, description = "`netease_rejected`, `netease_outcome_unknown`: bind again", body = Problem),
-        (status = 503, description = "`store_unavailable`, `netease_unavailable`, `overloaded`", body = Problem)))]
+        (status = 500, description = "`internal`", body = Problem),
+        (status = 502, description = "`netease_rejected`", body = Problem),
+        (status = 503, description = "`store_unavailable`, `netease_unavailable`, `overloaded`, \
+            `keys_unavailable`", body = Problem)))]
 pub async fn bind(
     State(api): State<Arc<Api>>,
     caller: Authenticated,

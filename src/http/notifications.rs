@@ -14,6 +14,7 @@ use super::api::Api;
 use super::problem::Problem;
 use super::request::{Authenticated, read_body, read_json, user_id};
 use crate::commands::send_notification::Notification;
+use crate::ports::gateway::NoticeContent;
 
 // Limits of msg/sendAttachMsg (NIM server API), in characters.
 const MAX_ATTACH_CHARS: usize = 4096;
@@ -86,10 +87,11 @@ pub struct NotificationAnswer {
         (status = 413, description = "`too_large`", body = Problem),
         (status = 422, description = "`invalid`", body = Problem),
         (status = 429, description = "`netease_busy`", body = Problem),
+        (status = 500, description = "`internal`", body = Problem),
         (status = 502, description = "`netease_rejected`; `netease_outcome_unknown`: the user may have been notified, \
             and sending again may notify twice", body = Problem),
-        (status = 503, description = "`store_unavailable`, `netease_unavailable`: it was not sent; `overloaded`: \
-            it may still be", body = Problem)))]
+        (status = 503, description = "`store_unavailable`, `netease_unavailable`, `keys_unavailable`: it was not sent; \
+            `overloaded`: it may still be", body = Problem)))]
 pub async fn notify(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
@@ -116,14 +118,16 @@ fn read(request: NotificationRequest) -> Result<Notification, Problem> {
     Ok(Notification {
         to: user_id("to", &request.to)?,
         from: request.from.map(|from| user_id("from", &from)).transpose()?,
-        attach: at_most("attach", MAX_ATTACH_CHARS, text_of("attach", request.attach)?)?,
-        push_content: optional("pushContent", MAX_PUSH_CONTENT_CHARS, request.push_content)?,
-        payload: payload(request.payload)?,
-        sound: optional("sound", MAX_SOUND_CHARS, request.sound)?,
-        save,
-        badge: option.badge.unwrap_or(true),
-        need_push_nick: option.need_push_nick.unwrap_or(false),
-        route: option.route.unwrap_or(false),
+        content: NoticeContent {
+            attach: at_most("attach", MAX_ATTACH_CHARS, text_of("attach", request.attach)?)?,
+            push_content: optional("pushContent", MAX_PUSH_CONTENT_CHARS, request.push_content)?,
+            payload: payload(request.payload)?,
+            sound: optional("sound", MAX_SOUND_CHARS, request.sound)?,
+            save,
+            badge: option.badge.unwrap_or(true),
+            need_push_nick: option.need_push_nick.unwrap_or(false),
+            route: option.route.unwrap_or(false),
+        },
     })
 }
 

@@ -43,7 +43,8 @@ pub struct UnreadRequest<'a> {
         (status = 408, description = "`body_timeout`", body = Problem),
         (status = 413, description = "`too_large`", body = Problem),
         (status = 422, description = "`invalid`", body = Problem),
-        (status = 503, description = "`store_unavailable`, `overloaded`", body = Problem)))]
+        (status = 500, description = "`internal`", body = Problem),
+        (status = 503, description = "`store_unavailable`, `overloaded`, `keys_unavailable`", body = Problem)))]
 pub async fn post_unread(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
@@ -72,7 +73,8 @@ pub async fn post_unread(
         (status = 401, description = "`unauthorized`", body = Problem),
         (status = 403, description = "`forbidden`: `sub` is not `self`", body = Problem),
         (status = 422, description = "`invalid`", body = Problem),
-        (status = 503, description = "`store_unavailable`, `overloaded`", body = Problem)))]
+        (status = 500, description = "`internal`", body = Problem),
+        (status = 503, description = "`store_unavailable`, `overloaded`, `keys_unavailable`", body = Problem)))]
 pub async fn get_unread(
     State(api): State<Arc<Api>>,
     caller: Authenticated,

@@ -39,13 +39,20 @@ pub enum Created {
     AlreadyRegistered,
 }
 
-/// A custom system notice. The limits, in characters, are those of msg/sendAttachMsg.
+/// A custom system notice on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// The sender: a registered account.
     pub from: Accid,
     /// The recipient: a registered account.
     pub to: Accid,
+    /// What it says, and how it is shown.
+    pub content: NoticeContent,
+}
+
+/// What a notice says and how it is shown. The limits, in characters, are those of msg/sendAttachMsg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeContent {
     /// What the client gets, at most 4096 characters.
     pub attach: String,
     /// Text of the push, at most 500.
@@ -67,10 +74,11 @@ pub struct Notice {
 /// Why a call did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GatewayError {
-    /// Not sent, or refused for a passing reason: nothing happened at NetEase.
+    /// Not sent, or refused for a passing reason: nothing happened at NetEase. Of a call that is safe to repeat also:
+    /// sent, and no answer came.
     #[error("NetEase is out of reach: {0}")]
     Unavailable(String),
-    /// Sent, and no answer came: it may have happened.
+    /// Sent, and no answer came: it may have happened, and must not be repeated lightly.
     #[error("NetEase gave no answer to {0}; whether it was done is not known")]
     OutcomeUnknown(&'static str),
     /// Code 416: this API is closed for a while.

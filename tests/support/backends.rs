@@ -22,7 +22,7 @@ use otc_im::ports::unread_view::UnreadView;
 use sqlx::{AssertSqlSafe, MySqlPool, SqlitePool};
 
 use super::own_redis::OwnCluster;
-use super::temp_folder::TempFolder;
+use super::stores::Folder;
 use super::{fresh_name, server};
 
 /// Connections of a pool under test.
@@ -126,7 +126,7 @@ pub struct Log {
 }
 
 enum BehindLog {
-    Sqlite(SqlitePool, TempFolder),
+    Sqlite(SqlitePool, Folder),
     Mongo(mongodb::Database),
 }
 
@@ -191,7 +191,7 @@ impl Log {
         match self.behind {
             BehindLog::Sqlite(pool, folder) => {
                 pool.close().await;
-                folder.remove();
+                drop(folder);
             }
             BehindLog::Mongo(database) => database.drop().await.unwrap(),
         }
@@ -233,7 +233,7 @@ pub struct Rows {
 }
 
 enum BehindRows {
-    Sqlite(SqlitePool, TempFolder),
+    Sqlite(SqlitePool, Folder),
     MySql(MySqlPool, String),
 }
 
@@ -278,7 +278,7 @@ impl Rows {
         match self.behind {
             BehindRows::Sqlite(pool, folder) => {
                 pool.close().await;
-                folder.remove();
+                drop(folder);
             }
             BehindRows::MySql(pool, name) => {
                 let drop = AssertSqlSafe(format!("DROP DATABASE {name}"));
@@ -293,9 +293,9 @@ fn cached(rows: impl Accounts + 'static) -> Arc<dyn Accounts> {
     Arc::new(CachedAccounts::new(rows, 1_000, Duration::from_mins(1)))
 }
 
-async fn sqlite() -> (SqlitePool, TempFolder) {
-    let folder = TempFolder::new();
-    let url = format!("sqlite:{}/otc-im.db", folder.0.display());
+async fn sqlite() -> (SqlitePool, Folder) {
+    let folder = Folder::new();
+    let url = format!("sqlite:{}/otc-im.db", folder.path().display());
     let pool = sql::sqlite(&url, CONNECTIONS).await.unwrap();
     sql::SQLITE.run(&pool).await.unwrap();
     (pool, folder)

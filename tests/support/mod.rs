@@ -1,8 +1,15 @@
-//! What the tests share: the servers they run against.
+//! What the tests share: the servers they run against, services under test, and a NetEase.
 
 pub mod backends;
+pub mod client;
+pub mod netease;
 pub mod own_redis;
-pub mod temp_folder;
+pub mod process;
+pub mod proxy;
+pub mod raw;
+pub mod service;
+pub mod stores;
+pub mod webhook;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};

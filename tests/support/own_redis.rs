@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::{Client, Cmd};
 
-use super::temp_folder::TempFolder;
+use super::stores::Folder;
 
 /// A server whose port was taken by another program before it could bind is started again on another.
 const ATTEMPTS: usize = 5;
@@ -18,7 +18,7 @@ const CLUSTER_PATIENCE: Duration = Duration::from_secs(30);
 /// A Redis server that ends with this value.
 pub struct OwnRedis {
     child: Child,
-    folder: TempFolder,
+    _folder: Folder,
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
 }
@@ -34,7 +34,7 @@ impl OwnRedis {
     }
 
     fn attempt(options: &[&str]) -> Option<Self> {
-        let (folder, port) = (TempFolder::new(), free_port());
+        let (folder, port) = (Folder::new(), free_port());
         let (port_text, bus) = (port.to_string(), free_port().to_string());
         let mut words = vec!["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
         words.extend(options);
@@ -42,7 +42,7 @@ impl OwnRedis {
             words.extend(["--cluster-port", &bus]);
         }
         let child = spawn(&words, &folder);
-        let mut server = Self { child, folder, port };
+        let mut server = Self { child, _folder: folder, port };
         let mut lines = BufReader::new(server.child.stdout.take().unwrap()).lines();
         let ready = lines.any(|line| line.is_ok_and(|line| line.contains("Ready to accept connections")));
         ready.then_some(server)
@@ -76,7 +76,6 @@ impl Drop for OwnRedis {
         // It may have been killed already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        self.folder.remove();
     }
 }
 
@@ -131,10 +130,10 @@ fn free_port() -> u16 {
 }
 
 /// Debian's redis-tools has the server under the name of its file checker; what it is called by decides what it is.
-fn spawn(words: &[&str], folder: &TempFolder) -> Child {
+fn spawn(words: &[&str], folder: &Folder) -> Child {
     let start = |program: &str| {
         let mut command = Command::new(program);
-        command.arg0("redis-server").args(words).current_dir(&folder.0);
+        command.arg0("redis-server").args(words).current_dir(folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
     };
     match start("redis-server") {

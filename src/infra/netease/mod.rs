@@ -74,17 +74,21 @@ impl Gateway for Netease {
     }
 
     async fn send_notice(&self, notice: &Notice) -> Result<(), GatewayError> {
+        let Notice { from, to, content } = notice;
         let option =
-            json!({"badge": notice.badge, "needPushNick": notice.need_push_nick, "route": notice.route});
+            json!({"badge": content.badge, "needPushNick": content.need_push_nick, "route": content.route});
         let call = Call::once("msg/sendAttachMsg")
-            .with("from", notice.from.as_str())
+            .with("from", from.as_str())
             .with("msgtype", "0")
-            .with("to", notice.to.as_str())
-            .with("attach", &notice.attach)
-            .with("save", notice.save.to_string())
+            .with("to", to.as_str())
+            .with("attach", &content.attach)
+            .with("save", content.save.to_string())
             .with("option", option.to_string());
-        let optional =
-            [("pushcontent", &notice.push_content), ("payload", &notice.payload), ("sound", &notice.sound)];
+        let optional = [
+            ("pushcontent", &content.push_content),
+            ("payload", &content.payload),
+            ("sound", &content.sound),
+        ];
         let given = optional.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
         self.done(given.fold(call, |call, (name, value)| call.with(name, value))).await
     }

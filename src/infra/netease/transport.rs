@@ -106,7 +106,11 @@ impl Transport {
             };
             let (again, error) = match failure {
                 Failure::NotDone(why) => (true, GatewayError::Unavailable(why)),
-                Failure::Unknown => (call.repeatable, GatewayError::OutcomeUnknown(call.api)),
+                // Whether it was done does not matter where doing it again is the same.
+                Failure::Unknown if call.repeatable => {
+                    (true, GatewayError::Unavailable("no answer".to_owned()))
+                }
+                Failure::Unknown => (false, GatewayError::OutcomeUnknown(call.api)),
                 Failure::Closed => (false, GatewayError::RateLimited(call.api)),
             };
             match pauses.next().filter(|_| again) {

@@ -1,0 +1,151 @@
+//! Starts that fail: an exit code, and one sentence on standard error that names the thing and the way out.
+
+use std::net::TcpListener;
+
+use crate::support::process::run;
+use crate::support::service::Site;
+use crate::support::stores::{Folder, Settings, Stores};
+
+/// A complete configuration, of which a test spoils one thing.
+async fn site() -> Site {
+    Site::new(Stores::embedded()).await
+}
+
+/// Runs the binary, which has to fail with this code and say one line with all these words.
+fn fails(args: &[&str], settings: &Settings, folder: &Folder, code: i32, words: &[&str]) {
+    let (ended, out, log) = run(args, settings, folder.path());
+    assert_eq!(ended, Some(code), "{args:?}: {out}{log}");
+    let said = log.lines().next_back().unwrap_or_default();
+    assert!(said.starts_with("otc-im: "), "{args:?} said {log:?}");
+    let others: Vec<_> = log.lines().filter(|line| *line != said && !line.starts_with('{')).collect();
+    assert!(others.is_empty(), "one sentence will do: {log}");
+    for word in words {
+        assert!(said.contains(word), "{args:?}: `{word}` is not in: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_configuration_ends_with_2_and_names_the_key() {
+    let cases: [(&'static str, &str, &[&str]); 12] = [
+        ("http.lisen", "127.0.0.1:0", &["lisen"]),
+        ("htp.listen", "127.0.0.1:0", &["htp"]),
+        ("http.listen", "localhost", &["http.listen"]),
+        ("netease.timeout", "5 bananas", &["netease.timeout"]),
+        ("limits.poll_users", "many", &["limits.poll_users"]),
+        ("netease.app_secret", "", &["netease.app_secret", "OTC_IM__NETEASE__APP_SECRET"]),
+        ("netease.app_key", "", &["netease.app_key"]),
+        ("netease.base_url", "api.netease.im", &["netease.base_url", "https://"]),
+        ("auth.hs256_secret", "short", &["auth.hs256_secret", "32 bytes"]),
+        ("auth.mode", "basic", &["auth.mode"]),
+        ("limits.shutdown", "1m", &["limits.shutdown", "10s"]),
+        ("log.filter", "otc_im=loud", &["log.filter"]),
+    ];
+    let folder = Folder::new();
+    for (key, value, words) in cases {
+        let site = site().await.set(key, value);
+        fails(&["serve"], &site.settings(), &folder, 2, words);
+    }
+}
+
+#[tokio::test]
+async fn keys_that_contradict_each_other_end_with_2() {
+    let folder = Folder::new();
+    let site = site().await.set("auth.mode", "none").set("http.listen", "0.0.0.0:0");
+    fails(&["serve"], &site.settings(), &folder, 2, &["auth.mode", "auth.behind_gateway"]);
+    let without: Settings =
+        site.settings().into_iter().filter(|(key, _)| !key.starts_with("auth.")).collect();
+    fails(&["serve"], &without, &folder, 2, &["auth.hs256_secret", "auth.jwks_url"]);
+    fails(&["serve"], &Settings::new(), &folder, 2, &["netease.base_url"]);
+}
+
+#[tokio::test]
+async fn a_store_of_an_unknown_kind_ends_with_2_and_keeps_the_password() {
+    let folder = Folder::new();
+    let cases = [("accounts.url", "mysql:"), ("messages.url", "mongodb:"), ("unread.url", "redis:")];
+    for (key, scheme) in cases {
+        let site = site().await;
+        let mut settings = site.settings();
+        settings.retain(|(known, _)| *known != key);
+        settings.push((key, "oracle://scott:tiger@db.example/x".to_owned()));
+        fails(&["serve"], &settings, &folder, 2, &[key, scheme, "oracle://db.example"]);
+        let (_, out, log) = run(&["check"], &settings, folder.path());
+        assert!(!format!("{out}{log}").contains("tiger"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_ends_with_1_and_is_named() {
+    let folder = Folder::new();
+    let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let cases = [
+        ("accounts.url", format!("mysql://otc:hush@{refused}/otc_x")),
+        ("messages.url", format!("mongodb://otc:hush@{refused}/otc_x")),
+        ("unread.url", format!("redis://otc:hush@{refused}")),
+    ];
+    for (key, url) in cases {
+        let site = site().await;
+        let mut settings = site.settings();
+        settings.retain(|(known, _)| *known != key);
+        settings.push((key, url));
+        fails(&["serve"], &settings, &folder, 1, &[key, &refused.to_string()]);
+        let (code, _, log) = run(&["check"], &settings, folder.path());
+        assert_eq!(code, Some(1));
+        assert!(!log.contains("hush"), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_is_not_there_ends_with_1_and_says_how_to_make_it() {
+    let sets = [(Stores::embedded(), "messages.url"), (Stores::servers().await, "messages.url")];
+    for (stores, key) in sets {
+        let site = Site::unmigrated(stores).await;
+        fails(&["serve"], &site.settings(), &site.stores.folder, 1, &[key, "otc-im migrate"]);
+        fails(&["check"], &site.settings(), &site.stores.folder, 1, &[key, "otc-im migrate"]);
+        for _ in 0..2 {
+            assert_eq!(run(&["migrate"], &site.settings(), site.stores.folder.path()).0, Some(0));
+        }
+        let (code, out, log) = run(&["check"], &site.settings(), site.stores.folder.path());
+        assert_eq!((code, out.lines().count()), (Some(0), 1), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_ends_with_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = Folder::new();
+    let site = site().await.set("http.listen", &address);
+    fails(&["serve"], &site.settings(), &folder, 1, &[&address, "http.listen"]);
+    fails(&["dev"], &vec![("http.listen", address.clone())], &folder, 1, &[&address, "http.listen"]);
+    fails(&["simulator", "--listen", &address], &Settings::new(), &folder, 1, &[&address]);
+}
+
+#[tokio::test]
+async fn files_are_read_and_the_environment_goes_before_them() {
+    let folder = Folder::new();
+    fails(&["serve", "--config", "none.toml"], &Settings::new(), &folder, 2, &["none.toml"]);
+    std::fs::write(folder.path().join("odd.toml"), "[netease]\napp_kay = 1\n").unwrap();
+    fails(&["check", "--config", "odd.toml"], &Settings::new(), &folder, 2, &["app_kay"]);
+    std::fs::write(folder.path().join("torn.toml"), "[netease]\napp_secret = \"hush\n").unwrap();
+    fails(&["check", "--config", "torn.toml"], &Settings::new(), &folder, 2, &["torn.toml", "line 2"]);
+    let (_, _, log) = run(&["check", "--config", "torn.toml"], &Settings::new(), folder.path());
+    assert!(!log.contains("hush"), "{log}");
+    std::fs::write(folder.path().join("otc-im.toml"), "[netease]\nbase_url = \"ftp://x\"\n").unwrap();
+    fails(&["check"], &Settings::new(), &folder, 2, &["netease.base_url"]);
+    let environment = vec![("netease.base_url", "http://x".to_owned())];
+    fails(&["check"], &environment, &folder, 2, &["netease.app_key"]);
+}
+
+#[test]
+fn an_unknown_command_ends_with_2_and_lists_the_commands() {
+    let folder = Folder::new();
+    let (code, _, said) = run(&["sevre"], &Settings::new(), folder.path());
+    assert_eq!(code, Some(2));
+    assert!(said.contains("sevre") && said.contains("serve"), "{said}");
+    let (code, _, said) = run(&[], &Settings::new(), folder.path());
+    assert_eq!(code, Some(2));
+    assert!(said.contains("migrate"), "{said}");
+    fails(&["token", "alice"], &Settings::new(), &folder, 2, &["data/dev-key", "otc-im dev"]);
+    let (code, out, _) = run(&["--version"], &Settings::new(), folder.path());
+    assert_eq!((code, out.starts_with("otc-im ")), (Some(0), true));
+}

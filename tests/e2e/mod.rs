@@ -1,0 +1,7 @@
+//! The real binary, as whoever runs it has it: processes, sockets, signals, standard output.
+
+mod chat;
+mod command_line;
+mod dev;
+mod instances;
+mod shutdown;

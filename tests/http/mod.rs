@@ -1,0 +1,14 @@
+//! The HTTP surface, call by call: services in this process, called over sockets.
+
+mod accounts;
+mod accounts_troubled;
+mod notifications;
+mod openapi;
+mod operation;
+mod stores_corrupt;
+mod stores_out_of_reach;
+mod unread;
+mod unread_get;
+mod unread_refused;
+mod webhook;
+mod webhook_bodies;

@@ -1,0 +1,119 @@
+//! The OpenAPI document and its page.
+//!
+//! Every answer that any test gets is held to `docs/openapi.json` too: see [`crate::support::client::send`].
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::client::{Client, OPENAPI, send};
+use crate::support::service::{Service, Site};
+use crate::support::stores::Stores;
+
+const ROUTES: [(&str, &str); 8] = [
+    ("get", "/healthz"),
+    ("get", "/metrics"),
+    ("get", "/readyz"),
+    ("get", "/v1/unread"),
+    ("post", "/receiveMsg.action"),
+    ("post", "/v1/accounts/bind"),
+    ("post", "/v1/notifications"),
+    ("post", "/v1/unread"),
+];
+
+async fn service() -> (Site, Service) {
+    let site = Site::new(Stores::embedded()).await;
+    let service = site.start().await;
+    (site, service)
+}
+
+async fn document(client: &Client) -> Value {
+    client.get("/openapi.json").await.ok()
+}
+
+/// To bring the file up to date: `UPDATE_OPENAPI=1 cargo nextest run openapi_json_in_docs`.
+#[tokio::test]
+async fn openapi_json_in_docs_is_what_is_served() {
+    let (_site, service) = service().await;
+    let served = document(&service.client).await;
+    #[expect(clippy::disallowed_methods, reason = "whoever runs the test says so")]
+    if std::env::var("UPDATE_OPENAPI").is_ok() {
+        std::fs::write(OPENAPI, serde_json::to_string_pretty(&served).unwrap() + "\n").unwrap();
+    }
+    let kept: Value = serde_json::from_str(&std::fs::read_to_string(OPENAPI).unwrap()).unwrap();
+    assert!(
+        served == kept,
+        "run UPDATE_OPENAPI=1 cargo nextest run openapi_json_in_docs and look at the diff"
+    );
+}
+
+#[tokio::test]
+async fn every_route_is_documented_and_every_documented_route_is_there() {
+    let (_site, service) = service().await;
+    let document = document(&service.client).await;
+    let paths = document["paths"].as_object().unwrap();
+    let documented: BTreeSet<(String, String)> = paths
+        .iter()
+        .flat_map(|(path, calls)| calls.as_object().unwrap().keys().map(|m| (m.clone(), path.clone())))
+        .collect();
+    let routes = ROUTES.map(|(method, path)| (method.to_owned(), path.to_owned()));
+    assert_eq!(documented, BTreeSet::from(routes));
+    for (method, path) in documented {
+        let method: Method = method.to_uppercase().parse().unwrap();
+        let answer = send(service.client.request(method.clone(), &path)).await;
+        assert!(![404, 405].contains(&answer.status), "{method} {path} is not there");
+    }
+}
+
+#[tokio::test]
+async fn errors_are_documented_as_problems_and_nothing_points_nowhere() {
+    let (_site, service) = service().await;
+    let document = document(&service.client).await;
+    for (method, path) in ROUTES {
+        for (status, response) in document["paths"][path][method]["responses"].as_object().unwrap() {
+            let content = &response["content"];
+            assert_eq!(status.as_str() >= "400", content.to_string().contains("Problem"), "{path} {status}");
+        }
+    }
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(document.pointer(reference).is_some(), "{reference} is nowhere");
+    }
+    assert!(text.contains("\"bearerFormat\":\"JWT\""));
+}
+
+#[tokio::test]
+async fn the_page_loads_from_this_service_alone() {
+    let (_site, service) = service().await;
+    let page = service.client.get("/docs/").await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html"));
+    let after = |attribute| page.text.split(attribute).skip(1);
+    let links = after("src=\"").chain(after("href=\""));
+    let links: Vec<&str> = links.map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(links.len() >= 3, "{links:?}");
+    assert!(!page.text.contains("://"), "{}", page.text);
+    for link in links {
+        assert!(!link.contains("//"), "{link} is elsewhere");
+        let asset = service.client.get(&format!("/docs/{}", link.trim_start_matches("./"))).await;
+        assert!(asset.status == 200 && !asset.text.is_empty(), "{link}");
+    }
+    let set_up = service.client.get("/docs/swagger-initializer.js").await.text;
+    assert!(set_up.contains("/openapi.json") && !set_up.contains("http"), "{set_up}");
+    let short = service.client.get("/docs").await;
+    assert_eq!((short.status, short.header("location")), (303, "/docs/"));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_problem_too() {
+    let (_site, service) = service().await;
+    for path in ["/", "/v1", "/v1/unread/", "/v2/unread", "/receiveMsg", "/%00"] {
+        service.client.get(path).await.problem(404, "not_found");
+    }
+    for (method, path) in ROUTES {
+        let other = if method == "get" { Method::DELETE } else { Method::PUT };
+        let answer = send(service.client.request(other, path)).await;
+        answer.problem(405, "method_not_allowed");
+        assert!(answer.header("allow").contains(&method.to_uppercase()), "{path}: {:?}", answer.headers);
+    }
+}
