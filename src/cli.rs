@@ -1,8 +1,10 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 a mistake in the command or the configuration.
 
+mod dead_letters;
 mod dev;
+mod explain;
+mod recount;
 mod token;
-mod upkeep;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, App, StartError};
 use crate::config::{Config, ConfigError};
+use crate::domain::ids::{Accid, UserId};
+use crate::ports::StoreError;
 use crate::simulator::{Simulator, SimulatorConfig};
 use crate::telemetry;
 
@@ -36,11 +40,11 @@ enum Command {
     /// Check the configuration and the connections to the stores
     Check(ConfigFile),
     /// Compare the unread view with the message log and put the view right
-    Recount(upkeep::Recount),
+    Recount(recount::Recount),
     /// Why is this number what it is? Log and view, message by message
-    Explain(upkeep::Explain),
+    Explain(explain::Explain),
     /// Message copies that could not be understood
-    DeadLetters(upkeep::DeadLetters),
+    DeadLetters(dead_letters::DeadLetters),
     /// Run the NetEase simulator alone
     Simulator(SimulatorArgs),
     /// Print a JWT for trying things out; it is signed with the key of `otc-im dev`
@@ -152,4 +156,16 @@ fn stop_signal() -> Result<CancellationToken, StartError> {
         stopped.cancel();
     });
     Ok(stop)
+}
+
+/// A store's failure with what its driver said.
+fn failed(error: &StoreError) -> StartError {
+    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    StartError::Store(format!("{error}{source}"))
+}
+
+/// The accid of the user that an argument names.
+fn accid(argument: &str, user: &str) -> Result<Accid, StartError> {
+    let user = UserId::parse(user).map_err(|rule| ConfigError(format!("{argument} {rule}")))?;
+    Ok(user.accid())
 }

@@ -1,0 +1,130 @@
+//! `otc-im dead-letters`: what NetEase signed and nobody understood.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+
+use super::{ConfigFile, failed};
+use crate::app::{StartError, Stores};
+use crate::commands::receive_copy::Inbox;
+use crate::commands::redrive::{Redriven, redrive};
+use crate::config::Config;
+use crate::infra::clock::System;
+use crate::ports::StoreError;
+
+/// Dead letters that are read at once.
+const PAGE: u32 = 100;
+
+/// `otc-im dead-letters`
+#[derive(Debug, Args)]
+pub struct DeadLetters {
+    #[command(flatten)]
+    file: ConfigFile,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// One line for each
+    List,
+    /// One of them, whole
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Take one in again, or all of them
+    Redrive {
+        /// Its id
+        #[arg(required_unless_present = "all")]
+        id: Option<String>,
+        /// Every one
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+    },
+}
+
+impl DeadLetters {
+    /// Answers whether everything asked for was done.
+    pub async fn run(self) -> Result<bool, StartError> {
+        let config = self.file.load()?;
+        let inbox = inbox(&config).await?;
+        let outcome = match self.action {
+            Action::List => list(&inbox).await,
+            Action::Show { id } => show(&inbox, &id).await,
+            Action::Redrive { id: Some(id), .. } => redrive_one(&inbox, &id).await,
+            Action::Redrive { id: None, .. } => redrive_all(&inbox).await,
+        };
+        outcome.map_err(|e| failed(&e))
+    }
+}
+
+async fn inbox(config: &Config) -> Result<Inbox, StartError> {
+    let stores = Stores::connect(config).await?;
+    Ok(Inbox {
+        log: stores.log,
+        view: stores.view,
+        letters: stores.letters,
+        clock: Arc::new(System),
+        receipt_allowance_ms: i64::try_from(config.unread.receipt_allowance.as_millis()).unwrap_or(i64::MAX),
+    })
+}
+
+async fn list(inbox: &Inbox) -> Result<bool, StoreError> {
+    println!("{} dead letters", inbox.letters.count().await?);
+    let mut after = None;
+    loop {
+        let page = inbox.letters.list(after.as_deref(), PAGE).await?;
+        for letter in &page {
+            println!("{}  {}  {}", letter.id, letter.received_at, letter.reason);
+        }
+        match page.last() {
+            Some(last) => after = Some(last.id.clone()),
+            None => return Ok(true),
+        }
+    }
+}
+
+async fn show(inbox: &Inbox, id: &str) -> Result<bool, StoreError> {
+    let Some(letter) = inbox.letters.find(id).await? else { return Ok(unknown(id)) };
+    println!("came at {} ms since 1970: {}\n{}", letter.received_at, letter.reason, letter.raw);
+    Ok(true)
+}
+
+async fn redrive_one(inbox: &Inbox, id: &str) -> Result<bool, StoreError> {
+    Ok(match redrive(inbox, id).await? {
+        Redriven::Done => {
+            println!("{id}  taken in");
+            true
+        }
+        Redriven::StillDead => {
+            println!("{id}  still cannot be understood");
+            false
+        }
+        Redriven::Unknown => unknown(id),
+    })
+}
+
+async fn redrive_all(inbox: &Inbox) -> Result<bool, StoreError> {
+    let (mut all, mut after) = (true, None);
+    loop {
+        let page = inbox.letters.list(after.as_deref(), PAGE).await?;
+        for letter in &page {
+            all &= redrive_one(inbox, &letter.id).await?;
+        }
+        match page.last() {
+            Some(last) => after = Some(last.id.clone()),
+            None => return Ok(all),
+        }
+    }
+}
+
+fn unknown(id: &str) -> bool {
+    // Standard error may be closed; there is nobody left to tell then.
+    let _ = writeln!(
+        io::stderr(),
+        "otc-im: there is no dead letter {id}; `otc-im dead-letters list` names them all"
+    );
+    false
+}

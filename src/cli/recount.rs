@@ -1,0 +1,105 @@
+//! `otc-im recount`: compares the unread view with the log and puts the view right.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use futures_util::TryStreamExt;
+
+use super::{ConfigFile, accid, failed};
+use crate::app::{StartError, Stores};
+use crate::commands::recount::{Recounted, Recounter};
+use crate::config::ConfigError;
+use crate::domain::ids::Accid;
+use crate::infra::clock::System;
+
+/// How often progress is shown.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// `otc-im recount`
+#[derive(Debug, Args)]
+pub struct Recount {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Recount one reader
+    #[arg(long, value_name = "USER", required_unless_present = "all", conflicts_with = "all")]
+    reader: Option<String>,
+    /// Recount every reader whom the view knows
+    #[arg(long)]
+    all: bool,
+    /// With --all: go on after this accid, the last one that was shown
+    #[arg(long, value_name = "ACCID", requires = "all")]
+    after: Option<String>,
+}
+
+impl Recount {
+    /// Answers whether every reader could be recounted.
+    pub async fn run(self) -> Result<bool, StartError> {
+        let config = self.file.load()?;
+        if config.unread.url.starts_with("memory:") {
+            let why =
+                "unread.url is memory:, and that view lives inside the running service: restart it instead";
+            return Err(ConfigError(why.into()).into());
+        }
+        let stores = Stores::connect(&config).await?;
+        let recounter = Recounter {
+            log: stores.log,
+            upkeep: stores.upkeep,
+            view: stores.view,
+            clock: Arc::new(System),
+            ids: Arc::new(System),
+        };
+        match self.reader {
+            Some(user) => {
+                let done = recounter.reader(accid("READER", &user)?).await.map_err(|e| failed(&e))?;
+                println!("{}", line(&done));
+                Ok(done.known)
+            }
+            None => recount_all(recounter, self.after.as_deref()).await,
+        }
+    }
+}
+
+async fn recount_all(recounter: Recounter, after: Option<&str>) -> Result<bool, StartError> {
+    let after =
+        after.map(Accid::from_nim).transpose().map_err(|rule| ConfigError(format!("--after {rule}")))?;
+    let total = recounter.upkeep.count_readers(after.as_ref()).await.map_err(|e| failed(&e))?;
+    let (began, mut shown) = (Instant::now(), Instant::now());
+    let (mut readers, mut drifted) = (0_u64, 0_u64);
+    let mut last = after.clone();
+    let mut done = pin!(recounter.all(after));
+    loop {
+        let next = done.try_next().await.map_err(|error| {
+            let resume = last.as_ref().map(|last| format!("; go on with --after {last}")).unwrap_or_default();
+            StartError::Store(format!("{}{resume}", failed(&error)))
+        })?;
+        let Some(recounted) = next else { break };
+        readers += 1;
+        if recounted.added + recounted.removed > 0 {
+            drifted += 1;
+            println!("{}", line(&recounted));
+        }
+        if shown.elapsed() >= PROGRESS_EVERY {
+            shown = Instant::now();
+            eprintln!("{}", progress(readers, total, began.elapsed(), &recounted.reader));
+        }
+        last = Some(recounted.reader);
+    }
+    println!("{readers} readers, {drifted} of them had drifted and are right now");
+    Ok(true)
+}
+
+fn progress(readers: u64, total: u64, elapsed: Duration, last: &Accid) -> String {
+    let total = total.max(readers);
+    let left = elapsed.as_secs() * (total - readers) / readers.max(1);
+    format!("{readers} of {total} readers, about {left} s left; the last one was {last}")
+}
+
+fn line(done: &Recounted) -> String {
+    let Recounted { reader, added, removed, known } = done;
+    match known {
+        true => format!("{reader}: {added} added, {removed} removed"),
+        false => format!("{reader}: the view changed hands meanwhile; run this again"),
+    }
+}
