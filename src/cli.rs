@@ -169,3 +169,15 @@ fn accid(argument: &str, user: &str) -> Result<Accid, StartError> {
     let user = UserId::parse(user).map_err(|rule| ConfigError(format!("{argument} {rule}")))?;
     Ok(user.accid())
 }
+
+/// A view in memory lives inside the running service: no other process can look at it.
+fn refuse_memory(config: &Config) -> Result<(), ConfigError> {
+    match config.unread.url.starts_with("memory:") {
+        true => Err(ConfigError(
+            "unread.url is memory:, and that view lives inside the running service, out of sight of this command: a \
+             restart of the service loads it anew"
+                .into(),
+        )),
+        false => Ok(()),
+    }
+}

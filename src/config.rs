@@ -302,6 +302,9 @@ impl Config {
         if !(1..=500).contains(&self.limits.poll_users) {
             return fail("limits.poll_users must be from 1 to 500");
         }
+        if self.unread.receipt_allowance > LONGEST {
+            return fail("unread.receipt_allowance must be at most a day");
+        }
         if self.limits.shutdown > Duration::from_secs(10) {
             return fail("limits.shutdown must be at most 10s");
         }
@@ -316,6 +319,8 @@ impl Config {
             ("limits.body", self.limits.body as u64),
         ];
         let durations = [
+            ("netease.max_age", self.netease.max_age.unwrap_or(LONGEST)),
+            ("limits.shutdown", self.limits.shutdown),
             ("accounts.cache_ttl", self.accounts.cache_ttl),
             ("unread.recheck_after", self.unread.recheck_after),
             ("netease.connect_timeout", self.netease.connect_timeout),

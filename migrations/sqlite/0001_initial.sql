@@ -39,6 +39,7 @@ CREATE TABLE messages (
 ) WITHOUT ROWID;
 
 CREATE INDEX messages_unread ON messages ("to", "fromAccount", "msgTimestamp") WHERE state = 0 AND counted = 1;
+CREATE INDEX messages_recalled ON messages ("to") WHERE recalled = 1;
 
 CREATE TABLE read_marks (
     reader TEXT    NOT NULL,

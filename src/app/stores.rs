@@ -68,20 +68,11 @@ async fn migrate_sqlite(key: &str, url: &str) -> Result<(), StartError> {
     sql::SQLITE.run(&pool).await.map_err(|e| failed_migration(key, &e))
 }
 
-/// Takes back what the account rows say of NetEase: a new simulator has no accounts yet.
+/// Takes back what the account rows of an embedded service say of NetEase: a new simulator has no accounts yet.
 pub async fn forget_netease(config: &Config) -> Result<(), StartError> {
     let (key, url) = ("accounts.url", &config.accounts.url);
-    let forgotten = match scheme(url) {
-        "mysql" => {
-            let pool = sql::mysql(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
-            sql::forget_confirmations(&pool).await
-        }
-        _ => {
-            let pool = sql::sqlite(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
-            sql::forget_confirmations(&pool).await
-        }
-    };
-    forgotten.map_err(|e| unreachable_store(key, url, &e))
+    let pool = sql::sqlite(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
+    sql::forget_confirmations(&pool).await.map_err(|e| unreachable_store(key, url, &e))
 }
 
 async fn accounts(config: &Config) -> Result<Arc<dyn Accounts>, StartError> {

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{ConfigFile, start_simulator, stop_signal, token};
 use crate::app::{self, App, StartError};
-use crate::config::{AuthMode, Config};
+use crate::config::{AuthMode, Config, ConfigError};
 use crate::simulator::SimulatorConfig;
 
 /// What a path must not hold bare within a URL.
@@ -31,6 +31,11 @@ impl Dev {
     /// Runs until it is told to stop.
     pub async fn run(self) -> Result<bool, StartError> {
         let mut config = self.file.load()?;
+        if config.accounts.url != Config::default().accounts.url {
+            // The simulator begins without accounts, so those of the file are taken back at every start.
+            let why = "otc-im dev keeps its accounts in a file of its own: leave accounts.url out, or use otc-im serve";
+            return Err(ConfigError(why.into()).into());
+        }
         let key = token::dev_key(&self.data_dir)?;
         let own_auth = config.auth.mode == AuthMode::None
             || config.auth.public_key_file.is_some()
@@ -69,9 +74,7 @@ fn keep_data_in(data_dir: &Path, config: &mut Config) {
     let default = Config::default();
     let file = data_dir.join("otc-im.db");
     let url = format!("sqlite:{}", utf8_percent_encode(&file.to_string_lossy(), IN_A_URL));
-    if config.accounts.url == default.accounts.url {
-        config.accounts.url.clone_from(&url);
-    }
+    config.accounts.url.clone_from(&url);
     if config.messages.url == default.messages.url {
         config.messages.url = url;
     }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{ConfigFile, accid, failed};
+use super::{ConfigFile, accid, failed, refuse_memory};
 use crate::app::{StartError, Stores};
 use crate::domain::ids::{Accid, Millis};
 use crate::queries::explain::{Explanation, explain};
@@ -21,7 +21,9 @@ pub struct Explain {
 impl Explain {
     /// Answers whether log and view agree.
     pub async fn run(self) -> Result<bool, StartError> {
-        let stores = Stores::connect(&self.file.load()?).await?;
+        let config = self.file.load()?;
+        refuse_memory(&config)?;
+        let stores = Stores::connect(&config).await?;
         let (reader, peer) = (accid("READER", &self.reader)?, accid("PEER", &self.peer)?);
         let found = explain(&*stores.upkeep, &*stores.view, &reader, &peer).await.map_err(|e| failed(&e))?;
         tell(&reader, &peer, &found);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use futures_util::TryStreamExt;
 
-use super::{ConfigFile, accid, failed};
+use super::{ConfigFile, accid, failed, refuse_memory};
 use crate::app::{StartError, Stores};
 use crate::commands::recount::{Recounted, Recounter};
 use crate::config::ConfigError;
@@ -37,11 +37,7 @@ impl Recount {
     /// Answers whether every reader could be recounted.
     pub async fn run(self) -> Result<bool, StartError> {
         let config = self.file.load()?;
-        if config.unread.url.starts_with("memory:") {
-            let why =
-                "unread.url is memory:, and that view lives inside the running service: restart it instead";
-            return Err(ConfigError(why.into()).into());
-        }
+        refuse_memory(&config)?;
         let stores = Stores::connect(&config).await?;
         let recounter = Recounter {
             log: stores.log,
@@ -86,7 +82,7 @@ async fn recount_all(recounter: Recounter, after: Option<&str>) -> Result<bool, 
         }
         last = Some(recounted.reader);
     }
-    println!("{readers} readers, {drifted} of them had drifted and are right now");
+    println!("readers: {readers}; had drifted, and are right now: {drifted}");
     Ok(true)
 }
 

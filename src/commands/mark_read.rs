@@ -1,6 +1,6 @@
 //! Takes in read receipts: mark and `state` in the log, then the view.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -25,7 +25,7 @@ pub async fn mark_read(
 ) -> Result<usize, StoreError> {
     let now = clock.now();
     let mut clamped = 0;
-    let mut newest = HashMap::new();
+    let mut newest = BTreeMap::new();
     for receipt in receipts {
         let (receipt, late) = receipt.clamped(now, allowance_ms);
         clamped += usize::from(late);

@@ -60,6 +60,9 @@ pub struct Snapshot {
     pub unread: Vec<(Accid, ServerId, Millis)>,
     /// Every mark of the reader.
     pub marks: Vec<(Accid, Millis)>,
+    /// Every message to the reader that was taken back, with its sender: a view that has lost the tombstone would
+    /// count it when the message, read from the log before its recall, is the later of the two to arrive.
+    pub recalled: Vec<(Accid, ServerId)>,
 }
 
 impl Snapshot {
@@ -188,6 +191,10 @@ impl ReaderView {
         let (mut added, mut removed) = (0, 0);
         for (peer, mark) in &snapshot.marks {
             removed += self.pairs.entry(peer.clone()).or_default().raise(*mark);
+        }
+        for (peer, id) in &snapshot.recalled {
+            self.recalled.insert(*id, now);
+            removed += self.pairs.get_mut(peer).map_or(0, |pair| usize::from(pair.remove(*id)));
         }
         let mut counted = HashSet::with_capacity(snapshot.unread.len());
         for (peer, id, at) in &snapshot.unread {

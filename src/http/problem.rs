@@ -45,7 +45,7 @@ pub enum Code {
     NeteaseRejected,
     /// NetEase did not answer: it may have been done.
     NeteaseOutcomeUnknown,
-    /// NetEase is out of reach; nothing was done there.
+    /// NetEase is out of reach; whatever it may have done, the same request may be sent again.
     NeteaseUnavailable,
     /// One of this service's stores is out of reach.
     StoreUnavailable,

@@ -89,8 +89,14 @@ impl Pair {
         Snapshot {
             unread: unread.into_iter().map(message).collect(),
             marks: mark.map(|mark| (self.peer.clone(), Millis(mark))).into_iter().collect(),
+            recalled: Vec::new(),
         }
     }
+}
+
+/// The same answer of a log that knows these messages of the pair to have been taken back.
+pub fn with_recalled(snapshot: Snapshot, pair: &Pair, numbers: &[i64]) -> Snapshot {
+    Snapshot { recalled: numbers.iter().map(|number| (pair.peer.clone(), id(*number))).collect(), ..snapshot }
 }
 
 /// Applies changes one after the other.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all, join5};
+use otc_im::commands::recall_message::recall_message;
 use otc_im::commands::record_message::record_message;
 use otc_im::infra::memory::MemoryView;
 use otc_im::infra::mongo::{self, MongoLog};
@@ -28,6 +29,7 @@ on_each! {
         a_load_whose_log_fails_vouches_for_nothing,
         a_view_that_is_down_is_an_error_and_never_a_number,
         a_message_that_reached_the_log_alone_is_mended_by_its_redelivery,
+        a_copy_that_comes_after_its_recall_and_a_loss_of_the_view_does_not_count,
         an_old_load_is_compared_with_the_log_in_the_background,
         a_reader_whom_nobody_wrote_to_is_loaded_once,
     ]
@@ -87,6 +89,18 @@ async fn a_view_that_is_down_is_an_error_and_never_a_number(stack: &Stack) {
         view.failing.store(false, SeqCst);
         assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [2]);
     }
+}
+
+async fn a_copy_that_comes_after_its_recall_and_a_loss_of_the_view_does_not_count(stack: &Stack) {
+    let pair = two_messages(stack).await;
+    let counts = counts(stack.view.port.clone(), stack.log.messages.clone(), Arc::new(SetClock::default()));
+    // Recorded, and then slow on its way to the view: slower than its recall, and than the loss of the view.
+    let late = stack.log.record(&pair.message(3, 30)).await.unwrap().change.unwrap();
+    recall_message(&*stack.log, &*stack.view, &SetClock::default(), &pair.recall(3)).await.unwrap();
+    stack.view.lose(&pair.reader, slice::from_ref(&pair.peer)).await;
+    assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [2]);
+    apply(&*stack.view, [late]).await;
+    assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [2]);
 }
 
 async fn a_message_that_reached_the_log_alone_is_mended_by_its_redelivery(stack: &Stack) {

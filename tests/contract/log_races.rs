@@ -3,7 +3,7 @@
 use futures_util::future::{join, join_all};
 use otc_im::ports::message_log::CopyNo;
 
-use super::facts::{Pair, person};
+use super::facts::{Pair, person, with_recalled};
 use super::message_log::sorted_snapshot;
 use crate::support::backends::{self, Log};
 
@@ -38,7 +38,7 @@ async fn of_fifty_copies_that_fill_a_tombstone_one_is_the_first(log: &Log) {
     let pair = Pair::fresh();
     log.recall(&pair.recall(1)).await.unwrap();
     assert_eq!(firsts_of_fifty(log, &pair).await, 1);
-    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([], None));
+    assert_eq!(sorted_snapshot(&**log, &pair).await, with_recalled(pair.snapshot([], None), &pair, &[1]));
 }
 
 async fn first_receipts_at_once_leave_the_newest_mark(log: &Log) {
@@ -76,7 +76,10 @@ async fn a_recall_that_races_its_message_wins(log: &Log) {
         let (recorded, recalled) = join(log.record(&message), log.recall(&recall)).await;
         recalled.unwrap();
         assert_eq!(recorded.unwrap().copy, CopyNo::First);
-        assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([], None));
+        assert_eq!(
+            sorted_snapshot(&**log, &pair).await,
+            with_recalled(pair.snapshot([], None), &pair, &[round])
+        );
         assert_eq!(log.record(&message).await.unwrap().change, Some(pair.recalled(round)));
     }
 }
@@ -87,5 +90,5 @@ async fn recalls_at_once_are_one(log: &Log) {
     let outcomes = join_all((0..20).map(|_| log.recall(&recall))).await;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     assert_eq!(log.record(&pair.message(1, 10)).await.unwrap().change, Some(pair.recalled(1)));
-    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([], None));
+    assert_eq!(sorted_snapshot(&**log, &pair).await, with_recalled(pair.snapshot([], None), &pair, &[1]));
 }

@@ -7,7 +7,7 @@ use otc_im::ports::dead_letters::DeadLetter;
 use otc_im::ports::message_log::CopyNo::{Conflicting, First, Repeated};
 use otc_im::ports::message_log::MessageLog;
 
-use super::facts::{NOW, Pair, fresh_accid, id, person};
+use super::facts::{NOW, Pair, fresh_accid, id, person, with_recalled};
 use crate::support::backends::{self, Log};
 
 on_each! {
@@ -176,11 +176,17 @@ async fn a_recalled_message_counts_no_more(log: &Log) {
     log.record(&pair.message(2, 10)).await.unwrap();
     for _ in 0..2 {
         log.recall(&pair.recall(1)).await.unwrap();
-        assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(2, 10)], None));
+        assert_eq!(
+            sorted_snapshot(&**log, &pair).await,
+            with_recalled(pair.snapshot([(2, 10)], None), &pair, &[1])
+        );
     }
     let recorded = log.record(&pair.message(1, 10)).await.unwrap();
     assert_eq!((recorded.copy, recorded.change), (Repeated, Some(pair.recalled(1))), "a view is told again");
-    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(2, 10)], None));
+    assert_eq!(
+        sorted_snapshot(&**log, &pair).await,
+        with_recalled(pair.snapshot([(2, 10)], None), &pair, &[1])
+    );
 }
 
 async fn a_message_that_was_recalled_before_it_came_never_counts(log: &Log) {
@@ -194,7 +200,7 @@ async fn a_message_that_was_recalled_before_it_came_never_counts(log: &Log) {
         assert_eq!((recorded.copy, recorded.change), (copy, Some(pair.recalled(1))));
     }
     assert_eq!(log.record(&pair.message(1, 11)).await.unwrap().copy, Conflicting);
-    assert_eq!(log.snapshot(&pair.reader).await.unwrap(), Snapshot::default());
+    assert_eq!(log.snapshot(&pair.reader).await.unwrap(), with_recalled(Snapshot::default(), &pair, &[1]));
 }
 
 async fn a_recall_of_a_read_message_changes_no_count(log: &Log) {
@@ -203,7 +209,10 @@ async fn a_recall_of_a_read_message_changes_no_count(log: &Log) {
     log.record(&pair.message(2, 20)).await.unwrap();
     log.mark_read(&pair.receipt(10)).await.unwrap();
     log.recall(&pair.recall(1)).await.unwrap();
-    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(2, 20)], Some(10)));
+    assert_eq!(
+        sorted_snapshot(&**log, &pair).await,
+        with_recalled(pair.snapshot([(2, 20)], Some(10)), &pair, &[1])
+    );
 }
 
 async fn a_snapshot_holds_one_reader_whole(log: &Log) {

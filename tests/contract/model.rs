@@ -48,6 +48,11 @@ impl Model {
             counted.into_iter().map(|m| (peer.clone(), m.key.server_id, m.timestamp))
         });
         let marks = peers.iter().filter_map(|peer| Some((peer.clone(), newest(peer)?)));
-        Snapshot { unread: unread.collect(), marks: marks.collect() }
+        let taken_back = |m: &&Message| {
+            let recalled = self.recalls.iter().any(|recall| recall.key == m.key);
+            recalled && m.key.conv_type == ConvType::Person && m.to == *reader
+        };
+        let recalled = self.messages.iter().filter(taken_back).map(|m| (m.from.clone(), m.key.server_id));
+        Snapshot { unread: unread.collect(), marks: marks.collect(), recalled: recalled.collect() }
     }
 }

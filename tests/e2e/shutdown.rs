@@ -83,7 +83,7 @@ async fn ends_while_clients_wait(site: &Site, said: &[&str]) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_without_a_whole_request_do_not_hold_the_process() {
     let post = "POST /receiveMsg.action HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{";
-    let site = Site::new(Stores::embedded()).await.set("limits.body_timeout", "500ms");
+    let site = Site::new(Stores::embedded()).await.set("limits.webhook_timeout", "500ms");
     let took = ends_while_clients_wait(&site, &["", post]).await;
     assert!(took < Duration::from_secs(5), "{took:?}");
     let site = Site::new(Stores::embedded()).await.set("limits.shutdown", "2s");

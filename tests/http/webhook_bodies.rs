@@ -132,7 +132,7 @@ async fn a_body_of_one_mebibyte_is_taken_and_more_is_413() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_408() {
-    let site = Site::new(Stores::embedded()).await.set("limits.body_timeout", "200ms");
+    let site = Site::new(Stores::embedded()).await.set("limits.webhook_timeout", "200ms");
     let service = site.start().await;
     let post = ChunkedPost::begin(&service.client, PATH, signature(SECRET, b"{}", &now())).await;
     let answer = post.stall().await;

@@ -53,6 +53,11 @@ pub async fn prepare(database: &Database) -> Result<()> {
     let keys = doc! { "to": 1, "fromAccount": 1, "msgTimestamp": 1 };
     let messages = database.collection::<Document>("messages");
     messages.create_index(IndexModel::builder().keys(keys).options(unread).build()).await?;
+    let recalled = IndexOptions::builder()
+        .name("recalled".to_owned())
+        .partial_filter_expression(doc! { "recalled": true })
+        .build();
+    messages.create_index(IndexModel::builder().keys(doc! { "to": 1 }).options(recalled).build()).await?;
     let marks = database.collection::<Document>("read_marks");
     marks.create_index(IndexModel::builder().keys(doc! { "reader": 1 }).build()).await?;
     Ok(())

@@ -122,12 +122,17 @@ impl MongoLog {
         updated.map(|_| ()).map_err(unavailable)
     }
 
-    async fn read_snapshot(&self, reader: &Accid) -> mongodb::error::Result<(Vec<Document>, Vec<Document>)> {
+    /// Unread messages, marks, and what was recalled.
+    async fn read_snapshot(&self, reader: &Accid) -> mongodb::error::Result<[Vec<Document>; 3]> {
         let unread = doc! { "to": reader.as_str(), "state": 0, "counted": true };
         let fields = doc! { "_id": 0, "fromAccount": 1, "msgidServer": 1, "msgTimestamp": 1 };
         let unread = self.messages.find(unread).projection(fields).await?.try_collect().await?;
         let marks = self.marks.find(doc! { "reader": reader.as_str() }).await?.try_collect().await?;
-        Ok((unread, marks))
+        // A tombstone without its message is not asked for: whoever records that message will see it.
+        let recalled = doc! { "to": reader.as_str(), "recalled": true, "convType": "PERSON" };
+        let fields = doc! { "_id": 0, "fromAccount": 1, "msgidServer": 1 };
+        let recalled = self.messages.find(recalled).projection(fields).await?.try_collect().await?;
+        Ok([unread, marks, recalled])
     }
 }
 
@@ -171,7 +176,7 @@ impl MessageLog for MongoLog {
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
         let read = tokio::time::timeout(SNAPSHOT_TIMEOUT, self.read_snapshot(reader)).await;
-        let (unread, marks) =
+        let [unread, marks, recalled] =
             read.map_err(|late| StoreError::unavailable(STORE, late))?.map_err(unavailable)?;
         let message = |d: &Document| {
             Ok((
@@ -181,9 +186,11 @@ impl MessageLog for MongoLog {
             ))
         };
         let mark = |d: &Document| Ok((document::accid(d, "peer")?, document::millis(d, "mark")?));
+        let taken_back = |d: &Document| Ok((document::accid(d, "fromAccount")?, document::server_id(d)?));
         Ok(Snapshot {
             unread: unread.iter().map(message).collect::<Result<_, StoreError>>()?,
             marks: marks.iter().map(mark).collect::<Result<_, StoreError>>()?,
+            recalled: recalled.iter().map(taken_back).collect::<Result<_, StoreError>>()?,
         })
     }
 

@@ -1,9 +1,12 @@
 -- Merges a part of what the log holds of one pair; a long one comes in several calls, so that none blocks for long.
 -- KEYS: 1 counts, 2 marks, 3 gone, 4 unread messages of the pair
--- ARGV: 1 token, 2 peer, 3 mark or '', 4 how many ids to add, then each as id, at; then each id to remove
+-- ARGV: 1 token, 2 peer, 3 mark or '', 4 now, 5 how many ids to add, 6 how many to remove; then each to add as id, at;
+--       then each to remove; then each that was recalled
 -- Answers {added, removed}, or nothing when the load is superseded.
 local counts, marks, gone, unread = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local peer, mark, adding = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local peer, mark, now = ARGV[2], ARGV[3], ARGV[4]
+local removing = 7 + 2 * tonumber(ARGV[5])
+local recalled = removing + tonumber(ARGV[6])
 
 local said = redis.call('HMGET', counts, '!token', peer, '!marks', '!gone')
 -- After a loss the pair is counted anew, so that the next load takes it up as it is; this one must not end.
@@ -26,18 +29,22 @@ if mark ~= '' and tonumber(mark) > known then
   redis.call('HSET', marks, peer, mark)
   removed = redis.call('ZREMRANGEBYSCORE', unread, '-inf', mark)
 end
+for i = recalled, #ARGV do
+  redis.call('ZADD', gone, now, ARGV[i])
+  removed = removed + redis.call('ZREM', unread, ARGV[i])
+end
 local tombs = redis.call('ZCARD', gone) > 0
-for i = 5, 3 + 2 * adding, 2 do
+for i = 7, removing - 1, 2 do
   local id, at = ARGV[i], ARGV[i + 1]
   if tonumber(at) > known and not (tombs and redis.call('ZSCORE', gone, id)) then
     added = added + redis.call('ZADD', unread, at, id)
   end
 end
-for i = 5 + 2 * adding, #ARGV do
+for i = removing, recalled - 1 do
   removed = removed + redis.call('ZREM', unread, ARGV[i])
 end
 
 local left = redis.call('ZCARD', unread)
 if left == 0 then redis.call('HDEL', counts, peer) else redis.call('HSET', counts, peer, left) end
-redis.call('HSET', counts, '!marks', redis.call('HLEN', marks))
+redis.call('HSET', counts, '!marks', redis.call('HLEN', marks), '!gone', redis.call('ZCARD', gone))
 return { added, removed }

@@ -40,12 +40,13 @@ pub struct RedisView {
     end_load: Script,
 }
 
-/// What the log says of one pair: its mark, what to add, what to remove.
+/// What the log says of one pair: its mark, what to add, what to remove, what was taken back.
 #[derive(Default)]
 struct PairMerge {
     mark: Option<Millis>,
     add: Vec<(ServerId, Millis)>,
     remove: Vec<ServerId>,
+    recalled: Vec<ServerId>,
 }
 
 impl RedisView {
@@ -90,19 +91,23 @@ impl RedisView {
         token: &str,
         peer: &Accid,
         pair: PairMerge,
+        now: Millis,
     ) -> Result<Option<(usize, usize)>, StoreError> {
         let mut total = (0, 0);
-        let pieces = pair.add.len().max(pair.remove.len()).div_ceil(IDS_PER_CALL).max(1);
+        let longest = pair.add.len().max(pair.remove.len()).max(pair.recalled.len());
+        let pieces = longest.div_ceil(IDS_PER_CALL).max(1);
         for piece in 0..pieces {
             let part = |n: usize| (piece * IDS_PER_CALL).min(n)..((piece + 1) * IDS_PER_CALL).min(n);
             let (add, remove) = (&pair.add[part(pair.add.len())], &pair.remove[part(pair.remove.len())]);
+            let recalled = &pair.recalled[part(pair.recalled.len())];
             let mut call = self.merge_pair.prepare_invoke();
             call.key(&keys.counts).key(&keys.marks).key(&keys.gone).key(keys.unread(peer));
-            call.arg(token).arg(peer.as_str()).arg(optional(pair.mark.map(|m| m.0))).arg(add.len());
+            call.arg(token).arg(peer.as_str()).arg(optional(pair.mark.map(|m| m.0)));
+            call.arg(now.0).arg(add.len()).arg(remove.len());
             for (id, at) in add {
                 call.arg(id.get()).arg(at.0);
             }
-            for id in remove {
+            for id in remove.iter().chain(recalled) {
                 call.arg(id.get());
             }
             let merged: Option<(usize, usize)> =
@@ -165,7 +170,7 @@ impl UnreadView for RedisView {
     ) -> Result<Merged, StoreError> {
         let keys = &Keys::of(reader);
         let merges: Vec<Option<(usize, usize)>> = stream::iter(by_pair(load, snapshot))
-            .map(|(peer, pair)| async move { self.merge_pair(keys, &load.token, &peer, pair).await })
+            .map(|(peer, pair)| async move { self.merge_pair(keys, &load.token, &peer, pair, now).await })
             .buffer_unordered(CALLS_AT_ONCE)
             .try_collect()
             .await?;
@@ -208,6 +213,9 @@ fn by_pair(load: &Load, snapshot: &Snapshot) -> HashMap<Accid, PairMerge> {
     let mut pairs: HashMap<Accid, PairMerge> = HashMap::new();
     for (peer, mark) in &snapshot.marks {
         pairs.entry(peer.clone()).or_default().mark = Some(*mark);
+    }
+    for (peer, id) in &snapshot.recalled {
+        pairs.entry(peer.clone()).or_default().recalled.push(*id);
     }
     let mut counted = HashSet::with_capacity(snapshot.unread.len());
     for (peer, id, at) in &snapshot.unread {

@@ -72,11 +72,7 @@ fn no_such_table(refusal: &dyn DatabaseError) -> bool {
 }
 
 /// No account and no friendship is at NetEase any more: what a simulator that begins anew stands for.
-pub async fn forget_confirmations<DB: Database>(pool: &Pool<DB>) -> Result<(), Error>
-where
-    for<'c> &'c Pool<DB>: Executor<'c, Database = DB>,
-    DB::Arguments: IntoArguments<DB>,
-{
+pub async fn forget_confirmations(pool: &SqlitePool) -> Result<(), Error> {
     sqlx::query("UPDATE accounts SET registered = FALSE, confirmed_name = NULL").execute(pool).await?;
     sqlx::query("DELETE FROM friendships").execute(pool).await.map(|_| ())
 }

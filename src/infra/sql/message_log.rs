@@ -89,6 +89,9 @@ impl SqliteLog {
         let unread = sqlx::query(unread).bind(reader.as_str()).fetch_all(&mut *tx).await?;
         let marks = sqlx::query("SELECT peer, mark FROM read_marks WHERE reader = ?");
         let marks = marks.bind(reader.as_str()).fetch_all(&mut *tx).await?;
+        let recalled = r#"SELECT "fromAccount", "msgidServer" FROM messages
+             WHERE "to" = ? AND recalled = 1 AND "convType" = 'PERSON' AND "msgType" IS NOT NULL"#;
+        let recalled = sqlx::query(recalled).bind(reader.as_str()).fetch_all(&mut *tx).await?;
         tx.commit().await?;
         let message = |row: &SqliteRow| Ok((accid(row, 0)?, server_id(row, 1)?, Millis(row.try_get(2)?)));
         Ok(Snapshot {
@@ -96,6 +99,10 @@ impl SqliteLog {
             marks: marks
                 .iter()
                 .map(|row| Ok((accid(row, 0)?, Millis(row.try_get(1)?))))
+                .collect::<sqlx::Result<_>>()?,
+            recalled: recalled
+                .iter()
+                .map(|row| Ok((accid(row, 0)?, server_id(row, 1)?)))
                 .collect::<sqlx::Result<_>>()?,
         })
     }

@@ -1,0 +1,194 @@
+//! What NetEase knows of its own events, and what any answer may therefore be. It reads no body, no log and no view.
+//!
+//! An answer is given while events are under way, so it has bounds. It counts at least what was acknowledged before
+//! the poll began and was not read or recalled, as far as NetEase has begun to say, when the poll ended. It counts
+//! at most what NetEase had begun to tell and had not had acknowledged as read or recalled.
+//!
+//! One allowance is made, and it ends with the next load that began after its cause: a view that went back in time, or
+//! whose clock leapt past the life of its tombstones, may be wrong about a reader. A failover that loses the last
+//! writes heals when the reader is rechecked.
+
+use std::collections::BTreeMap;
+
+use otc_im::domain::ids::{Accid, Millis};
+use otc_im::domain::message::MessageKey;
+
+use super::history::{Event, Fact, History, Sent};
+
+/// A moment in the order of everything that was noted.
+pub type Seq = u64;
+
+#[derive(Default)]
+pub struct Ledger {
+    seq: Seq,
+    messages: BTreeMap<MessageKey, Told>,
+    marks: Vec<Mark>,
+    readers: BTreeMap<Accid, Trust>,
+}
+
+/// A message and what NetEase has said of it.
+pub struct Told {
+    pub sent: Sent,
+    pub begun: Option<Seq>,
+    pub acked: Option<Seq>,
+    pub recall_begun: Option<Seq>,
+    pub recall_acked: Option<Seq>,
+}
+
+/// One attempt to tell that everything up to a time is read; each is pulled back to its own present.
+pub struct Mark {
+    pub reader: Accid,
+    pub peer: Accid,
+    pub up_to: Millis,
+    pub acked: Option<Seq>,
+}
+
+#[derive(Default)]
+struct Trust {
+    /// Since when the view may be wrong about this reader.
+    broken: Option<Seq>,
+    healed: Seq,
+}
+
+/// An attempt to tell an event, until it ends.
+pub struct Attempt {
+    message: Option<MessageKey>,
+    recall: Option<MessageKey>,
+    marks: std::ops::Range<usize>,
+}
+
+/// What one count may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    pub least: u64,
+    pub most: u64,
+}
+
+impl Ledger {
+    pub fn of(history: &History) -> Self {
+        let mut ledger = Self::default();
+        for event in &history.events {
+            if let Fact::Sent(sent) = &event.fact {
+                let told = Told {
+                    sent: sent.clone(),
+                    begun: None,
+                    acked: None,
+                    recall_begun: None,
+                    recall_acked: None,
+                };
+                ledger.messages.insert(sent.key, told);
+            }
+        }
+        for person in &history.people {
+            ledger.readers.insert(person.clone(), Trust::default());
+        }
+        ledger
+    }
+
+    /// The next moment.
+    pub fn tick(&mut self) -> Seq {
+        self.seq += 1;
+        self.seq
+    }
+
+    /// NetEase begins to tell `event` to an instance that takes no receipt for later than `latest`.
+    pub fn begin(&mut self, event: &Event, latest: Millis) -> Attempt {
+        let now = self.tick();
+        let first = self.marks.len();
+        let mut attempt = Attempt { message: None, recall: None, marks: first..first };
+        match &event.fact {
+            Fact::Sent(sent) => {
+                self.told(sent.key).begun.get_or_insert(now);
+                attempt.message = Some(sent.key);
+            }
+            Fact::Recalled(key) => {
+                self.told(*key).recall_begun.get_or_insert(now);
+                attempt.recall = Some(*key);
+            }
+            Fact::Read(receipts) => {
+                for receipt in receipts.clone() {
+                    let up_to = receipt.up_to.min(latest);
+                    let (reader, peer) = (receipt.reader, receipt.peer);
+                    self.marks.push(Mark { reader, peer, up_to, acked: None });
+                }
+                attempt.marks.end = self.marks.len();
+            }
+            Fact::Noise => {}
+        }
+        attempt
+    }
+
+    /// The attempt is over, acknowledged or not.
+    pub fn end(&mut self, attempt: Attempt, acked: bool) {
+        let now = self.tick();
+        if !acked {
+            return;
+        }
+        if let Some(key) = attempt.message {
+            self.told(key).acked.get_or_insert(now);
+        }
+        if let Some(key) = attempt.recall {
+            self.told(key).recall_acked.get_or_insert(now);
+        }
+        for mark in &mut self.marks[attempt.marks] {
+            mark.acked = Some(now);
+        }
+    }
+
+    fn told(&mut self, key: MessageKey) -> &mut Told {
+        self.messages.get_mut(&key).expect("of this history")
+    }
+
+    /// The view holds what it held some time ago, and does not know it.
+    pub fn view_misled(&mut self) {
+        let now = self.tick();
+        for trust in self.readers.values_mut() {
+            trust.broken = Some(now);
+        }
+    }
+
+    /// A load that began at `began` has vouched for `reader`.
+    pub fn loaded(&mut self, reader: &Accid, began: Seq) {
+        let now = self.tick();
+        if let Some(trust) = self.readers.get_mut(reader)
+            && trust.broken.is_some_and(|broken| broken < began)
+        {
+            *trust = Trust { broken: None, healed: now };
+        }
+    }
+
+    /// What a poll that began at `from` and ends now may answer.
+    pub fn bounds(&self, reader: &Accid, peer: &Accid, from: Seq) -> Bounds {
+        let of_pair = |told: &&Told| told.sent.counts && told.sent.to == *reader && told.sent.from == *peer;
+        let told = self.messages.values().filter(of_pair).filter(|told| told.begun.is_some());
+        let trust = self.readers.get(reader);
+        if trust.is_some_and(|trust| trust.broken.is_some() || trust.healed > from) {
+            return Bounds { least: 0, most: told.count() as u64 };
+        }
+        let (mut least, mut most) = (0, 0);
+        for told in told {
+            let marks = || self.covering(told);
+            let acked = told.acked.is_some_and(|at| at < from);
+            let maybe_gone = told.recall_begun.is_some() || marks().next().is_some();
+            least += u64::from(acked && !maybe_gone);
+            let recalled = told.recall_acked.is_some_and(|at| at < from);
+            let read = marks().any(|mark| mark.acked.is_some_and(|at| at < from));
+            most += u64::from(!read && !recalled);
+        }
+        Bounds { least, most }
+    }
+
+    fn covering<'a>(&'a self, told: &'a Told) -> impl Iterator<Item = &'a Mark> {
+        let Sent { to, from, at, .. } = &told.sent;
+        self.marks.iter().filter(move |m| m.up_to >= *at && m.reader == *to && m.peer == *from)
+    }
+
+    pub fn messages(&self) -> impl Iterator<Item = &Told> {
+        self.messages.values()
+    }
+
+    /// Every attempt to raise the mark of a pair.
+    pub fn marks<'a>(&'a self, reader: &'a Accid, peer: &'a Accid) -> impl Iterator<Item = &'a Mark> {
+        self.marks.iter().filter(move |mark| mark.reader == *reader && mark.peer == *peer)
+    }
+}

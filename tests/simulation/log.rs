@@ -1,0 +1,212 @@
+//! A message log in memory, in the very steps that the one on MongoDB takes: anything may come between two of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use otc_im::domain::ids::{Accid, Millis, ServerId};
+use otc_im::domain::message::{ConvType, Message, MessageKey, Recall, Receipt};
+use otc_im::domain::unread::Snapshot;
+use otc_im::ports::StoreError;
+use otc_im::ports::dead_letters::{DeadLetter, DeadLetters};
+use otc_im::ports::message_log::{CopyNo, MessageLog, Recorded};
+
+use super::port::{Port, Step, Store};
+use super::world::About;
+
+/// What is durable.
+#[derive(Debug, Default)]
+pub struct Disk {
+    pub messages: BTreeMap<MessageKey, Row>,
+    pub marks: BTreeMap<(Accid, Accid), Millis>,
+    pub letters: BTreeMap<String, DeadLetter>,
+}
+
+/// A document of `messages`; without a message it is a tombstone that came first.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub message: Option<Message>,
+    pub to: Accid,
+    pub read: bool,
+    pub counted: bool,
+    pub recalled: bool,
+}
+
+impl Disk {
+    fn insert(&mut self, message: &Message) -> bool {
+        let vacant = !self.messages.contains_key(&message.key);
+        if vacant {
+            let row = Row {
+                message: Some(message.clone()),
+                to: message.to.clone(),
+                read: false,
+                counted: message.counts(),
+                recalled: false,
+            };
+            self.messages.insert(message.key, row);
+        }
+        vacant
+    }
+
+    fn fill_tombstone(&mut self, message: &Message) -> bool {
+        let row = self.messages.get_mut(&message.key).filter(|row| row.message.is_none());
+        let Some(row) = row else { return false };
+        (row.message, row.counted) = (Some(message.clone()), false);
+        true
+    }
+
+    fn mark_messages(&mut self, Receipt { reader, peer, up_to }: &Receipt) {
+        for row in self.messages.values_mut().filter(|row| row.counted && row.to == *reader) {
+            row.read |= row.message.as_ref().is_some_and(|m| m.from == *peer && m.timestamp <= *up_to);
+        }
+    }
+
+    fn raise(&mut self, Receipt { reader, peer, up_to }: &Receipt) {
+        let mark = self.marks.entry((reader.clone(), peer.clone())).or_insert(*up_to);
+        *mark = (*up_to).max(*mark);
+    }
+
+    fn bury(&mut self, recall: &Recall) {
+        let row = Row { message: None, to: recall.to.clone(), read: false, counted: false, recalled: true };
+        let row = self.messages.entry(recall.key).or_insert(row);
+        (row.recalled, row.counted) = (true, false);
+    }
+
+    fn unread(&self, reader: &Accid) -> Snapshot {
+        let counted = self.messages.values().filter(|r| r.counted && !r.read && r.to == *reader);
+        let unread = counted.filter_map(|row| row.message.as_ref());
+        let unread = unread.map(|m| (m.from.clone(), m.key.server_id, m.timestamp)).collect();
+        Snapshot { unread, ..Snapshot::default() }
+    }
+
+    /// Recalled messages; a tombstone whose message has not come yet is none.
+    fn recalled(&self, reader: &Accid) -> Vec<(Accid, ServerId)> {
+        let messages = self.messages.values().filter(|r| r.recalled && r.to == *reader);
+        let persons = messages.filter_map(|row| row.message.as_ref());
+        let persons = persons.filter(|m| m.key.conv_type == ConvType::Person);
+        persons.map(|m| (m.from.clone(), m.key.server_id)).collect()
+    }
+
+    fn marks_of(&self, reader: &Accid) -> Vec<(Accid, Millis)> {
+        let of_reader = self.marks.iter().filter(|((of, _), _)| of == reader);
+        of_reader.map(|((_, peer), mark)| (peer.clone(), *mark)).collect()
+    }
+}
+
+/// The log as one instance sees it.
+pub struct SimLog {
+    pub port: Port,
+    pub disk: Arc<Mutex<Disk>>,
+}
+
+impl SimLog {
+    async fn step<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        about: About,
+        act: impl FnOnce(&mut Disk) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.port.step(Step { store: Store::Log, what, about }, &self.disk, act).await
+    }
+
+    async fn insert_or_find(&self, message: &Message) -> Result<(CopyNo, Row), StoreError> {
+        let (key, about) = (message.key, About::Key(message.key));
+        let new = |recalled| Row {
+            message: Some(message.clone()),
+            to: message.to.clone(),
+            read: false,
+            counted: true,
+            recalled,
+        };
+        let copy = message.clone();
+        if self.step("insert", about.clone(), move |disk| disk.insert(&copy)).await? {
+            return Ok((CopyNo::First, new(false)));
+        }
+        let copy = message.clone();
+        if self.step("fill tombstone", about.clone(), move |disk| disk.fill_tombstone(&copy)).await? {
+            return Ok((CopyNo::First, new(true)));
+        }
+        let kept = self.step("find", about, move |disk| disk.messages.get(&key).cloned()).await?;
+        let kept = kept.expect("nothing is ever deleted here");
+        let same = kept.message.as_ref() == Some(message);
+        Ok((if same { CopyNo::Repeated } else { CopyNo::Conflicting }, kept))
+    }
+
+    async fn mark_messages(&self, receipt: Receipt) -> Result<(), StoreError> {
+        let about = About::Pair(receipt.reader.clone(), receipt.peer.clone());
+        self.step("mark messages", about, move |disk| disk.mark_messages(&receipt)).await
+    }
+}
+
+#[async_trait]
+impl MessageLog for SimLog {
+    async fn record(&self, message: &Message) -> Result<Recorded, StoreError> {
+        let (copy, row) = self.insert_or_find(message).await?;
+        let kept = row.message.as_ref().unwrap_or(message);
+        let pair = (kept.to.clone(), kept.from.clone());
+        let mark = if kept.counts() {
+            self.step("find mark", About::Key(kept.key), move |disk| disk.marks.get(&pair).copied()).await?
+        } else {
+            None
+        };
+        if let Some(up_to) = mark.filter(|mark| kept.timestamp <= *mark) {
+            let receipt = Receipt { reader: kept.to.clone(), peer: kept.from.clone(), up_to };
+            self.mark_messages(receipt).await?;
+        }
+        Ok(Recorded::of(copy, kept, row.recalled, mark))
+    }
+
+    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError> {
+        let (about, raise) = (About::Pair(receipt.reader.clone(), receipt.peer.clone()), receipt.clone());
+        self.step("raise mark", about, move |disk| disk.raise(&raise)).await?;
+        self.mark_messages(receipt.clone()).await
+    }
+
+    async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
+        let recall = recall.clone();
+        self.step("recall", About::Key(recall.key), move |disk| disk.bury(&recall)).await
+    }
+
+    async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
+        let (of, about) = (reader.clone(), About::Reader(reader.clone()));
+        let snapshot = self.step("snapshot", about.clone(), move |disk| disk.unread(&of)).await?;
+        let of = reader.clone();
+        let marks = self.step("snapshot", about.clone(), move |disk| disk.marks_of(&of)).await?;
+        let of = reader.clone();
+        let recalled = self.step("snapshot", about, move |disk| disk.recalled(&of)).await?;
+        Ok(Snapshot { marks, recalled, ..snapshot })
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.step("ping", About::Nothing, |_| ()).await
+    }
+}
+
+#[async_trait]
+impl DeadLetters for SimLog {
+    async fn keep(&self, letter: &DeadLetter) -> Result<(), StoreError> {
+        let letter = letter.clone();
+        let keep = |disk: &mut Disk| {
+            disk.letters.entry(letter.id.clone()).or_insert(letter);
+        };
+        self.step("bury", About::Nothing, keep).await
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        self.step("letters", About::Nothing, |disk| disk.letters.len() as u64).await
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<DeadLetter>, StoreError> {
+        let id = id.to_owned();
+        self.step("letter", About::Nothing, move |disk| disk.letters.get(&id).cloned()).await
+    }
+
+    async fn list(&self, _after: Option<&str>, _limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
+        self.step("letters", About::Nothing, |disk| disk.letters.values().cloned().collect()).await
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.step("letter done", About::Nothing, move |disk| disk.letters.remove(&id)).await.map(|_| ())
+    }
+}
