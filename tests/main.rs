@@ -5,6 +5,8 @@
 mod architecture;
 mod contract;
 mod e2e;
+mod faults;
 mod http;
+mod model;
 mod simulation;
 mod support;

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::aio::{ConnectionLike, ConnectionManagerConfig};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult, Value};
+
+use super::single::Single;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// A poll waits no longer than this for its one round trip.
@@ -20,7 +22,7 @@ const PIPELINE_BUFFER: usize = 1024;
 #[derive(Clone)]
 pub enum Connection {
     /// `redis://`, `rediss://`
-    Single(ConnectionManager),
+    Single(Single),
     /// `redis-cluster://`, `rediss-cluster://`, several hosts joined by commas
     Cluster(ClusterConnection),
 }
@@ -51,11 +53,7 @@ impl Connection {
                     .set_response_timeout(Some(RESPONSE_TIMEOUT))
                     .set_pipeline_buffer_size(PIPELINE_BUFFER);
                 let client = Client::open(url.into_connection_info()?.set_tcp_settings(tcp))?;
-                let opened = tokio::time::timeout(
-                    2 * RESPONSE_TIMEOUT,
-                    client.get_connection_manager_with_config(config),
-                )
-                .await;
+                let opened = tokio::time::timeout(2 * RESPONSE_TIMEOUT, Single::open(client, config)).await;
                 opened.map_err(|_| timed_out())?.map(Self::Single)
             }
         }
@@ -77,7 +75,7 @@ fn cluster_nodes(url: &str) -> Option<Vec<String>> {
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
-            Self::Single(one) => one.req_packed_command(cmd),
+            Self::Single(one) => Box::pin(one.send(cmd)),
             Self::Cluster(many) => many.req_packed_command(cmd),
         }
     }
@@ -89,14 +87,14 @@ impl ConnectionLike for Connection {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         match self {
-            Self::Single(one) => one.req_packed_commands(pipeline, offset, count),
+            Self::Single(one) => Box::pin(one.send_all(pipeline, offset, count)),
             Self::Cluster(many) => many.req_packed_commands(pipeline, offset, count),
         }
     }
 
     fn get_db(&self) -> i64 {
         match self {
-            Self::Single(one) => one.get_db(),
+            Self::Single(one) => one.db(),
             Self::Cluster(many) => many.get_db(),
         }
     }

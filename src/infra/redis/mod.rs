@@ -12,6 +12,7 @@
 //! key: when Redis evicts one of them, the next script notices, and the reader is loaded again.
 
 mod connection;
+mod single;
 
 use std::collections::{HashMap, HashSet};
 

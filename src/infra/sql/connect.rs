@@ -1,5 +1,6 @@
 //! Opens the SQL databases and knows their schema.
 
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use sqlx::migrate::Migrator;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{
-    ColumnIndex, Database, Decode, Error, Executor, IntoArguments, MySqlPool, Pool, SqlitePool, Type,
+    ColumnIndex, Connection, Database, Decode, Error, Executor, IntoArguments, MySqlPool, Pool, SqlitePool,
+    Type,
 };
 
 /// MySQL's migrations, part of the binary.
@@ -28,6 +30,7 @@ pub async fn mysql(url: &str, max_connections: u32) -> Result<MySqlPool, Error> 
     MySqlPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_release(|connection, _| Box::pin(is_reusable(connection)))
         .connect_with(options)
         .await
 }
@@ -47,8 +50,19 @@ pub async fn sqlite(url: &str, max_connections: u32) -> Result<SqlitePool, Error
     SqlitePoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_release(|connection, _| Box::pin(is_reusable(connection)))
         .connect_with(options)
         .await
+}
+
+/// Whether a connection that comes back to its pool may be used again; else the pool opens another.
+///
+/// sqlx asks it itself, but waits for ever: a connection that swallows everything would never make room. And after a
+/// full disk SQLite has rolled back by itself, which sqlx does not notice: it would never begin a transaction again.
+async fn is_reusable(connection: &mut impl Connection) -> Result<bool, Error> {
+    let answered = tokio::time::timeout(ACQUIRE_TIMEOUT, connection.ping()).await;
+    answered.map_err(|_| Error::Io(io::ErrorKind::TimedOut.into()))??;
+    Ok(!connection.is_in_transaction())
 }
 
 /// The migrations that a database has; none if it has never seen one, and so refuses the question.
