@@ -9,11 +9,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cp target/release/otc-im /usr/local/bin/otc-im
 
 FROM debian:bookworm-slim
-# The program needs nothing of the system but the root certificates; SQLite is linked into it.
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin otc-im
+# The program needs nothing of the system: SQLite and the root certificates are linked into it.
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin otc-im
 COPY --from=build /usr/local/bin/otc-im /usr/local/bin/otc-im
 USER otc-im
 EXPOSE 8080
