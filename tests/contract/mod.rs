@@ -34,6 +34,7 @@ macro_rules! on_each {
 
 mod account_cache;
 mod accounts;
+mod big_reader;
 mod facts;
 mod histories;
 mod interleavings;

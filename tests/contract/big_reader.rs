@@ -1,0 +1,51 @@
+//! A reader with a hundred thousand unread messages: counted exactly, and nobody else waits while they are loaded.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::{Either, select};
+use otc_im::domain::ids::Millis;
+use otc_im::domain::unread::{Merged, Snapshot};
+
+use super::facts::{NOW, Pair, count, fresh_accid, id, known_pair};
+use crate::support::backends::{self, View};
+use crate::support::fresh_name;
+
+const PEERS: usize = 4;
+const MESSAGES_EACH: i64 = 25_000;
+/// What a poll may take beside the load, on a busy machine: far below the time after which it would be refused.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+on_each! {
+    [a_big_reader_is_counted_exactly_and_others_are_answered_meanwhile,]
+    each memory: backends::memory_view();
+    each redis: backends::redis_view().await;
+}
+
+async fn a_big_reader_is_counted_exactly_and_others_are_answered_meanwhile(view: &View) {
+    let (other, reader) = (known_pair(&**view).await, fresh_accid());
+    let pairs: Vec<Pair> = (0..PEERS).map(|_| Pair { reader: reader.clone(), peer: fresh_accid() }).collect();
+    let mut snapshot = Snapshot::default();
+    for (pair, first) in pairs.iter().zip((0..).step_by(usize::try_from(MESSAGES_EACH).unwrap())) {
+        let messages = (first + 1..=first + MESSAGES_EACH).map(|n| (pair.peer.clone(), id(n), Millis(n)));
+        snapshot.unread.extend(messages);
+    }
+    let begun = view.begin_load(&reader, &fresh_name()).await.unwrap();
+    let mut merging = Box::pin(view.merge(&reader, &begun, &snapshot, NOW));
+    let (mut polls, mut slowest) = (0, Duration::ZERO);
+    let merged = loop {
+        let asked = Instant::now();
+        match select(merging, Box::pin(count(&**view, &other))).await {
+            Either::Left((merged, _)) => break merged.unwrap(),
+            Either::Right((answer, rest)) => {
+                assert_eq!(answer, Some(0));
+                (polls, slowest, merging) = (polls + 1, slowest.max(asked.elapsed()), rest);
+            }
+        }
+    };
+    println!("{polls} polls of another reader meanwhile, the slowest in {slowest:.1?}");
+    assert!(slowest < PATIENCE, "{slowest:?}");
+    assert_eq!(merged, Merged::Done { added: PEERS * 25_000, removed: 0 });
+    for pair in &pairs {
+        assert_eq!(count(&**view, pair).await, Some(MESSAGES_EACH.unsigned_abs()));
+    }
+}
