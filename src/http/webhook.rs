@@ -60,7 +60,9 @@ pub async fn receive(
         return Ok(Json(Taken { code: 200 }));
     }
     // After the signature, so that strangers cannot take NetEase's places.
-    let slot = Arc::clone(&api.webhook_slots).try_acquire_owned().map_err(|_| overloaded())?;
+    let slot = Arc::clone(&api.webhook_slots)
+        .try_acquire_owned()
+        .map_err(|_| Problem::new(Code::Overloaded, "too many copies are under way; send it again"))?;
     let inbox = Arc::clone(&api.inbox);
     let work = async move {
         let _slot = slot;
@@ -100,11 +102,10 @@ fn verify(api: &Api, headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureEr
     }
 }
 
-fn overloaded() -> Problem {
-    Problem::new(Code::Overloaded, "too many copies are under way; send it again")
-}
-
 /// What is our fault is "send it again" to NetEase.
 pub fn never_500(problem: Problem) -> Problem {
-    if problem.code() == Code::Internal { overloaded() } else { problem }
+    match problem.code() {
+        Code::Internal => Problem::new(Code::Overloaded, "the copy could not be taken in; send it again"),
+        _ => problem,
+    }
 }
