@@ -100,7 +100,7 @@ impl App {
         let metrics = Metrics::new(&loads.counters());
         let tasks = TaskTracker::new();
         let retention = config.messages.retention_days.map(|days| Retention {
-            log: stores.upkeep,
+            log: Arc::clone(&stores.upkeep),
             clock: Arc::clone(&clock),
             days,
         });
@@ -120,13 +120,7 @@ impl App {
                 started_at: clock.now(),
                 fallbacks: Semaphore::new(config.unread.fallback_at_once),
             },
-            inbox: Arc::new(Inbox {
-                log: stores.log,
-                view: stores.view,
-                letters: stores.letters,
-                clock: Arc::clone(&clock),
-                receipt_allowance_ms: millis(config.unread.receipt_allowance),
-            }),
+            inbox: Arc::new(inbox(config, &stores)),
             accounts: stores.accounts,
             authenticator: authenticator(&config.auth, &clock)?,
             clock,
@@ -200,6 +194,17 @@ impl Retention {
 fn finished(ended: Result<io::Result<()>, JoinError>) -> Result<bool, StartError> {
     ended.map_err(io::Error::other)??;
     Ok(true)
+}
+
+/// Where copies go, for the webhook and for dead letters that are taken in again.
+pub fn inbox(config: &Config, stores: &Stores) -> Inbox {
+    Inbox {
+        log: Arc::clone(&stores.log),
+        view: Arc::clone(&stores.view),
+        letters: Arc::clone(&stores.letters),
+        clock: Arc::new(System),
+        receipt_allowance_ms: millis(config.unread.receipt_allowance),
+    }
 }
 
 /// Listens where the configuration says.

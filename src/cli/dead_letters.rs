@@ -1,16 +1,13 @@
 //! `otc-im dead-letters`: what NetEase signed and nobody understood.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
 use super::{ConfigFile, failed};
-use crate::app::{StartError, Stores};
+use crate::app::{self, StartError, Stores};
 use crate::commands::receive_copy::Inbox;
 use crate::commands::redrive::{Redriven, redrive};
-use crate::config::Config;
-use crate::infra::clock::System;
 use crate::ports::StoreError;
 
 /// Dead letters that are read at once.
@@ -49,7 +46,7 @@ impl DeadLetters {
     /// Answers whether everything asked for was done.
     pub async fn run(self) -> Result<bool, StartError> {
         let config = self.file.load()?;
-        let inbox = inbox(&config).await?;
+        let inbox = app::inbox(&config, &Stores::connect(&config).await?);
         let outcome = match self.action {
             Action::List => list(&inbox).await,
             Action::Show { id } => show(&inbox, &id).await,
@@ -58,17 +55,6 @@ impl DeadLetters {
         };
         outcome.map_err(|e| failed(&e))
     }
-}
-
-async fn inbox(config: &Config) -> Result<Inbox, StartError> {
-    let stores = Stores::connect(config).await?;
-    Ok(Inbox {
-        log: stores.log,
-        view: stores.view,
-        letters: stores.letters,
-        clock: Arc::new(System),
-        receipt_allowance_ms: i64::try_from(config.unread.receipt_allowance.as_millis()).unwrap_or(i64::MAX),
-    })
 }
 
 async fn list(inbox: &Inbox) -> Result<bool, StoreError> {
