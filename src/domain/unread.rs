@@ -87,6 +87,14 @@ pub struct Load {
     pub held: Vec<(Accid, ServerId)>,
 }
 
+impl Load {
+    /// What the view held before the log was read and the log no longer counts: read or taken back since, for good.
+    pub fn no_longer_counted(&self, snapshot: &Snapshot) -> Vec<&(Accid, ServerId)> {
+        let counted: HashSet<ServerId> = snapshot.unread.iter().map(|(_, id, _)| *id).collect();
+        self.held.iter().filter(|(_, id)| !counted.contains(id)).collect()
+    }
+}
+
 /// How a merge ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Merged {
@@ -196,14 +204,12 @@ impl ReaderView {
             self.recalled.insert(*id, now);
             removed += self.pairs.get_mut(peer).map_or(0, |pair| usize::from(pair.remove(*id)));
         }
-        let mut counted = HashSet::with_capacity(snapshot.unread.len());
         for (peer, id, at) in &snapshot.unread {
-            counted.insert(*id);
             if !self.recalled.contains_key(id) {
                 added += usize::from(self.pairs.entry(peer.clone()).or_default().add(*id, *at));
             }
         }
-        for (peer, id) in load.held.iter().filter(|(_, id)| !counted.contains(id)) {
+        for (peer, id) in load.no_longer_counted(snapshot) {
             removed += self.pairs.get_mut(peer).map_or(0, |pair| usize::from(pair.remove(*id)));
         }
         self.token = None;

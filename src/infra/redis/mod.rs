@@ -14,7 +14,7 @@
 mod connection;
 mod single;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -218,12 +218,10 @@ fn by_pair(load: &Load, snapshot: &Snapshot) -> HashMap<Accid, PairMerge> {
     for (peer, id) in &snapshot.recalled {
         pairs.entry(peer.clone()).or_default().recalled.push(*id);
     }
-    let mut counted = HashSet::with_capacity(snapshot.unread.len());
     for (peer, id, at) in &snapshot.unread {
-        counted.insert(*id);
         pairs.entry(peer.clone()).or_default().add.push((*id, *at));
     }
-    for (peer, id) in load.held.iter().filter(|(_, id)| !counted.contains(id)) {
+    for (peer, id) in load.no_longer_counted(snapshot) {
         pairs.entry(peer.clone()).or_default().remove.push(*id);
     }
     pairs
