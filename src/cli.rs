@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 a mistake in the command or the configuration.
 
+mod accounts;
 mod dead_letters;
 mod dev;
 mod explain;
@@ -43,6 +44,8 @@ enum Command {
     Recount(recount::Recount),
     /// Why is this number what it is? Log and view, message by message
     Explain(explain::Explain),
+    /// Tokens and accounts at NetEase
+    Accounts(accounts::Accounts),
     /// Message copies that could not be understood
     DeadLetters(dead_letters::DeadLetters),
     /// Run the NetEase simulator alone
@@ -95,6 +98,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Check(file) => check(file).await,
         Command::Recount(recount) => recount.run().await,
         Command::Explain(explain) => explain.run().await,
+        Command::Accounts(accounts) => accounts.run().await,
         Command::DeadLetters(letters) => letters.run().await,
         Command::Simulator(args) => simulate(args).await,
         Command::Token(token) => token.run(),

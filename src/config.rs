@@ -118,6 +118,8 @@ section! {
     Netease {
         /// Up to and with `/nimserver`.
         base_url: String = String::new(),
+        /// Another address of the same NetEase, for when the first does not answer. Not set: there is none.
+        backup_base_url: Option<String> = None,
         /// The application at NetEase.
         app_key: String = String::new(),
         /// Signs calls, and message copies.
@@ -136,6 +138,15 @@ section! {
         timeout: Duration = Duration::from_secs(5),
         /// Attempts of one call.
         attempts: usize = 2,
+        /// How many calls of one API NetEase takes in any second.
+        calls_per_second: u32 = 100,
+        /// How many calls of msg/sendBatchAttachMsg NetEase takes in any minute.
+        batch_calls_per_minute: u32 = 120,
+        /// Instances of this service that share these quotas.
+        instances: u32 = 1,
+        /// How long an attempt of a call that somebody waits for may wait for its turn in the quota.
+        #[serde(with = "humantime_serde")]
+        quota_wait: Duration = Duration::from_secs(3),
     }
 }
 
@@ -144,6 +155,25 @@ section! {
     Notifications {
         /// The user whose account sends what names no sender; registered when first needed.
         system_account: String = "otc-system".into(),
+        /// Whether a notice whose outcome is not known is sent again, with its id inside. Else its state is `unknown`.
+        resend_unknown: bool = false,
+        /// How long the answer to an accepted notice waits for its delivery before it says `queued`.
+        #[serde(with = "humantime_serde")]
+        patience: Duration = Duration::from_secs(2),
+        /// Deliveries that one instance has in hand at once.
+        at_once: usize = 128,
+        /// Attempts of one delivery that NetEase may have seen.
+        attempts: u32 = 10,
+        /// How long one is tried, however few its attempts.
+        #[serde(with = "humantime_serde")]
+        give_up_after: Duration = Duration::from_hours(24),
+        /// How long an instance that has died keeps others from what it had in hand.
+        #[serde(with = "humantime_serde")]
+        lease: Duration = Duration::from_mins(1),
+        /// Deliveries that may wait; beyond them notices are refused with 429.
+        max_queued: u64 = 100_000,
+        /// Notifications are forgotten this many days after they were accepted, once they are done.
+        keep_days: u32 = 7,
     }
 }
 

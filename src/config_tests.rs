@@ -25,13 +25,18 @@ fn defaults_are_complete_but_for_netease() {
 #[test]
 fn each_fault_is_named_with_a_way_out() {
     type Fault = fn(&mut Config);
-    let faults: [(Fault, &str); 6] = [
+    let faults: [(Fault, &str); 11] = [
         (|c| c.netease.app_key.clear(), "netease.app_key"),
         (|c| c.netease.app_secret = "".into(), "OTC_IM__NETEASE__APP_SECRET"),
         (|c| c.limits.poll_users = 501, "limits.poll_users"),
         (|c| c.unread.loads_at_once = 0, "unread.loads_at_once"),
         (|c| c.limits.shutdown = Duration::from_secs(11), "limits.shutdown"),
         (|c| c.netease.base_url = "nim.example".into(), "netease.base_url"),
+        (|c| c.netease.backup_base_url = Some("nim.example".into()), "netease.backup_base_url"),
+        (|c| c.netease.calls_per_second = 0, "netease.calls_per_second"),
+        (|c| c.netease.batch_calls_per_minute = 0, "netease.batch_calls_per_minute"),
+        (|c| c.netease.instances = 0, "netease.instances"),
+        (|c| c.netease.quota_wait = Duration::ZERO, "netease.quota_wait"),
     ];
     for (fault, named) in faults {
         let mut config = valid();

@@ -6,6 +6,7 @@ mod architecture;
 mod contract;
 mod e2e;
 mod faults;
+mod gateway;
 mod http;
 mod model;
 mod simulation;

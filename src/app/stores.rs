@@ -12,17 +12,22 @@ use crate::infra::cache::CachedAccounts;
 use crate::infra::memory::MemoryView;
 use crate::infra::mongo::{self, MongoLog};
 use crate::infra::redis::{Connection, RedisView};
-use crate::infra::sql::{self, SqlAccounts, SqliteLog};
+use crate::infra::sql::{self, SqlAccounts, SqlOutbox, SqliteLog};
 use crate::ports::accounts::Accounts;
 use crate::ports::dead_letters::DeadLetters;
 use crate::ports::log_upkeep::LogUpkeep;
 use crate::ports::message_log::MessageLog;
+use crate::ports::outbox::{Notifications, Outbox};
 use crate::ports::unread_view::UnreadView;
 
 /// The stores, connected, with their schema up to date.
 pub struct Stores {
     /// Account rows behind their cache.
     pub accounts: Arc<dyn Accounts>,
+    /// What is owed to NetEase.
+    pub outbox: Arc<dyn Outbox>,
+    /// The notifications in it.
+    pub notifications: Arc<dyn Notifications>,
     /// The message log.
     pub log: Arc<dyn MessageLog>,
     /// The same log, for its upkeep.
@@ -37,7 +42,9 @@ impl Stores {
     /// Connects all of them, or says which one cannot be reached.
     pub async fn connect(config: &Config) -> Result<Self, StartError> {
         let (log, upkeep, letters) = message_log(config).await?;
-        Ok(Self { accounts: accounts(config).await?, log, upkeep, letters, view: unread_view(config).await? })
+        let (accounts, outbox, notifications) = accounts(config).await?;
+        let view = unread_view(config).await?;
+        Ok(Self { accounts, outbox, notifications, log, upkeep, letters, view })
     }
 }
 
@@ -75,7 +82,10 @@ pub async fn forget_netease(config: &Config) -> Result<(), StartError> {
     sql::forget_confirmations(&pool).await.map_err(|e| unreachable_store(key, url, &e))
 }
 
-async fn accounts(config: &Config) -> Result<Arc<dyn Accounts>, StartError> {
+/// The accounts' database in its three roles.
+pub(super) type AccountStore = (Arc<dyn Accounts>, Arc<dyn Outbox>, Arc<dyn Notifications>);
+
+pub(super) async fn accounts(config: &Config) -> Result<AccountStore, StartError> {
     let (key, settings) = ("accounts.url", &config.accounts);
     let url = &settings.url;
     match scheme(url) {
@@ -85,9 +95,14 @@ async fn accounts(config: &Config) -> Result<Arc<dyn Accounts>, StartError> {
                 .map_err(|e| unreachable_store(key, url, &e))?;
             let applied = sql::applied(&pool).await.map_err(|e| unreachable_store(key, url, &e))?;
             up_to_date(key, &sql::MYSQL, &applied)?;
-            Ok(cached(config, SqlAccounts::new(pool)))
+            let outbox = Arc::new(SqlOutbox::new(pool.clone()));
+            Ok((cached(config, SqlAccounts::new(pool)), Arc::clone(&outbox) as _, outbox))
         }
-        "sqlite" => Ok(cached(config, SqlAccounts::new(sqlite(key, url, settings.max_connections).await?))),
+        "sqlite" => {
+            let pool = sqlite(key, url, settings.max_connections).await?;
+            let outbox = Arc::new(SqlOutbox::new(pool.clone()));
+            Ok((cached(config, SqlAccounts::new(pool)), Arc::clone(&outbox) as _, outbox))
+        }
         _ => Err(odd_scheme(key, url, "mysql: or sqlite:")),
     }
 }

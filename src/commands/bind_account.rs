@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use super::befriend::befriend;
 use super::register_account::{RegisterError, Registrar};
 use crate::domain::ids::{Accid, UserId};
 use crate::ports::accounts::Accounts;
+use crate::ports::clock::Clock;
 use crate::ports::gateway::{Gateway, GatewayError};
+use crate::ports::outbox::Outbox;
 
 /// Who wants to chat with whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +39,7 @@ pub struct Bound {
 pub enum Friendship {
     /// NetEase has confirmed it.
     Added,
-    /// NetEase is out of reach; the next bind of the two tries again.
+    /// NetEase is out of reach or takes no more calls; the friendship is owed, and made as soon as it can be.
     Pending,
 }
 
@@ -44,10 +47,14 @@ pub enum Friendship {
 pub struct Binder {
     /// Account and friendship rows.
     pub accounts: Arc<dyn Accounts>,
-    /// NetEase.
+    /// NetEase, for somebody who waits.
     pub gateway: Arc<dyn Gateway>,
     /// Makes accounts.
     pub registrar: Arc<Registrar>,
+    /// Keeps friendships that cannot be made now.
+    pub outbox: Arc<dyn Outbox>,
+    /// Dates them.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Binder {
@@ -57,23 +64,16 @@ impl Binder {
     pub async fn bind(&self, bind: Bind) -> Result<Bound, RegisterError> {
         let buyer = self.registrar.register(&bind.buyer, bind.buyer_name.as_deref()).await?;
         let friend = bind.seller.accid();
-        let friendship = match self.befriend(&buyer.accid, &bind.seller).await {
+        let made = befriend(&*self.accounts, &*self.gateway, &self.registrar, &buyer.accid, &bind.seller);
+        let friendship = match made.await {
             Ok(()) => Friendship::Added,
             Err(RegisterError::Gateway(error)) if !matches!(error, GatewayError::Rejected { .. }) => {
-                tracing::warn!(buyer = %buyer.accid, seller = %friend, %error, "a friendship is pending");
+                self.outbox.owe_friendship(&bind.buyer, &bind.seller, self.clock.now()).await?;
+                tracing::warn!(buyer = %buyer.accid, seller = %friend, %error, "a friendship is owed");
                 Friendship::Pending
             }
             Err(error) => return Err(error),
         };
         Ok(Bound { accid: buyer.accid, token: buyer.token, friend, friendship })
-    }
-
-    async fn befriend(&self, buyer: &Accid, seller: &UserId) -> Result<(), RegisterError> {
-        let seller = self.registrar.register(seller, None).await?.accid;
-        if !self.accounts.are_friends(buyer, &seller).await? {
-            self.gateway.add_friend(buyer, &seller).await?;
-            self.accounts.remember_friends(buyer, &seller).await?;
-        }
-        Ok(())
     }
 }

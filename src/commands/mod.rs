@@ -1,7 +1,10 @@
 //! What changes something: one file each, a function over the ports it needs.
 
+pub mod befriend;
 pub mod bind_account;
 pub mod bury;
+pub mod deliver;
+pub mod forget_notifications;
 pub mod forget_read;
 pub mod mark_read;
 pub mod recall_message;
@@ -9,5 +12,7 @@ pub mod receive_copy;
 pub mod record_message;
 pub mod recount;
 pub mod redrive;
+pub mod refresh_token;
 pub mod register_account;
 pub mod send_notification;
+pub mod verify_accounts;

@@ -1,48 +1,144 @@
-//! Sends a custom system notice to a user.
+//! Accepts a custom system notice to one user or many: from then on it is owed, and [`Courier`] delivers it.
 
 use std::sync::Arc;
 
-use super::register_account::{RegisterError, Registrar};
+use super::deliver::{Courier, Held};
 use crate::domain::ids::UserId;
-use crate::ports::clock::Ids;
-use crate::ports::gateway::{Gateway, Notice, NoticeContent};
+use crate::domain::outbox::{KEY_LIFETIME_MS, State, with_id};
+use crate::ports::StoreError;
+use crate::ports::clock::{Clock, Ids};
+use crate::ports::gateway::NoticeContent;
+use crate::ports::outbox::{
+    Accepted, Delivery, IdempotencyKey, Letter, NewNotification, NotificationStatus, Notifications,
+};
+
+/// More recipients than this go by one batch call; up to here each gets a call of their own, and an account if need be.
+pub const HANDFUL: usize = 10;
 
 /// A notice as the site orders it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
-    /// The recipient.
-    pub to: UserId,
+    /// The recipients, 1 to [`crate::ports::outbox::BATCH`], each once.
+    pub to: Vec<UserId>,
     /// The sender, if not the system account.
     pub from: Option<UserId>,
     /// Within NetEase's limits; the edge checks them.
     pub content: NoticeContent,
+    /// By what the caller can repeat the order.
+    pub key: Option<OrderKey>,
 }
 
-/// Sends notices.
+/// By what a caller can repeat an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderKey {
+    /// Whose key it is.
+    pub caller: String,
+    /// 1 to 255 characters of ASCII.
+    pub key: String,
+    /// SHA-256 of the order, 64 hex digits.
+    pub fingerprint: String,
+}
+
+/// Why an order was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// Too much is owed already.
+    #[error("{0} notices wait for NetEase already")]
+    Full(u64),
+    /// The key came with another order before.
+    #[error("this key was used for another request")]
+    KeyTaken,
+    /// Our own store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An order that was accepted, now or before.
+#[derive(Debug)]
+pub struct Taken {
+    /// How far it is.
+    pub status: NotificationStatus,
+    /// What may be carried at once, by whoever got this answer; everything else is the courier's.
+    pub held: Vec<Held>,
+}
+
+/// Accepts orders.
 pub struct Notifier {
-    /// NetEase.
-    pub gateway: Arc<dyn Gateway>,
-    /// Makes accounts.
-    pub registrar: Arc<Registrar>,
-    /// Names notifications.
+    /// Where they are kept.
+    pub notifications: Arc<dyn Notifications>,
+    /// Delivers them.
+    pub courier: Arc<Courier>,
+    /// Dates them.
+    pub clock: Arc<dyn Clock>,
+    /// Names them.
     pub ids: Arc<dyn Ids>,
     /// Who sends what names no sender.
     pub system_account: UserId,
+    /// Whether a notice whose outcome is not known is sent again, its id inside.
+    pub resend_unknown: bool,
+    /// Queued deliveries beyond which nothing more is accepted.
+    pub max_queued: u64,
 }
 
 impl Notifier {
-    /// Sends it, and answers the id that it goes by here. Sender and recipient are registered when first needed.
-    ///
-    /// Sent once: after [`crate::ports::gateway::GatewayError::OutcomeUnknown`] the user may have been notified, and
-    /// sending again may notify twice.
-    pub async fn send(&self, notification: Notification) -> Result<String, RegisterError> {
-        let from = notification.from.as_ref().unwrap_or(&self.system_account);
-        let from = self.registrar.register(from, None).await?.accid;
-        let to = self.registrar.register(&notification.to, None).await?.accid;
-        let notice = Notice { from, to, content: notification.content };
-        self.gateway.send_notice(&notice).await?;
-        let id = self.ids.fresh();
-        tracing::info!(%id, to = %notice.to, "a notification is sent");
-        Ok(id)
+    /// Accepts `order`: once this has answered, the order is durable.
+    pub async fn accept(&self, order: Notification) -> Result<Taken, OrderError> {
+        if self.courier.queued() >= self.max_queued {
+            return Err(OrderError::Full(self.courier.queued()));
+        }
+        let new = self.new_notification(order);
+        let lease = self.courier.is_free().then(|| self.courier.lease());
+        match self.notifications.accept(&new, lease.as_ref()).await? {
+            Accepted::New(claimed) => {
+                let held = lease.map_or_else(Vec::new, |lease| Held::all(&lease, claimed));
+                tracing::info!(id = %new.id, recipients = new.to.len(), "a notification is accepted");
+                let at_once: usize = held.iter().map(|held| held.claimed.errand.entries().len()).sum();
+                if at_once < new.to.len() {
+                    self.courier.expect((new.to.len() - at_once) as u64);
+                }
+                Ok(Taken { status: new.into(), held })
+            }
+            Accepted::Repeated(id) => {
+                let gone =
+                    StoreError::Corrupt { store: "accounts", what: format!("notification {id} vanished") };
+                let status = self.notifications.status(&id).await?.ok_or(gone)?;
+                Ok(Taken { status, held: Vec::new() })
+            }
+            Accepted::KeyTaken => Err(OrderError::KeyTaken),
+        }
+    }
+
+    fn new_notification(&self, order: Notification) -> NewNotification {
+        let Notification { to, from, mut content, key } = order;
+        let (id, at) = (self.ids.fresh(), self.clock.now());
+        let carries_id = if self.resend_unknown { with_id(&content.attach, &id) } else { None };
+        let resendable = carries_id.is_some();
+        if let Some(attach) = carries_id {
+            content.attach = attach;
+        }
+        let since = at.plus(-KEY_LIFETIME_MS);
+        let key = key.map(|OrderKey { caller, key, fingerprint }| IdempotencyKey {
+            caller,
+            key,
+            fingerprint,
+            since,
+        });
+        let from = from.unwrap_or_else(|| self.system_account.clone());
+        NewNotification {
+            id,
+            key,
+            from,
+            batch: to.len() > HANDFUL,
+            to,
+            letter: Letter { content, resendable },
+            at,
+        }
+    }
+}
+
+impl From<NewNotification> for NotificationStatus {
+    fn from(new: NewNotification) -> Self {
+        let queued = |to| Delivery { to, state: State::Queued, attempts: 0, last_error: None };
+        Self { id: new.id, deliveries: new.to.into_iter().map(queued).collect() }
     }
 }

@@ -20,26 +20,19 @@ impl Config {
                  127.0.0.1, or say auth.behind_gateway = true if something in front checks callers",
             );
         }
-        if !self.netease.base_url.starts_with("http://") && !self.netease.base_url.starts_with("https://") {
-            return fail(
-                "netease.base_url is missing or no URL: set it, such as https://api.netease.im/nimserver",
-            );
-        }
-        if self.netease.app_key.is_empty() {
-            return fail(
-                "netease.app_key is missing: set it, or OTC_IM__NETEASE__APP_KEY, to the key of your app",
-            );
-        }
-        if self.netease.app_secret.expose_secret().is_empty() {
-            return fail(
-                "netease.app_secret is missing: set OTC_IM__NETEASE__APP_SECRET to the secret of your app",
-            );
-        }
+        self.validate_netease()?;
         if !(1..=500).contains(&self.limits.poll_users) {
             return fail("limits.poll_users must be from 1 to 500");
         }
         if self.unread.receipt_allowance > LONGEST {
             return fail("unread.receipt_allowance must be at most a day");
+        }
+        if self.notifications.lease < self.longest_call() {
+            return fail(
+                "notifications.lease must be longer than one call to NetEase may take, so that nobody takes over what is \
+                 still being sent: netease.attempts times netease.connect_timeout and netease.timeout, and 15s to wait \
+                 for its turn",
+            );
         }
         if self.limits.shutdown > Duration::from_secs(10) {
             return fail("limits.shutdown must be at most 10s");
@@ -50,7 +43,14 @@ impl Config {
             ("unread.max_readers", self.unread.max_readers),
             ("unread.loads_at_once", self.unread.loads_at_once as u64),
             ("netease.attempts", self.netease.attempts as u64),
+            ("netease.calls_per_second", u64::from(self.netease.calls_per_second)),
+            ("netease.batch_calls_per_minute", u64::from(self.netease.batch_calls_per_minute)),
+            ("netease.instances", u64::from(self.netease.instances)),
             ("limits.webhooks_at_once", self.limits.webhooks_at_once as u64),
+            ("notifications.at_once", self.notifications.at_once as u64),
+            ("notifications.attempts", u64::from(self.notifications.attempts)),
+            ("notifications.max_queued", self.notifications.max_queued),
+            ("notifications.keep_days", u64::from(self.notifications.keep_days)),
             ("limits.webhook_body", self.limits.webhook_body as u64),
             ("limits.body", self.limits.body as u64),
         ];
@@ -61,6 +61,10 @@ impl Config {
             ("unread.recheck_after", self.unread.recheck_after),
             ("netease.connect_timeout", self.netease.connect_timeout),
             ("netease.timeout", self.netease.timeout),
+            ("notifications.patience", self.notifications.patience),
+            ("notifications.give_up_after", self.notifications.give_up_after),
+            ("notifications.lease", self.notifications.lease),
+            ("netease.quota_wait", self.netease.quota_wait),
             ("limits.body_timeout", self.limits.body_timeout),
             ("limits.webhook_timeout", self.limits.webhook_timeout),
             ("limits.poll_timeout", self.limits.poll_timeout),
@@ -79,4 +83,42 @@ impl Config {
             None => Ok(()),
         }
     }
+
+    /// Where NetEase is, and who we are there.
+    fn validate_netease(&self) -> Result<(), ConfigError> {
+        let fail = |sentence: &str| Err(ConfigError(sentence.to_owned()));
+        if !is_http(&self.netease.base_url) {
+            return fail(
+                "netease.base_url is missing or no URL: set it, such as https://api.netease.im/nimserver",
+            );
+        }
+        if self.netease.backup_base_url.as_deref().is_some_and(|url| !is_http(url)) {
+            return fail(
+                "netease.backup_base_url is no URL: leave it out, or set it, such as \
+                 https://api-sg.netease.im/nimserver",
+            );
+        }
+        if self.netease.app_key.is_empty() {
+            return fail(
+                "netease.app_key is missing: set it, or OTC_IM__NETEASE__APP_KEY, to the key of your app",
+            );
+        }
+        if self.netease.app_secret.expose_secret().is_empty() {
+            return fail(
+                "netease.app_secret is missing: set OTC_IM__NETEASE__APP_SECRET to the secret of your app",
+            );
+        }
+        Ok(())
+    }
+
+    /// How long the call of a delivery may take, from its turn in the queue of the quota to the last attempt.
+    fn longest_call(&self) -> Duration {
+        let attempts = u32::try_from(self.netease.attempts).unwrap_or(u32::MAX);
+        let attempt = self.netease.connect_timeout.saturating_add(self.netease.timeout);
+        Duration::from_secs(15).saturating_add(attempt.saturating_mul(attempts))
+    }
+}
+
+fn is_http(url: &str) -> bool {
+    url.starts_with("http://") || url.starts_with("https://")
 }

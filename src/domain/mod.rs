@@ -5,5 +5,6 @@
 pub mod copy;
 pub mod ids;
 pub mod message;
+pub mod outbox;
 pub mod signature;
 pub mod unread;

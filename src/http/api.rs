@@ -11,11 +11,13 @@ use tokio_util::task::TaskTracker;
 use super::metrics::Metrics;
 use super::problem::{Code, Problem};
 use crate::commands::bind_account::Binder;
+use crate::commands::deliver::Courier;
 use crate::commands::receive_copy::Inbox;
 use crate::commands::send_notification::Notifier;
 use crate::ports::accounts::Accounts;
 use crate::ports::authenticator::Authenticator;
 use crate::ports::clock::Clock;
+use crate::ports::outbox::Notifications;
 use crate::queries::unread_counts::UnreadCounts;
 
 /// The handlers' state.
@@ -24,8 +26,12 @@ pub struct Api {
     pub inbox: Arc<Inbox>,
     /// Binds buyers to sellers.
     pub binder: Arc<Binder>,
-    /// Sends notices.
+    /// Accepts notices.
     pub notifier: Arc<Notifier>,
+    /// Delivers them.
+    pub courier: Arc<Courier>,
+    /// Notices and what became of them.
+    pub notifications: Arc<dyn Notifications>,
     /// Account rows behind their cache.
     pub accounts: Arc<dyn Accounts>,
     /// Answers polls.
@@ -63,6 +69,8 @@ pub struct Limits {
     pub poll_timeout: Duration,
     /// How long a bind or a notification may take.
     pub netease_timeout: Duration,
+    /// How long the answer to an accepted notice waits for its delivery.
+    pub notice_patience: Duration,
     /// Copies signed longer ago, or further ahead, than this are refused; `None` takes any.
     pub max_age: Option<Duration>,
 }

@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 
 use super::api::Api;
 use super::problem::{Code, Problem};
+use crate::commands::deliver::DeliveryCounters;
 use crate::commands::receive_copy::{Outcome, Received};
 use crate::ports::message_log::CopyNo;
 use crate::queries::reader_loads::LoadCounters;
@@ -51,8 +52,8 @@ fn buckets() -> Histogram {
 }
 
 impl Metrics {
-    /// Metrics that start at zero; `loads` is counted elsewhere and shown here.
-    pub fn new(loads: &LoadCounters) -> Arc<Self> {
+    /// Metrics that start at zero; `loads` and `deliveries` are counted elsewhere and shown here.
+    pub fn new(loads: &LoadCounters, deliveries: &DeliveryCounters) -> Arc<Self> {
         let mut registry = Registry::with_prefix("otc_im");
         let requests = Durations::new_with_constructor(buckets);
         let copies = Family::default();
@@ -82,6 +83,7 @@ impl Metrics {
             "Messages that a recheck removed from the unread view",
             loads.healed_surplus.clone(),
         );
+        register_deliveries(&mut registry, deliveries);
         Arc::new(Self { registry, requests, copies, clamped, dead_letters, bad_signatures })
     }
 
@@ -111,6 +113,16 @@ impl Metrics {
     pub fn count_bad_signature(&self) {
         self.bad_signatures.inc();
     }
+}
+
+fn register_deliveries(registry: &mut Registry, deliveries: &DeliveryCounters) {
+    let DeliveryCounters { sent, failed, unknown, postponed, queued, oldest_seconds } = deliveries;
+    registry.register("deliveries_sent", "Notices and owed friendships that NetEase has", sent.clone());
+    registry.register("deliveries_failed", "Those that were given up", failed.clone());
+    registry.register("deliveries_unknown", "Notices sent that NetEase did not answer", unknown.clone());
+    registry.register("deliveries_postponed", "Attempts that are to be made again", postponed.clone());
+    registry.register("outbox_queued", "Deliveries that wait, of all instances", queued.clone());
+    registry.register("outbox_oldest_seconds", "Age of the oldest of them", oldest_seconds.clone());
 }
 
 /// Times every request, by the route that took it.

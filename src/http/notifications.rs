@@ -1,164 +1,183 @@
-//! `POST /v1/notifications`
+//! `POST /v1/notifications` and `GET /v1/notifications/{id}`
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use futures_util::future::join_all;
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::api::Api;
-use super::problem::Problem;
-use super::request::{Authenticated, read_body, read_json, user_id};
-use crate::commands::send_notification::Notification;
-use crate::ports::gateway::NoticeContent;
+use super::idempotency::order_key;
+use super::notification_order::NotificationRequest;
+use super::problem::{Code, Problem};
+use super::request::{Authenticated, read_body, read_json};
+use crate::commands::send_notification::{OrderError, Taken};
+use crate::domain::outbox;
+use crate::ports::outbox::{Delivery, NotificationStatus};
 
-// Limits of msg/sendAttachMsg (NIM server API), in characters.
-const MAX_ATTACH_CHARS: usize = 4096;
-const MAX_PUSH_CONTENT_CHARS: usize = 500;
-const MAX_PAYLOAD_CHARS: usize = 2048;
-const MAX_SOUND_CHARS: usize = 30;
 /// The scope that a token needs.
 const SCOPE: &str = "notify";
 
-/// A custom system notice. Lengths are in characters, as NetEase counts.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NotificationRequest {
-    /// The recipient. 1 to 128 characters.
-    #[schema(example = "alice", min_length = 1, max_length = 128)]
-    to: String,
-    /// What the client gets: text, or JSON that is passed on as its text. At most 4096 characters.
-    #[schema(value_type = Object, example = json!({"type": "shipped", "order": 42}))]
-    attach: Value,
-    /// The sender; left out, it is the site's system account.
-    from: Option<String>,
-    /// Text of the push, at most 500 characters.
-    #[schema(example = "Your goods have shipped", max_length = 500)]
-    push_content: Option<String>,
-    /// A JSON object for the push, or its text; at most 2048 characters.
-    #[schema(value_type = Option<Object>)]
-    payload: Option<Value>,
-    /// Name of a sound file in the app, at most 30 characters.
-    #[schema(max_length = 30)]
-    sound: Option<String>,
-    /// 1: only to those online. 2, if left out: kept for those who are not.
-    #[schema(minimum = 1, maximum = 2)]
-    save: Option<u8>,
-    /// How it is shown and passed on.
-    option: Option<NotificationOption>,
-}
-
-/// How a notice is shown and passed on.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NotificationOption {
-    /// Whether it counts in the app's badge; true if left out.
-    badge: Option<bool>,
-    /// Whether the push shows the sender's nickname; false if left out.
-    need_push_nick: Option<bool>,
-    /// Whether NetEase copies it to this service's webhook; false if left out.
-    route: Option<bool>,
-}
-
-/// A notification that was taken on.
+/// A notification, and how far it is.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct NotificationAnswer {
     /// What it goes by here.
     id: String,
-    /// `sent`: NetEase has it.
-    #[schema(example = "sent")]
-    state: &'static str,
+    /// How far it is; of a notification to many, `queued` while one is, then the worst.
+    state: DeliveryState,
+    /// Attempts that NetEase may have seen.
+    attempts: u32,
+    /// Why it is not sent, or not known to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+    /// Each recipient, in the order of the request; left out if there is only one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recipients: Vec<RecipientAnswer>,
 }
 
-/// Send a custom system notice to a user
+/// How far a notification is for one of its recipients.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecipientAnswer {
+    /// Who.
+    to: String,
+    /// How far it is.
+    state: DeliveryState,
+    /// Attempts that NetEase may have seen.
+    attempts: u32,
+    /// Why it is not sent, or not known to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+}
+
+/// How far a delivery is.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryState {
+    /// Durable here; NetEase gets it as soon as it can.
+    Queued,
+    /// NetEase has it.
+    Sent,
+    /// Given up.
+    Failed,
+    /// Sent, but NetEase did not answer: the user may have been notified.
+    Unknown,
+}
+
+/// Send a custom system notice to a user, or to many
+///
+/// Answered once the notice is durable here. It is sent at once if NetEase is well; the answer waits a moment for that.
 #[utoipa::path(post, path = "/v1/notifications", tag = "chat", request_body = NotificationRequest,
     security(("jwt" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters. For 24 h the \
+        same key with the same body answers the same notification and sends nothing twice")),
     responses(
-        (status = 202, description = "NetEase has it", body = NotificationAnswer),
+        (status = 202, description = "It is durable here", body = NotificationAnswer),
         (status = 400, description = "`unreadable`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
         (status = 403, description = "`forbidden`: `scope` lacks `notify`", body = Problem),
         (status = 408, description = "`body_timeout`", body = Problem),
-        (status = 409, description = "`account_taken`", body = Problem),
         (status = 413, description = "`too_large`", body = Problem),
-        (status = 422, description = "`invalid`", body = Problem),
-        (status = 429, description = "`netease_busy`", body = Problem),
+        (status = 422, description = "`invalid`; also a key that came with another body", body = Problem),
+        (status = 429, description = "`netease_busy`: too many notices wait already", body = Problem),
         (status = 500, description = "`internal`", body = Problem),
-        (status = 502, description = "`netease_rejected`; `netease_outcome_unknown`: the user may have been notified, \
-            and sending again may notify twice", body = Problem),
-        (status = 503, description = "`store_unavailable`, `netease_unavailable`, `keys_unavailable`: it was not sent; \
-            `overloaded`: it may still be", body = Problem)))]
+        (status = 503, description = "`store_unavailable`, `overloaded`: it may have been accepted, so repeat it with \
+            its key; `keys_unavailable`", body = Problem)))]
 pub async fn notify(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<NotificationAnswer>), Problem> {
     caller.must_have(SCOPE)?;
     let body = read_body(body, api.limits.body, api.limits.body_timeout).await?;
-    let notification = read(read_json(&body)?)?;
+    let mut order = read_json::<NotificationRequest>(&body)?.read()?;
+    order.key = order_key(&headers, &caller, &body)?;
     let notifier = Arc::clone(&api.notifier);
-    let send = async move { Ok(notifier.send(notification).await?) };
-    let id = api.detached(api.limits.netease_timeout, send).await?;
-    Ok((StatusCode::ACCEPTED, Json(NotificationAnswer { id, state: "sent" })))
-}
-
-fn read(request: NotificationRequest) -> Result<Notification, Problem> {
-    let option = request.option.unwrap_or_default();
-    let save = request.save.unwrap_or(2);
-    if !(1..=2).contains(&save) {
-        return Err(Problem::invalid(
-            "save",
-            "must be 1 (only to those online) or 2 (kept for those who are not)",
-        ));
-    }
-    Ok(Notification {
-        to: user_id("to", &request.to)?,
-        from: request.from.map(|from| user_id("from", &from)).transpose()?,
-        content: NoticeContent {
-            attach: at_most("attach", MAX_ATTACH_CHARS, text_of("attach", request.attach)?)?,
-            push_content: optional("pushContent", MAX_PUSH_CONTENT_CHARS, request.push_content)?,
-            payload: payload(request.payload)?,
-            sound: optional("sound", MAX_SOUND_CHARS, request.sound)?,
-            save,
-            badge: option.badge.unwrap_or(true),
-            need_push_nick: option.need_push_nick.unwrap_or(false),
-            route: option.route.unwrap_or(false),
-        },
-    })
-}
-
-/// Text stays as it is; an object or an array is passed on as its JSON text.
-fn text_of(field: &'static str, value: Value) -> Result<String, Problem> {
-    match value {
-        Value::String(text) if text.is_empty() => Err(Problem::invalid(field, "must not be empty")),
-        Value::String(text) => Ok(text),
-        Value::Object(_) | Value::Array(_) => Ok(value.to_string()),
-        _ => Err(Problem::invalid(field, "must be text or a JSON object")),
-    }
-}
-
-fn payload(value: Option<Value>) -> Result<Option<String>, Problem> {
-    let Some(value) = value else { return Ok(None) };
-    let text = text_of("payload", value)?;
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(_)) => at_most("payload", MAX_PAYLOAD_CHARS, text).map(Some),
-        _ => Err(Problem::invalid("payload", "must be a JSON object")),
-    }
-}
-
-fn optional(field: &'static str, limit: usize, text: Option<String>) -> Result<Option<String>, Problem> {
-    text.map(|text| at_most(field, limit, text)).transpose()
-}
-
-fn at_most(field: &'static str, limit: usize, text: String) -> Result<String, Problem> {
-    match text.chars().count() {
-        count if count > limit => {
-            Err(Problem::invalid(field, format!("must have at most {limit} characters; it has {count}")))
+    let accept = async move { Ok(notifier.accept(order).await?) };
+    let Taken { mut status, held } = api.detached(api.limits.netease_timeout, accept).await?;
+    if !held.is_empty() {
+        let courier = Arc::clone(&api.courier);
+        let carry =
+            api.tasks.spawn(async move { join_all(held.into_iter().map(|it| courier.carry(it))).await });
+        // It goes on either way; a notice that takes longer is told as queued.
+        if let Ok(Ok(outcomes)) = tokio::time::timeout(api.limits.notice_patience, carry).await {
+            status.learn(outcomes.into_iter().flatten());
         }
-        _ => Ok(text),
+    }
+    Ok((StatusCode::ACCEPTED, Json(status.into())))
+}
+
+/// How far a notification is
+#[utoipa::path(get, path = "/v1/notifications/{id}", tag = "chat", security(("jwt" = [])),
+    params(("id" = String, Path, description = "What it goes by here")),
+    responses(
+        (status = 200, description = "How far it is", body = NotificationAnswer),
+        (status = 401, description = "`unauthorized`", body = Problem),
+        (status = 403, description = "`forbidden`: `scope` lacks `notify`", body = Problem),
+        (status = 404, description = "`not_found`: there never was one, or it is forgotten", body = Problem),
+        (status = 500, description = "`internal`", body = Problem),
+        (status = 503, description = "`store_unavailable`, `overloaded`, `keys_unavailable`", body = Problem)))]
+pub async fn status(
+    State(api): State<Arc<Api>>,
+    caller: Authenticated,
+    Path(id): Path<String>,
+) -> Result<Json<NotificationAnswer>, Problem> {
+    caller.must_have(SCOPE)?;
+    let notifications = Arc::clone(&api.notifications);
+    let look = async move {
+        let unknown =
+            Problem::new(Code::NotFound, format!("there is no notification {id}, or it is forgotten"));
+        notifications.status(&id).await?.ok_or(unknown)
+    };
+    let status = api.detached(api.limits.netease_timeout, look).await?;
+    Ok(Json(status.into()))
+}
+
+impl From<NotificationStatus> for NotificationAnswer {
+    fn from(status: NotificationStatus) -> Self {
+        let state = status.state().into();
+        let attempts = status.deliveries.iter().map(|delivery| delivery.attempts).max().unwrap_or_default();
+        let last_error = status.deliveries.iter().find_map(|delivery| delivery.last_error.clone());
+        let recipients = match status.deliveries.len() {
+            1 => Vec::new(),
+            _ => status.deliveries.into_iter().map(Into::into).collect(),
+        };
+        Self { id: status.id, state, attempts, last_error, recipients }
+    }
+}
+
+impl From<Delivery> for RecipientAnswer {
+    fn from(delivery: Delivery) -> Self {
+        let Delivery { to, state, attempts, last_error } = delivery;
+        Self { to: to.as_str().to_owned(), state: state.into(), attempts, last_error }
+    }
+}
+
+impl From<outbox::State> for DeliveryState {
+    fn from(state: outbox::State) -> Self {
+        match state {
+            outbox::State::Queued => Self::Queued,
+            outbox::State::Sent => Self::Sent,
+            outbox::State::Failed => Self::Failed,
+            outbox::State::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<OrderError> for Problem {
+    fn from(error: OrderError) -> Self {
+        match error {
+            OrderError::Full(_) => Self::new(Code::NeteaseBusy, format!("{error}; try again later")),
+            OrderError::KeyTaken => {
+                Self::invalid(super::idempotency::HEADER, "was used for another request; take a fresh one")
+            }
+            OrderError::Store(error) => error.into(),
+        }
     }
 }

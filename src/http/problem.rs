@@ -43,8 +43,6 @@ pub enum Code {
     Internal,
     /// NetEase refused for good.
     NeteaseRejected,
-    /// NetEase did not answer: it may have been done.
-    NeteaseOutcomeUnknown,
     /// NetEase is out of reach; whatever it may have done, the same request may be sent again.
     NeteaseUnavailable,
     /// One of this service's stores is out of reach.
@@ -72,7 +70,6 @@ impl Code {
             Self::NeteaseBusy => (StatusCode::TOO_MANY_REQUESTS, "NetEase takes no more calls", Some(10)),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal error", None),
             Self::NeteaseRejected => (StatusCode::BAD_GATEWAY, "NetEase refused", None),
-            Self::NeteaseOutcomeUnknown => (StatusCode::BAD_GATEWAY, "NetEase did not answer", None),
             Self::NeteaseUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "NetEase is out of reach", Some(5)),
             Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "A store is out of reach", Some(1)),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "Too busy", Some(1)),
@@ -95,13 +92,16 @@ pub struct Problem {
     /// The field in question.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// `Retry-After` in seconds, where it is known better than from the code.
+    #[serde(skip)]
+    retry_after: Option<u32>,
 }
 
 impl Problem {
     /// A problem with one sentence about this request.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let (status, title, _) = code.facts();
-        Self { title, status: status.as_u16(), code, detail: detail.into(), field: None }
+        Self { title, status: status.as_u16(), code, detail: detail.into(), field: None, retry_after: None }
     }
 
     /// A field against a rule: `predicate` completes the sentence that begins with its name.
@@ -119,7 +119,8 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let code = self.code;
-        let (status, _, retry_after) = code.facts();
+        let (status, _, usual) = code.facts();
+        let retry_after = self.retry_after.or(usual);
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -166,13 +167,18 @@ impl From<Arc<StoreError>> for Problem {
 impl From<GatewayError> for Problem {
     fn from(error: GatewayError) -> Self {
         tracing::warn!(%error, "a call to NetEase failed");
-        let code = match error {
-            GatewayError::Unavailable(_) => Code::NeteaseUnavailable,
-            GatewayError::OutcomeUnknown(_) => Code::NeteaseOutcomeUnknown,
-            GatewayError::RateLimited(_) => Code::NeteaseBusy,
-            GatewayError::Rejected { .. } => Code::NeteaseRejected,
+        let (code, retry_after) = match &error {
+            // Only notices must not be repeated, and they go by the outbox: here it was a bind.
+            GatewayError::OutOfReach(_) | GatewayError::Troubled { .. } | GatewayError::OutcomeUnknown(_) => {
+                (Code::NeteaseUnavailable, None)
+            }
+            GatewayError::Busy { again_in, .. } => {
+                let seconds = u32::try_from(again_in.as_secs().max(1)).unwrap_or(u32::MAX);
+                (Code::NeteaseBusy, Some(seconds))
+            }
+            GatewayError::Rejected { .. } => (Code::NeteaseRejected, None),
         };
-        Self::new(code, error.to_string())
+        Self { retry_after, ..Self::new(code, error.to_string()) }
     }
 }
 

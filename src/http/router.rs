@@ -20,6 +20,7 @@ pub fn router(api: Arc<Api>) -> Router {
     let (site, mut document) = OpenApiRouter::with_openapi(docs::document())
         .routes(routes!(bind::bind))
         .routes(routes!(notifications::notify))
+        .routes(routes!(notifications::status))
         .routes(routes!(unread::post_unread, unread::get_unread))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

@@ -90,6 +90,23 @@ impl<A: Accounts> Accounts for CachedAccounts<A> {
         outcome
     }
 
+    async fn replace_token(&self, accid: &Accid, token: &str) -> Result<(), StoreError> {
+        let outcome = self.inner.replace_token(accid, token).await;
+        self.accounts.invalidate(accid).await;
+        outcome
+    }
+
+    async fn forget_confirmation(&self, accid: &Accid) -> Result<(), StoreError> {
+        let outcome = self.inner.forget_confirmation(accid).await;
+        self.accounts.invalidate(accid).await;
+        self.friends.invalidate_all();
+        outcome
+    }
+
+    async fn page(&self, after: Option<&Accid>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        self.inner.page(after, limit).await
+    }
+
     async fn are_friends(&self, one: &Accid, other: &Accid) -> Result<bool, StoreError> {
         let pair = pair(one, other);
         if self.friends.contains_key(&pair) {

@@ -37,6 +37,15 @@ pub trait Accounts: Send + Sync {
     /// The site calls this user `name` from now on.
     async fn rename(&self, accid: &Accid, name: &str) -> Result<(), StoreError>;
 
+    /// The user's token is `token` from now on; NetEase has yet to confirm it.
+    async fn replace_token(&self, accid: &Accid, token: &str) -> Result<(), StoreError>;
+
+    /// NetEase turned out not to have this account: neither it nor its friendships are confirmed any more.
+    async fn forget_confirmation(&self, accid: &Accid) -> Result<(), StoreError>;
+
+    /// Up to `limit` accounts after `after`, in the order of accids.
+    async fn page(&self, after: Option<&Accid>, limit: u32) -> Result<Vec<Account>, StoreError>;
+
     /// Whether NetEase has confirmed that the two are friends; the order of the two does not matter.
     async fn are_friends(&self, one: &Accid, other: &Accid) -> Result<bool, StoreError>;
 

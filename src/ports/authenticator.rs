@@ -22,6 +22,14 @@ impl Caller {
         matches!(self, Self::Trusted) || matches!(self, Self::Token { subject, .. } if subject == user)
     }
 
+    /// Whose token it is; empty for whoever is trusted.
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::Token { subject, .. } => subject,
+            Self::Trusted => "",
+        }
+    }
+
     /// Whether this caller has `scope`.
     pub fn may(&self, scope: &str) -> bool {
         match self {

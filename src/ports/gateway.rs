@@ -1,10 +1,14 @@
 //! The calls we make to NetEase (NIM server API).
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::Accid;
 
-/// NetEase's server API. Every call is bounded in time and signs each attempt anew.
+/// NetEase's server API. Every call is bounded in time, keeps to NetEase's quota, and signs each attempt anew.
 #[async_trait]
 pub trait Gateway: Send + Sync {
     /// user/create: registers an account with our token. Repeating it after success answers
@@ -28,6 +32,21 @@ pub trait Gateway: Send + Sync {
     /// msg/sendAttachMsg to one person. **Not** safe to repeat after [`GatewayError::OutcomeUnknown`]: NetEase has
     /// no idempotency here, and the user may be notified twice.
     async fn send_notice(&self, notice: &Notice) -> Result<(), GatewayError>;
+
+    /// msg/sendBatchAttachMsg to 1 to 5000 persons at once; answers those whom NetEase does not know. **Not** safe to
+    /// repeat after [`GatewayError::OutcomeUnknown`].
+    async fn send_batch(
+        &self,
+        from: &Accid,
+        to: &[Accid],
+        content: &NoticeContent,
+    ) -> Result<Vec<Accid>, GatewayError>;
+
+    /// user/getUinfos: the names of those of up to 200 accounts that NetEase knows; empty where it knows no name.
+    async fn names(&self, accids: &[Accid]) -> Result<BTreeMap<Accid, String>, GatewayError>;
+
+    /// How long calls will be refused without being sent, because the last ones did not get through.
+    fn resting(&self) -> Option<Duration>;
 }
 
 /// The answer to user/create.
@@ -51,7 +70,10 @@ pub struct Notice {
 }
 
 /// What a notice says and how it is shown. The limits, in characters, are those of msg/sendAttachMsg.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// The outbox keeps it as JSON: a release must be able to read what the one before has written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct NoticeContent {
     /// What the client gets, at most 4096 characters.
     pub attach: String,
@@ -74,16 +96,28 @@ pub struct NoticeContent {
 /// Why a call did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GatewayError {
-    /// Not sent, or refused for a passing reason: nothing happened at NetEase. Of a call that is safe to repeat also:
-    /// sent, and no answer came.
+    /// Not sent: nothing happened at NetEase. Of a call that is safe to repeat also: sent, and no answer came.
     #[error("NetEase is out of reach: {0}")]
-    Unavailable(String),
+    OutOfReach(String),
+    /// Refused for a passing reason: nothing happened at NetEase.
+    #[error("NetEase is in passing trouble: {api} was answered with code {code}")]
+    Troubled {
+        /// Which call.
+        api: &'static str,
+        /// NetEase's code.
+        code: i64,
+    },
     /// Sent, and no answer came: it may have happened, and must not be repeated lightly.
     #[error("NetEase gave no answer to {0}; whether it was done is not known")]
     OutcomeUnknown(&'static str),
-    /// Code 416: this API is closed for a while.
-    #[error("NetEase has closed {0} for a while: too many calls")]
-    RateLimited(&'static str),
+    /// The quota of this API is used up, or NetEase has closed it (code 416): nothing happened.
+    #[error("too many calls of {api}: it is closed for another {} s", .again_in.as_secs().max(1))]
+    Busy {
+        /// Which call.
+        api: &'static str,
+        /// When it is worth trying again.
+        again_in: Duration,
+    },
     /// Refused for good: repeating the same call will not help.
     #[error("NetEase refused {api}: code {code}, {desc}")]
     Rejected {

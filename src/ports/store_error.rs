@@ -8,7 +8,7 @@ pub enum StoreError {
     /// Out of reach, too slow, or refusing for now. The change may or may not have been made.
     #[error("{store} is out of reach")]
     Unavailable {
-        /// Which store: `accounts`, `messages` or `unread`.
+        /// Which store: `accounts`, `messages`, `outbox` or `unread`.
         store: &'static str,
         /// What the driver said.
         #[source]

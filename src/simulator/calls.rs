@@ -146,12 +146,16 @@ fn refresh_token(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     Ok(Answer::done_with("info", json!({ "token": token, "accid": accid })))
 }
 
-/// Accids that are not registered are left out of the answer.
+/// Accids that are not registered are left out of the answer, or all are refused for one: nobody knows.
 fn get_uinfos(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     let accids = params.accids("accids", 200)?;
+    let code = shared.switchboard.read(|faults| faults.uinfos_of_unknown);
     let world = lock(&shared.world);
     let known = accids.iter().filter_map(|accid| world.accounts.get(accid));
     let uinfos: Vec<Value> = known.map(uinfo).collect();
+    if code != 200 && uinfos.len() < accids.len() {
+        return Err(Answer::refused(code, "an accid is not registered"));
+    }
     Ok(Answer::done_with("uinfos", json!(uinfos)))
 }
 

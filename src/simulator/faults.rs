@@ -60,6 +60,8 @@ pub struct Faults {
     pub batch_pause_ms: u64,
     /// The code friend/add answers for an unknown faccid. 200 means: answered so, nothing done.
     pub friend_of_unknown: u16,
+    /// The code user/getUinfos answers if one accid of many is unknown. 200 means: that one is left out.
+    pub uinfos_of_unknown: u16,
     /// How `sendBatchAttachMsg` writes `unregister`.
     pub unregister_as: ListForm,
     /// Every call takes this much longer, ..=600000.
@@ -93,6 +95,7 @@ impl Default for Faults {
             batch_per_minute: 120,
             batch_pause_ms: 60_000,
             friend_of_unknown: 414,
+            uinfos_of_unknown: 200,
             unregister_as: ListForm::Array,
             latency_ms: 0,
         }

@@ -56,6 +56,15 @@ impl Accounts for &'static Watched {
     async fn rename(&self, accid: &Accid, name: &str) -> Result<(), StoreError> {
         self.rows.rename(accid, name).await
     }
+    async fn replace_token(&self, accid: &Accid, token: &str) -> Result<(), StoreError> {
+        self.rows.replace_token(accid, token).await
+    }
+    async fn forget_confirmation(&self, accid: &Accid) -> Result<(), StoreError> {
+        self.rows.forget_confirmation(accid).await
+    }
+    async fn page(&self, after: Option<&Accid>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        self.rows.page(after, limit).await
+    }
     async fn are_friends(&self, one: &Accid, other: &Accid) -> Result<bool, StoreError> {
         self.friend_queries.fetch_add(1, SeqCst);
         self.answer()?;

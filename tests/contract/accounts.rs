@@ -20,6 +20,9 @@ on_each! {
         what_is_not_there_is_neither_confirmed_nor_renamed,
         friends_are_friends_both_ways,
         friendships_at_once_are_one,
+        a_new_token_waits_for_its_confirmation,
+        an_account_that_netease_lost_has_no_friends_there,
+        pages_go_through_all_accounts_in_order,
     ]
     each sqlite: backends::sqlite_accounts().await;
     each sqlite_cached: backends::sqlite_accounts().await.cached();
@@ -152,4 +155,57 @@ async fn friendships_at_once_are_one(rows: &Rows) {
     let told = join_all((0..20).map(turns).map(|(a, b)| rows.remember_friends(a, b))).await;
     assert!(told.iter().all(Result::is_ok), "{told:?}");
     assert!(rows.are_friends(&one, &other).await.unwrap());
+}
+
+async fn a_new_token_waits_for_its_confirmation(rows: &Rows) {
+    let alice = account("alice", "t1");
+    rows.insert_or_get(&alice).await.unwrap();
+    rows.confirm(&alice.accid, "t1", Some("Alice")).await.unwrap();
+    rows.find(&alice.accid).await.unwrap();
+    rows.replace_token(&alice.accid, "t2").await.unwrap();
+    let replaced = rows.find(&alice.accid).await.unwrap().unwrap();
+    assert_eq!((&*replaced.token, replaced.registered), ("t2", false));
+    rows.confirm(&alice.accid, "t1", Some("Alice")).await.unwrap();
+    assert!(!rows.find(&alice.accid).await.unwrap().unwrap().registered, "that was the old one");
+    rows.confirm(&alice.accid, "t2", Some("Alice")).await.unwrap();
+    assert!(rows.find(&alice.accid).await.unwrap().unwrap().registered);
+}
+
+async fn an_account_that_netease_lost_has_no_friends_there(rows: &Rows) {
+    let (alice, bob, carol) = (account("alice", "t1"), account("bob", "t2"), account("carol", "t3"));
+    for one in [&alice, &bob, &carol] {
+        rows.insert_or_get(one).await.unwrap();
+        rows.confirm(&one.accid, &one.token, Some("a name")).await.unwrap();
+    }
+    for (one, other) in [(&alice, &bob), (&bob, &carol), (&carol, &alice)] {
+        rows.remember_friends(&one.accid, &other.accid).await.unwrap();
+        assert!(rows.are_friends(&one.accid, &other.accid).await.unwrap());
+    }
+    rows.forget_confirmation(&bob.accid).await.unwrap();
+    let lost = rows.find(&bob.accid).await.unwrap().unwrap();
+    assert_eq!((lost.registered, lost.confirmed_name), (false, None));
+    assert!(!rows.are_friends(&alice.accid, &bob.accid).await.unwrap());
+    assert!(!rows.are_friends(&bob.accid, &carol.accid).await.unwrap());
+    assert!(rows.are_friends(&carol.accid, &alice.accid).await.unwrap());
+    assert!(rows.find(&alice.accid).await.unwrap().unwrap().registered);
+}
+
+async fn pages_go_through_all_accounts_in_order(rows: &Rows) {
+    assert_eq!(rows.page(None, 10).await.unwrap(), []);
+    let mut all: Vec<Account> =
+        ["carol", "alice", "张三", "bob", "x.y@z"].map(|user| account(user, "t")).into_iter().collect();
+    for one in &all {
+        rows.insert_or_get(one).await.unwrap();
+    }
+    all.sort_by(|one, other| one.accid.cmp(&other.accid));
+    let mut seen = Vec::new();
+    loop {
+        let page = rows.page(seen.last().map(|last: &Account| &last.accid), 2).await.unwrap();
+        assert!(page.len() <= 2);
+        if page.is_empty() {
+            break;
+        }
+        seen.extend(page);
+    }
+    assert_eq!(seen, all);
 }

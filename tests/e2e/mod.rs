@@ -1,5 +1,6 @@
 //! The real binary, as whoever runs it has it: processes, sockets, signals, standard output.
 
+mod accounts_tools;
 mod chat;
 mod command_line;
 mod dev;

@@ -12,6 +12,7 @@ mod ledger;
 mod maria;
 mod mongo;
 mod mongo_failover;
+mod netease_outage;
 mod network;
 mod redis_failover;
 mod redis_lost;

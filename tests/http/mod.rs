@@ -2,6 +2,7 @@
 
 mod accounts;
 mod accounts_troubled;
+mod notification_outbox;
 mod notifications;
 mod openapi;
 mod operation;

@@ -11,7 +11,7 @@ use crate::support::client::{Client, OPENAPI, send};
 use crate::support::service::{Service, Site};
 use crate::support::stores::Stores;
 
-const ROUTES: [(&str, &str); 8] = [
+const ROUTES: [(&str, &str); 9] = [
     ("get", "/healthz"),
     ("get", "/metrics"),
     ("get", "/readyz"),
@@ -19,6 +19,7 @@ const ROUTES: [(&str, &str); 8] = [
     ("post", "/receiveMsg.action"),
     ("post", "/v1/accounts/bind"),
     ("post", "/v1/notifications"),
+    ("get", "/v1/notifications/{id}"),
     ("post", "/v1/unread"),
 ];
 

@@ -253,12 +253,7 @@ pub async fn sqlite_accounts() -> Rows {
 
 /// A new database on the MySQL or MariaDB server.
 pub async fn mysql_accounts() -> Rows {
-    let (url, name) = (server("TEST_MYSQL_URL"), fresh_name());
-    let admin = sql::mysql(&url, 1).await.unwrap();
-    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&admin).await.unwrap();
-    admin.close().await;
-    let pool = sql::mysql(&format!("{url}/{name}"), CONNECTIONS).await.unwrap();
-    sql::MYSQL.run(&pool).await.unwrap();
+    let (pool, name) = mysql().await;
     let bare: Arc<dyn Accounts> = Arc::new(SqlAccounts::new(pool.clone()));
     Rows { tested: bare.clone(), bare, behind: BehindRows::MySql(pool, name) }
 }
@@ -280,11 +275,7 @@ impl Rows {
                 pool.close().await;
                 drop(folder);
             }
-            BehindRows::MySql(pool, name) => {
-                let drop = AssertSqlSafe(format!("DROP DATABASE {name}"));
-                sqlx::query(drop).execute(&pool).await.unwrap();
-                pool.close().await;
-            }
+            BehindRows::MySql(pool, name) => drop_mysql(pool, &name).await,
         }
     }
 }
@@ -293,10 +284,38 @@ fn cached(rows: impl Accounts + 'static) -> Arc<dyn Accounts> {
     Arc::new(CachedAccounts::new(rows, 1_000, Duration::from_mins(1)))
 }
 
-async fn sqlite() -> (SqlitePool, Folder) {
+/// A new SQLite file with the schema.
+pub async fn sqlite() -> (SqlitePool, Folder) {
     let folder = Folder::new();
-    let url = format!("sqlite:{}/otc-im.db", folder.path().display());
-    let pool = sql::sqlite(&url, CONNECTIONS).await.unwrap();
+    let pool = sqlite_in(&folder).await;
     sql::SQLITE.run(&pool).await.unwrap();
     (pool, folder)
+}
+
+/// A pool of its own on the SQLite file in a folder.
+pub async fn sqlite_in(folder: &Folder) -> SqlitePool {
+    let url = format!("sqlite:{}/otc-im.db", folder.path().display());
+    sql::sqlite(&url, CONNECTIONS).await.unwrap()
+}
+
+/// A new database with the schema, and its name.
+pub async fn mysql() -> (MySqlPool, String) {
+    let name = fresh_name();
+    let admin = sql::mysql(&server("TEST_MYSQL_URL"), 1).await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&admin).await.unwrap();
+    admin.close().await;
+    let pool = mysql_in(&name).await;
+    sql::MYSQL.run(&pool).await.unwrap();
+    (pool, name)
+}
+
+/// A pool of its own on the database of this name.
+pub async fn mysql_in(name: &str) -> MySqlPool {
+    sql::mysql(&format!("{}/{name}", server("TEST_MYSQL_URL")), CONNECTIONS).await.unwrap()
+}
+
+/// Removes a database.
+pub async fn drop_mysql(pool: MySqlPool, name: &str) {
+    sqlx::query(AssertSqlSafe(format!("DROP DATABASE {name}"))).execute(&pool).await.unwrap();
+    pool.close().await;
 }

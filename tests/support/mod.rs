@@ -3,6 +3,7 @@
 pub mod backends;
 pub mod client;
 pub mod netease;
+pub mod outboxes;
 pub mod own_redis;
 pub mod process;
 pub mod proxy;

@@ -1,45 +1,86 @@
 //! The calls of NetEase's classic server API (NIM server API), over HTTP.
 
 mod answer;
+mod breaker;
+mod call;
+mod endpoints;
+mod quota;
+mod settings;
 mod transport;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
 
 use answer::{Answer, refused};
-use transport::{Call, Transport};
+use call::{Api, Call};
+use quota::Urgency;
+use transport::Transport;
 
-pub use transport::NeteaseSettings;
+pub use settings::NeteaseSettings;
 
 use super::http_client::HttpClientError;
 use crate::domain::ids::Accid;
 use crate::ports::clock::{Clock, Ids};
-use crate::ports::gateway::{Created, Gateway, GatewayError, Notice};
-use std::sync::Arc;
+use crate::ports::gateway::{Created, Gateway, GatewayError, Notice, NoticeContent};
 
-/// NetEase, behind its base URL.
+/// user/getUinfos takes at most this many accids.
+const MOST_NAMES: usize = 200;
+
+/// NetEase, behind its base URLs. Its faces share connections, breakers and quotas.
 pub struct Netease {
-    transport: Transport,
+    transport: Arc<Transport>,
+    urgency: Urgency,
 }
 
 impl Netease {
-    /// Makes no call yet.
+    /// The face for calls that somebody waits for. Makes no call yet.
     pub fn new(
         settings: NeteaseSettings,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Result<Self, HttpClientError> {
-        Ok(Self { transport: Transport::new(settings, clock, ids)? })
+        let transport = Arc::new(Transport::new(settings, clock, ids)?);
+        Ok(Self { transport, urgency: Urgency::Person })
     }
 
-    /// A call whose only good answer is code 200.
-    async fn done(&self, call: Call) -> Result<(), GatewayError> {
-        let api = call.api;
-        match self.transport.call(call).await? {
-            Answer { code: 200, .. } => Ok(()),
-            other => Err(refused(api, &other)),
+    /// The face for calls that nobody waits for: it leaves a quarter of each quota to the others, and waits longer.
+    #[must_use]
+    pub fn background(&self) -> Self {
+        Self { transport: Arc::clone(&self.transport), urgency: Urgency::Background }
+    }
+
+    async fn call(&self, call: &Call) -> Result<Answer, GatewayError> {
+        self.transport.call(call, self.urgency).await
+    }
+
+    /// The answer to a call whose only good code is 200.
+    async fn done(&self, call: &Call) -> Result<Answer, GatewayError> {
+        match self.call(call).await? {
+            answer if answer.code == 200 => Ok(answer),
+            other => Err(refused(call.api, &other)),
         }
     }
+}
+
+/// What both notice calls say in the same words.
+fn with_content(call: Call, content: &NoticeContent) -> Call {
+    let option =
+        json!({"badge": content.badge, "needPushNick": content.need_push_nick, "route": content.route});
+    call.with("attach", &content.attach)
+        .with("save", content.save.to_string())
+        .with("option", option.to_string())
+        .with_some("pushcontent", content.push_content.as_deref())
+        .with_some("payload", content.payload.as_deref())
+        .with_some("sound", content.sound.as_deref())
+}
+
+/// A JSON array.
+fn list(accids: &[Accid]) -> String {
+    json!(accids.iter().map(Accid::as_str).collect::<Vec<_>>()).to_string()
 }
 
 #[async_trait]
@@ -50,46 +91,71 @@ impl Gateway for Netease {
         token: &str,
         name: Option<&str>,
     ) -> Result<Created, GatewayError> {
-        let call = Call::repeatable("user/create").with("accid", accid.as_str()).with("token", token);
-        let call = name.into_iter().fold(call, |call, name| call.with("name", name));
-        let api = call.api;
-        match self.transport.call(call).await? {
-            Answer { code: 200, .. } => Ok(Created::New),
+        let call = Call::new(Api::UserCreate)
+            .with("accid", accid.as_str())
+            .with("token", token)
+            .with_some("name", name);
+        match self.call(&call).await? {
+            answer if answer.code == 200 => Ok(Created::New),
             answer if answer.code == 414 && answer.says("already register") => Ok(Created::AlreadyRegistered),
-            other => Err(refused(api, &other)),
+            other => Err(refused(call.api, &other)),
         }
     }
 
     async fn set_token(&self, accid: &Accid, token: &str) -> Result<(), GatewayError> {
-        self.done(Call::repeatable("user/update").with("accid", accid.as_str()).with("token", token)).await
+        let call = Call::new(Api::UserUpdate).with("accid", accid.as_str()).with("token", token);
+        self.done(&call).await.map(drop)
     }
 
     async fn set_name(&self, accid: &Accid, name: &str) -> Result<(), GatewayError> {
-        self.done(Call::repeatable("user/updateUinfo").with("accid", accid.as_str()).with("name", name)).await
+        let call = Call::new(Api::UserUpdateUinfo).with("accid", accid.as_str()).with("name", name);
+        self.done(&call).await.map(drop)
     }
 
     async fn add_friend(&self, accid: &Accid, friend: &Accid) -> Result<(), GatewayError> {
-        let call = Call::repeatable("friend/add").with("accid", accid.as_str());
-        self.done(call.with("faccid", friend.as_str()).with("type", "1")).await
+        let call = Call::new(Api::FriendAdd).with("accid", accid.as_str()).with("faccid", friend.as_str());
+        self.done(&call.with("type", "1")).await.map(drop)
     }
 
     async fn send_notice(&self, notice: &Notice) -> Result<(), GatewayError> {
-        let Notice { from, to, content } = notice;
-        let option =
-            json!({"badge": content.badge, "needPushNick": content.need_push_nick, "route": content.route});
-        let call = Call::once("msg/sendAttachMsg")
-            .with("from", from.as_str())
+        let call = Call::new(Api::SendAttachMsg)
+            .with("from", notice.from.as_str())
             .with("msgtype", "0")
-            .with("to", to.as_str())
-            .with("attach", &content.attach)
-            .with("save", content.save.to_string())
-            .with("option", option.to_string());
-        let optional = [
-            ("pushcontent", &content.push_content),
-            ("payload", &content.payload),
-            ("sound", &content.sound),
-        ];
-        let given = optional.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        self.done(given.fold(call, |call, (name, value)| call.with(name, value))).await
+            .with("to", notice.to.as_str());
+        self.done(&with_content(call, &notice.content)).await.map(drop)
+    }
+
+    async fn send_batch(
+        &self,
+        from: &Accid,
+        to: &[Accid],
+        content: &NoticeContent,
+    ) -> Result<Vec<Accid>, GatewayError> {
+        let call =
+            Call::new(Api::SendBatchAttachMsg).with("fromAccid", from.as_str()).with("toAccids", list(to));
+        Ok(self.done(&with_content(call, content)).await?.unregistered())
+    }
+
+    /// Whether NetEase leaves out whom it does not know or refuses all for one (414) is not known. So what is refused
+    /// is asked again in halves, and one refused alone is unknown there: at most 2n − 1 calls for n accids.
+    async fn names(&self, accids: &[Accid]) -> Result<BTreeMap<Accid, String>, GatewayError> {
+        let mut names = BTreeMap::new();
+        let mut parts: Vec<&[Accid]> = accids.chunks(MOST_NAMES).collect();
+        while let Some(part) = parts.pop() {
+            let call = Call::new(Api::UserGetUinfos).with("accids", list(part));
+            match self.call(&call).await? {
+                answer if answer.code == 200 => names.extend(answer.names()),
+                answer if answer.code != 414 || answer.is_about_us() => {
+                    return Err(refused(call.api, &answer));
+                }
+                _ if part.len() > 1 => parts.extend(<[_; 2]>::from(part.split_at(part.len() / 2))),
+                _ => {}
+            }
+        }
+        Ok(names)
+    }
+
+    fn resting(&self) -> Option<Duration> {
+        self.transport.resting()
     }
 }

@@ -1,4 +1,4 @@
-//! Signs a call, sends it, and repeats it only where that is safe.
+//! Signs a call, sends it where NetEase answers and as its quota allows, and repeats it only where that is safe.
 //!
 //! Each attempt has its own Nonce, CurTime, CheckSum and RequestId: a CheckSum holds for five minutes and NetEase
 //! drops a RequestId that it has seen (NIM server API).
@@ -8,76 +8,61 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::StatusCode;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::answer::{Answer, Verdict};
+use super::call::{Api, Call};
+use super::endpoints::{Endpoints, Passage};
+use super::quota::{Quota, Urgency};
+use super::settings::NeteaseSettings;
 use crate::domain::signature::call_check_sum;
 use crate::infra::http_client::{self, HttpClientError};
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::gateway::GatewayError;
 
-/// An answer has at most this many bytes; ours are far below.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// An answer has at most this many bytes; 200 profiles that are as long as can be (user/getUinfos) have a quarter.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
-/// Where NetEase is and who we are there.
-pub struct NeteaseSettings {
-    /// Up to and with `/nimserver`.
-    pub base_url: String,
-    /// The application.
-    pub app_key: String,
-    /// Signs calls.
-    pub app_secret: SecretString,
-    /// How long a connection may take to be made.
-    pub connect_timeout: Duration,
-    /// How long one attempt may take.
-    pub timeout: Duration,
-    /// Attempts of one call, at least 1.
-    pub attempts: usize,
-}
-
-/// One call, before it is signed.
-pub(super) struct Call {
-    /// Its path without `.action`.
-    pub api: &'static str,
-    /// Whether doing it twice is the same as doing it once.
-    repeatable: bool,
-    fields: Vec<(&'static str, String)>,
-}
-
-impl Call {
-    /// A call that may be repeated even when it is not known whether it was done.
-    pub fn repeatable(api: &'static str) -> Self {
-        Self { api, repeatable: true, fields: Vec::new() }
-    }
-
-    /// A call that may be repeated only when it is certain that it was not done.
-    pub fn once(api: &'static str) -> Self {
-        Self { api, repeatable: false, fields: Vec::new() }
-    }
-
-    /// The call with one more form field.
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.fields.push((name, value.into()));
-        self
-    }
+/// Why there is no answer.
+enum Lost {
+    /// The call did not reach NetEase.
+    NotSent(&'static str),
+    /// Sent, and no answer that can be read.
+    NoAnswer(&'static str),
 }
 
 /// How one attempt failed.
 enum Failure {
-    /// Certainly not done.
-    NotDone(String),
-    /// Sent, and no answer that counts.
-    Unknown,
-    /// This API is closed for a while.
+    /// It got no slot of the quota, or there is no endpoint to send it to.
+    NotTried(GatewayError),
+    /// It got no answer from the endpoint of this name.
+    Lost(&'static str, Lost),
+    /// NetEase, at the endpoint of this name, refused it for a passing reason: not done.
+    Troubled(&'static str, i64),
+    /// NetEase, at the endpoint of this name, stumbled on the way: it may have been done.
+    Stumbled(&'static str),
+    /// NetEase has closed this API.
     Closed,
 }
 
-/// Signs and sends.
+/// What to do after a failed attempt.
+struct Next {
+    /// Whether it may be repeated.
+    again: bool,
+    /// The endpoint that is better avoided then.
+    avoid: Option<&'static str>,
+    /// What to say if it is not repeated.
+    error: GatewayError,
+}
+
+/// Signs and sends, for all calls of this process.
 pub(super) struct Transport {
     settings: NeteaseSettings,
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
+    endpoints: Endpoints,
+    quotas: [Quota; Api::ALL.len()],
 }
 
 impl Transport {
@@ -88,45 +73,129 @@ impl Transport {
         ids: Arc<dyn Ids>,
     ) -> Result<Self, HttpClientError> {
         let client = http_client::client(settings.connect_timeout, settings.timeout)?;
-        Ok(Self { settings, client, clock, ids })
+        let endpoints = Endpoints::new(&settings.base_url, settings.backup_base_url.as_deref());
+        let quotas = Api::ALL.map(|api| Quota::new(api.name(), settings.limit(api)));
+        Ok(Self { settings, client, clock, ids, endpoints, quotas })
+    }
+
+    /// How long calls will be refused without being sent, because no endpoint answers.
+    pub fn resting(&self) -> Option<Duration> {
+        self.endpoints.resting()
     }
 
     /// The final answer to `call`, whatever its code.
-    pub async fn call(&self, call: Call) -> Result<Answer, GatewayError> {
+    pub async fn call(&self, call: &Call, urgency: Urgency) -> Result<Answer, GatewayError> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(100))
             .with_max_delay(Duration::from_secs(1))
             .with_jitter()
             .with_max_times(self.settings.attempts.saturating_sub(1));
         let mut pauses = pauses.build();
+        let mut avoid = None;
         loop {
-            let failure = match self.attempt(&call).await {
+            let next = match self.attempt(call, urgency, avoid).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
+                Err(failure) => self.next(call.api, failure),
             };
-            let (again, error) = match failure {
-                Failure::NotDone(why) => (true, GatewayError::Unavailable(why)),
-                // Whether it was done does not matter where doing it again is the same.
-                Failure::Unknown if call.repeatable => {
-                    (true, GatewayError::Unavailable("no answer".to_owned()))
-                }
-                Failure::Unknown => (false, GatewayError::OutcomeUnknown(call.api)),
-                Failure::Closed => (false, GatewayError::RateLimited(call.api)),
-            };
-            match pauses.next().filter(|_| again) {
+            match pauses.next().filter(|_| next.again) {
                 Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(error),
+                None => return Err(next.error),
+            }
+            avoid = next.avoid;
+        }
+    }
+
+    fn next(&self, api: Api, failure: Failure) -> Next {
+        let repeatable = api.is_repeatable();
+        let (again, avoid, error) = match failure {
+            Failure::NotTried(error) => (false, None, error),
+            Failure::Lost(at, Lost::NotSent(why)) => {
+                (true, Some(at), GatewayError::OutOfReach(why.to_owned()))
+            }
+            // Whether it was done does not matter where doing it again is the same.
+            Failure::Lost(at, Lost::NoAnswer(why)) if repeatable => {
+                (true, Some(at), GatewayError::OutOfReach(why.to_owned()))
+            }
+            Failure::Stumbled(at) if repeatable => {
+                (true, Some(at), GatewayError::OutOfReach("no clear answer".to_owned()))
+            }
+            Failure::Lost(..) | Failure::Stumbled(_) => {
+                (false, None, GatewayError::OutcomeUnknown(api.name()))
+            }
+            // Another endpoint knows nothing of the RequestIds and quotas of this one: what must happen once stays.
+            Failure::Troubled(at, code) => {
+                (true, repeatable.then_some(at), GatewayError::Troubled { api: api.name(), code })
+            }
+            Failure::Closed => {
+                let again_in = self.settings.limit(api).pause;
+                (false, None, GatewayError::Busy { api: api.name(), again_in })
+            }
+        };
+        Next { again, avoid, error }
+    }
+
+    async fn attempt(&self, call: &Call, urgency: Urgency, avoid: Option<&str>) -> Result<Answer, Failure> {
+        let out_of_reach = |left: Duration| {
+            let why = format!("it did not answer; calls rest for another {} ms", left.as_millis());
+            Failure::NotTried(GatewayError::OutOfReach(why))
+        };
+        // Nobody shall wait for a slot that cannot be used.
+        if let Some(left) = self.endpoints.resting() {
+            return Err(out_of_reach(left));
+        }
+        let quota = &self.quotas[call.api as usize];
+        let mut slot = quota.slot(urgency).await.map_err(Failure::NotTried)?;
+        let mut passage = self.endpoints.pass(avoid).map_err(out_of_reach)?;
+        if passage.is_probe() && !call.api.is_repeatable() {
+            self.probe(passage, urgency).await?;
+            passage = self.endpoints.pass(avoid).map_err(out_of_reach)?;
+        }
+        let endpoint = passage.endpoint();
+        slot.sending();
+        let answer = match self.send(call, passage.url(call.api)).await {
+            Ok(answer) => answer,
+            Err(lost) => {
+                let (Lost::NotSent(why) | Lost::NoAnswer(why)) = lost;
+                passage.failed(why);
+                return Err(Failure::Lost(endpoint, lost));
+            }
+        };
+        passage.answered();
+        match answer.verdict() {
+            Verdict::Final => Ok(answer),
+            Verdict::NotDone => Err(Failure::Troubled(endpoint, answer.code)),
+            Verdict::Unknown => Err(Failure::Stumbled(endpoint)),
+            Verdict::Closed => {
+                quota.close();
+                Err(Failure::Closed)
             }
         }
     }
 
-    async fn attempt(&self, call: &Call) -> Result<Answer, Failure> {
+    /// Finds out whether an endpoint answers again with a call that does no harm: the outcome of one that must happen
+    /// once would be lost, were it not so.
+    async fn probe(&self, passage: Passage<'_>, urgency: Urgency) -> Result<(), Failure> {
+        let question = Call::new(Api::UserGetUinfos).with("accids", r#"["otc-im"]"#);
+        let mut slot = self.quotas[question.api as usize].slot(urgency).await.map_err(Failure::NotTried)?;
+        slot.sending();
+        match self.send(&question, passage.url(question.api)).await {
+            Ok(_) => passage.answered(),
+            Err(Lost::NotSent(why) | Lost::NoAnswer(why)) => {
+                let endpoint = passage.endpoint();
+                passage.failed(why);
+                return Err(Failure::Lost(endpoint, Lost::NotSent(why)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, call: &Call, url: String) -> Result<Answer, Lost> {
         let nonce = self.ids.fresh();
         let cur_time = (self.clock.now().0 / 1000).to_string();
         let check_sum = call_check_sum(self.settings.app_secret.expose_secret(), &nonce, &cur_time);
         let request = self
             .client
-            .post(format!("{}/{}.action", self.settings.base_url.trim_end_matches('/'), call.api))
+            .post(url)
             .header("AppKey", &self.settings.app_key)
             .header("Nonce", nonce)
             .header("CurTime", cur_time)
@@ -134,16 +203,17 @@ impl Transport {
             .header("RequestId", self.ids.fresh())
             .form(&call.fields);
         let response = request.send().await.map_err(|error| match error.is_connect() {
-            true => Failure::NotDone("no connection".to_owned()),
-            false => Failure::Unknown,
+            true => Lost::NotSent("no connection"),
+            false => Lost::NoAnswer("no answer"),
         })?;
         match response.status() {
             StatusCode::OK => {}
             // NetEase's edge could not pass it on.
-            StatusCode::BAD_GATEWAY => return Err(Failure::NotDone("HTTP status 502".to_owned())),
-            _ => return Err(Failure::Unknown),
+            StatusCode::BAD_GATEWAY => return Err(Lost::NotSent("HTTP status 502")),
+            _ => return Err(Lost::NoAnswer("an HTTP status other than 200")),
         }
-        judge(&read(response).await.ok_or(Failure::Unknown)?)
+        let body = read(response).await.ok_or(Lost::NoAnswer("no whole answer"))?;
+        serde_json::from_slice(&body).map_err(|_| Lost::NoAnswer("an answer that is not NetEase's"))
     }
 }
 
@@ -157,14 +227,4 @@ async fn read(mut response: reqwest::Response) -> Option<Vec<u8>> {
         body.extend_from_slice(&chunk);
     }
     Some(body)
-}
-
-fn judge(body: &[u8]) -> Result<Answer, Failure> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|_| Failure::Unknown)?;
-    match answer.verdict() {
-        Verdict::Final => Ok(answer),
-        Verdict::NotDone => Err(Failure::NotDone(format!("code {}", answer.code))),
-        Verdict::Unknown => Err(Failure::Unknown),
-        Verdict::Closed => Err(Failure::Closed),
-    }
 }

@@ -32,6 +32,7 @@ where
     for<'a> Option<&'a str>: Encode<'a, DB> + Type<DB>,
     for<'a> String: Decode<'a, DB> + Type<DB>,
     for<'a> bool: Decode<'a, DB> + Encode<'a, DB> + Type<DB>,
+    for<'a> i64: Encode<'a, DB> + Type<DB>,
 {
     async fn find(&self, accid: &Accid) -> Result<Option<Account>, StoreError> {
         let sql = "SELECT user_id, name, token, registered, confirmed_name FROM accounts WHERE accid = ?";
@@ -68,6 +69,35 @@ where
         let sql = "UPDATE accounts SET name = ? WHERE accid = ?";
         let updated = bounded(sqlx::query(sql).bind(name).bind(accid.as_str()).execute(&self.pool)).await;
         updated.map(|_| ()).map_err(store_error(STORE))
+    }
+
+    async fn replace_token(&self, accid: &Accid, token: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE accounts SET token = ?, registered = FALSE WHERE accid = ?";
+        let updated = bounded(sqlx::query(sql).bind(token).bind(accid.as_str()).execute(&self.pool)).await;
+        updated.map(|_| ()).map_err(store_error(STORE))
+    }
+
+    async fn forget_confirmation(&self, accid: &Accid) -> Result<(), StoreError> {
+        // Friendships first: if it ends in between, the account still shows that something is left to do.
+        let friends = "DELETE FROM friendships WHERE accid_a = ? OR accid_b = ?";
+        let friends = sqlx::query(friends).bind(accid.as_str()).bind(accid.as_str());
+        bounded(friends.execute(&self.pool)).await.map_err(store_error(STORE))?;
+        let account = "UPDATE accounts SET registered = FALSE, confirmed_name = NULL WHERE accid = ?";
+        let updated = bounded(sqlx::query(account).bind(accid.as_str()).execute(&self.pool)).await;
+        updated.map(|_| ()).map_err(store_error(STORE))
+    }
+
+    async fn page(&self, after: Option<&Accid>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        let sql = "SELECT accid, user_id, name, token, registered, confirmed_name FROM accounts
+             WHERE accid > ? ORDER BY accid LIMIT ?";
+        let rows = sqlx::query(sql).bind(after.map_or("", Accid::as_str)).bind(i64::from(limit));
+        let rows = bounded(rows.fetch_all(&self.pool)).await.map_err(store_error(STORE))?;
+        let one = |row: &DB::Row| {
+            let accid: String = row.try_get("accid").map_err(store_error(STORE))?;
+            let odd = |e| StoreError::Corrupt { store: STORE, what: format!("the accid {accid} {e}") };
+            account::<DB>(&Accid::from_nim(&accid).map_err(odd)?, row)
+        };
+        rows.iter().map(one).collect()
     }
 
     async fn are_friends(&self, one: &Accid, other: &Accid) -> Result<bool, StoreError> {

@@ -1,12 +1,14 @@
-//! The SQL databases: accounts on MySQL or SQLite, and the message log of the embedded form on SQLite.
+//! The SQL databases: accounts and the outbox on MySQL or SQLite, and the message log of the embedded form on SQLite.
 
 mod accounts;
 mod connect;
 mod message_log;
+mod outbox;
 
 pub use accounts::SqlAccounts;
 pub use connect::{MYSQL, SQLITE, applied, forget_confirmations, mysql, sqlite};
 pub use message_log::SqliteLog;
+pub use outbox::SqlOutbox;
 
 use std::io;
 use std::time::Duration;

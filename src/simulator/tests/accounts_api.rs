@@ -15,6 +15,9 @@ async fn an_accid_is_lower_cased() {
     );
     let answer = bench.call("user/getUinfos", &[("accids", r#"["ALICE.1","nobody"]"#)]).await;
     assert_eq!(answer["uinfos"], json!([{ "accid": "alice.1", "name": "艾丽丝", "icon": "" }]));
+    bench.faults(json!({ "uinfosOfUnknown": 414 })).await;
+    assert_eq!(bench.call("user/getUinfos", &[("accids", r#"["alice.1","nobody"]"#)]).await["code"], 414);
+    assert_eq!(bench.call("user/getUinfos", &[("accids", r#"["alice.1"]"#)]).await["code"], 200);
 }
 
 #[tokio::test]

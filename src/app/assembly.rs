@@ -1,0 +1,142 @@
+//! Puts the parts of the service together.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::retention::Retention;
+use super::settings::{authenticator, bounds, limits, millis, netease, system_account};
+use super::{App, StartError, Stores};
+use crate::commands::bind_account::Binder;
+use crate::commands::deliver::{Courier, Way};
+use crate::commands::receive_copy::Inbox;
+use crate::commands::register_account::Registrar;
+use crate::commands::send_notification::Notifier;
+use crate::config::Config;
+use crate::http::api::Api;
+use crate::http::metrics::Metrics;
+use crate::http::router::router;
+use crate::infra::clock::System;
+use crate::infra::netease::Netease;
+use crate::ports::clock::{Clock, Ids};
+use crate::ports::gateway::Gateway;
+use crate::queries::reader_loads::ReaderLoads;
+use crate::queries::unread_counts::UnreadCounts;
+
+/// What nearly every part needs.
+struct Parts<'a> {
+    config: &'a Config,
+    stores: &'a Stores,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+}
+
+/// The service over these stores.
+pub(super) fn assemble(config: &Config, stores: &Stores) -> Result<App, StartError> {
+    let parts = Parts { config, stores, clock: Arc::new(System), ids: Arc::new(System) };
+    let (clock, winding_down) = (Arc::clone(&parts.clock), CancellationToken::new());
+    let netease = Arc::new(netease(config, &clock, &parts.ids)?);
+    let courier = Arc::new(Courier::new(parts.way(&netease), bounds(config), winding_down.clone()));
+    let counts = parts.counts();
+    let tasks = TaskTracker::new();
+    let api = Api {
+        inbox: Arc::new(inbox(config, stores)),
+        binder: Arc::new(parts.binder(netease)),
+        notifier: Arc::new(parts.notifier(Arc::clone(&courier))?),
+        courier: Arc::clone(&courier),
+        notifications: Arc::clone(&stores.notifications),
+        accounts: Arc::clone(&stores.accounts),
+        metrics: Metrics::new(&counts.loads.counters(), &courier.counters()),
+        counts,
+        authenticator: authenticator(&config.auth, &clock)?,
+        clock: Arc::clone(&clock),
+        app_secrets: [
+            std::slice::from_ref(&config.netease.app_secret),
+            &*config.netease.previous_app_secrets,
+        ]
+        .concat(),
+        limits: limits(config),
+        tasks: tasks.clone(),
+        webhook_slots: Arc::new(Semaphore::new(config.limits.webhooks_at_once)),
+    };
+    Ok(App {
+        router: router(Arc::new(api)),
+        courier,
+        retention: Retention::new(config, stores, clock),
+        winding_down,
+        tasks,
+        shutdown: config.limits.shutdown,
+    })
+}
+
+/// Where copies go, for the webhook and for dead letters that are taken in again.
+pub fn inbox(config: &Config, stores: &Stores) -> Inbox {
+    Inbox {
+        log: Arc::clone(&stores.log),
+        view: Arc::clone(&stores.view),
+        letters: Arc::clone(&stores.letters),
+        clock: Arc::new(System),
+        receipt_allowance_ms: millis(config.unread.receipt_allowance),
+    }
+}
+
+impl Parts<'_> {
+    fn registrar(&self, gateway: Arc<dyn Gateway>) -> Arc<Registrar> {
+        Arc::new(Registrar::new(Arc::clone(&self.stores.accounts), gateway, Arc::clone(&self.ids)))
+    }
+
+    fn way(&self, netease: &Netease) -> Way {
+        let gateway: Arc<dyn Gateway> = Arc::new(netease.background());
+        Way {
+            outbox: Arc::clone(&self.stores.outbox),
+            accounts: Arc::clone(&self.stores.accounts),
+            gateway: Arc::clone(&gateway),
+            registrar: self.registrar(gateway),
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+        }
+    }
+
+    fn binder(&self, netease: Arc<Netease>) -> Binder {
+        Binder {
+            accounts: Arc::clone(&self.stores.accounts),
+            gateway: Arc::clone(&netease) as Arc<dyn Gateway>,
+            registrar: self.registrar(netease),
+            outbox: Arc::clone(&self.stores.outbox),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    fn notifier(&self, courier: Arc<Courier>) -> Result<Notifier, StartError> {
+        Ok(Notifier {
+            notifications: Arc::clone(&self.stores.notifications),
+            courier,
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            system_account: system_account(self.config)?,
+            resend_unknown: self.config.notifications.resend_unknown,
+            max_queued: self.config.notifications.max_queued,
+        })
+    }
+
+    fn counts(&self) -> UnreadCounts {
+        let (Stores { log, view, .. }, settings) = (self.stores, &self.config.unread);
+        UnreadCounts {
+            view: Arc::clone(view),
+            log: Arc::clone(log),
+            loads: ReaderLoads::new(
+                Arc::clone(log),
+                Arc::clone(view),
+                Arc::clone(&self.clock),
+                Arc::clone(&self.ids),
+                settings.loads_at_once,
+            ),
+            clock: Arc::clone(&self.clock),
+            recheck_after_ms: millis(settings.recheck_after),
+            started_at: self.clock.now(),
+            fallbacks: Semaphore::new(settings.fallback_at_once),
+        }
+    }
+}

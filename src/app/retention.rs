@@ -1,0 +1,63 @@
+//! Forgets, now and then, what is done and old.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Stores;
+use crate::commands::forget_notifications::forget_notifications;
+use crate::commands::forget_read::forget_read;
+use crate::config::Config;
+use crate::ports::StoreError;
+use crate::ports::clock::Clock;
+use crate::ports::log_upkeep::LogUpkeep;
+use crate::ports::outbox::Notifications;
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_hours(1);
+
+/// What is forgotten, and when.
+pub struct Retention {
+    log: Arc<dyn LogUpkeep>,
+    message_days: Option<u32>,
+    notifications: Arc<dyn Notifications>,
+    notification_days: u32,
+    clock: Arc<dyn Clock>,
+}
+
+impl Retention {
+    /// As the configuration says.
+    pub fn new(config: &Config, stores: &Stores, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            log: Arc::clone(&stores.upkeep),
+            message_days: config.messages.retention_days,
+            notifications: Arc::clone(&stores.notifications),
+            notification_days: config.notifications.keep_days,
+            clock,
+        }
+    }
+
+    /// Looks every hour, for ever.
+    pub async fn run(self) {
+        let mut ticks = tokio::time::interval(EVERY);
+        loop {
+            ticks.tick().await;
+            if let Some(days) = self.message_days {
+                report("messages", days, forget_read(&*self.log, &*self.clock, days).await);
+            }
+            let days = self.notification_days;
+            report(
+                "notifications",
+                days,
+                forget_notifications(&*self.notifications, &*self.clock, days).await,
+            );
+        }
+    }
+}
+
+fn report(what: &str, days: u32, outcome: Result<u64, StoreError>) {
+    match outcome {
+        Ok(0) => {}
+        Ok(forgotten) => tracing::info!(what, days, forgotten, "forgot what is done and old"),
+        Err(error) => tracing::warn!(what, %error, "what is old could not be forgotten; trying again later"),
+    }
+}

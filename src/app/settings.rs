@@ -1,0 +1,88 @@
+//! What the configuration says, in the words of those whom it is said to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::StartError;
+use crate::commands::deliver::Bounds;
+use crate::config::{Auth, AuthMode, Config, ConfigError};
+use crate::domain::ids::UserId;
+use crate::domain::outbox::Policy;
+use crate::http::api::Limits;
+use crate::infra::jwt::{JwtAuthenticator, JwtSettings};
+use crate::infra::netease::{Netease, NeteaseSettings};
+use crate::infra::open_door::OpenDoor;
+use crate::ports::authenticator::Authenticator;
+use crate::ports::clock::{Clock, Ids};
+
+pub(super) fn netease(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    ids: &Arc<dyn Ids>,
+) -> Result<Netease, StartError> {
+    let netease = &config.netease;
+    let settings = NeteaseSettings {
+        base_url: netease.base_url.clone(),
+        backup_base_url: netease.backup_base_url.clone(),
+        app_key: netease.app_key.clone(),
+        app_secret: netease.app_secret.clone(),
+        connect_timeout: netease.connect_timeout,
+        timeout: netease.timeout,
+        attempts: netease.attempts,
+        calls_per_second: netease.calls_per_second,
+        batch_calls_per_minute: netease.batch_calls_per_minute,
+        instances: netease.instances,
+        patience: netease.quota_wait,
+    };
+    let netease = Netease::new(settings, Arc::clone(clock), Arc::clone(ids));
+    Ok(netease.map_err(|e| ConfigError(format!("the client for NetEase cannot be made: {e}")))?)
+}
+
+pub(super) fn bounds(config: &Config) -> Bounds {
+    let settings = &config.notifications;
+    let policy = Policy { attempts: settings.attempts, give_up_after_ms: millis(settings.give_up_after) };
+    Bounds { policy, lease_ms: millis(settings.lease), at_once: settings.at_once }
+}
+
+pub(super) fn authenticator(
+    auth: &Auth,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Authenticator>, StartError> {
+    if auth.mode == AuthMode::None {
+        return Ok(Arc::new(OpenDoor));
+    }
+    let settings = JwtSettings {
+        hs256_secret: auth.hs256_secret.clone(),
+        public_key_file: auth.public_key_file.clone(),
+        jwks_url: auth.jwks_url.clone(),
+        issuer: auth.issuer.clone(),
+        audience: auth.audience.clone(),
+        ..JwtSettings::default()
+    };
+    let jwt = JwtAuthenticator::new(settings, Arc::clone(clock)).map_err(|e| ConfigError(e.to_string()))?;
+    Ok(Arc::new(jwt))
+}
+
+pub(super) fn system_account(config: &Config) -> Result<UserId, StartError> {
+    let system = UserId::parse(&config.notifications.system_account);
+    Ok(system.map_err(|rule| ConfigError(format!("notifications.system_account {rule}")))?)
+}
+
+pub(super) fn limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        poll_users: limits.poll_users,
+        webhook_body: limits.webhook_body,
+        body: limits.body,
+        body_timeout: limits.body_timeout,
+        webhook_timeout: limits.webhook_timeout,
+        poll_timeout: limits.poll_timeout,
+        netease_timeout: limits.netease_timeout,
+        notice_patience: config.notifications.patience,
+        max_age: config.netease.max_age,
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

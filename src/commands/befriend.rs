@@ -1,0 +1,23 @@
+//! Makes two users friends at NetEase.
+
+use super::register_account::{RegisterError, Registrar};
+use crate::domain::ids::{Accid, UserId};
+use crate::ports::accounts::Accounts;
+use crate::ports::gateway::Gateway;
+
+/// Makes a registered user and another one friends, unless they are; registers the other when needed. Safe to repeat,
+/// also after a crash at any point.
+pub async fn befriend(
+    accounts: &dyn Accounts,
+    gateway: &dyn Gateway,
+    registrar: &Registrar,
+    registered: &Accid,
+    other: &UserId,
+) -> Result<(), RegisterError> {
+    let other = registrar.register(other, None).await?.accid;
+    if !accounts.are_friends(registered, &other).await? {
+        gateway.add_friend(registered, &other).await?;
+        accounts.remember_friends(registered, &other).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! Does what is owed to NetEase: notices and friendships out of the outbox, oldest first.
+
+mod attempt;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::register_account::Registrar;
+use crate::domain::outbox::Policy;
+use crate::ports::StoreError;
+use crate::ports::accounts::Accounts;
+use crate::ports::clock::{Clock, Ids};
+use crate::ports::gateway::Gateway;
+use crate::ports::outbox::{Backlog, Claimed, Lease, Outbox};
+
+/// How long the loop waits for work before it looks again by itself.
+const IDLE: Duration = Duration::from_millis(500);
+/// How often it sees how much is owed, and what dead holders left.
+const LOOK_EVERY_MS: i64 = 1_000;
+/// What an entry says whose holder died while it was sent.
+const DIED: &str = "the instance that was sending it ended before NetEase's answer; it may have been sent";
+
+/// The stores and the NetEase that deliveries need.
+pub struct Way {
+    /// What is owed.
+    pub outbox: Arc<dyn Outbox>,
+    /// Account and friendship rows.
+    pub accounts: Arc<dyn Accounts>,
+    /// NetEase, for work that nobody waits for.
+    pub gateway: Arc<dyn Gateway>,
+    /// Makes accounts, over the same gateway.
+    pub registrar: Arc<Registrar>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Names leases.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// Bounds of deliveries.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// How long one is tried.
+    pub policy: Policy,
+    /// Milliseconds for which entries are held: longer than any call may take.
+    pub lease_ms: i64,
+    /// Entries that the loop holds at once.
+    pub at_once: usize,
+}
+
+/// What became of deliveries so far.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryCounters {
+    /// Done.
+    pub sent: Counter,
+    /// Given up.
+    pub failed: Counter,
+    /// Sent, and no answer came.
+    pub unknown: Counter,
+    /// To be tried again.
+    pub postponed: Counter,
+    /// Entries that wait, as of the last look.
+    pub queued: Gauge,
+    /// Seconds since the oldest of them was accepted.
+    pub oldest_seconds: Gauge,
+}
+
+/// Carries what is owed to NetEase.
+pub struct Courier {
+    way: Way,
+    bounds: Bounds,
+    counters: DeliveryCounters,
+    /// Entries that are due and held by nobody, as of the last look: while there are any, new ones queue behind them.
+    waiting: AtomicU64,
+    /// Queued entries as of the last look, and those accepted here since.
+    queued: AtomicU64,
+    /// Claims that are being carried here.
+    in_hand: AtomicUsize,
+    wake: Notify,
+    stop: CancellationToken,
+}
+
+/// Entries that are held, and the hold on them.
+#[derive(Debug)]
+pub struct Held {
+    /// The hold.
+    pub lease: Lease,
+    /// What is held.
+    pub claimed: Claimed,
+}
+
+impl Held {
+    /// All that one claim got.
+    pub fn all(lease: &Lease, claimed: Vec<Claimed>) -> Vec<Self> {
+        claimed.into_iter().map(|claimed| Self { lease: lease.clone(), claimed }).collect()
+    }
+}
+
+impl Courier {
+    /// A courier that begins nothing new once `stop` is cancelled.
+    pub fn new(way: Way, bounds: Bounds, stop: CancellationToken) -> Self {
+        Self {
+            way,
+            bounds,
+            counters: DeliveryCounters::default(),
+            waiting: AtomicU64::new(0),
+            queued: AtomicU64::new(0),
+            in_hand: AtomicUsize::new(0),
+            wake: Notify::new(),
+            stop,
+        }
+    }
+
+    /// What became of deliveries so far.
+    pub fn counters(&self) -> DeliveryCounters {
+        self.counters.clone()
+    }
+
+    /// A fresh lease.
+    pub fn lease(&self) -> Lease {
+        Lease { token: self.way.ids.fresh(), until: self.way.clock.now().plus(self.bounds.lease_ms) }
+    }
+
+    /// Whether something new may be sent at once: nothing waits before it, there is a hand
+    /// free, and NetEase is well.
+    pub fn is_free(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
+            && self.in_hand.load(Ordering::Relaxed) < self.bounds.at_once
+            && self.way.gateway.resting().is_none()
+            && !self.stop.is_cancelled()
+    }
+
+    /// Entries that wait, as far as is known here.
+    pub fn queued(&self) -> u64 {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Says that `entries` more were accepted and left to the loop.
+    pub fn expect(&self, entries: u64) {
+        self.queued.fetch_add(entries, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
+    /// Claims and carries once, and waits for the end of it; answers how many claims that were. For tests, which
+    /// drain; the service uses [`Self::run`].
+    pub async fn run_once(&self) -> Result<usize, StoreError> {
+        self.look().await?;
+        let held = self.claim(self.bounds.at_once).await?;
+        let claims = held.len();
+        join_all(held.into_iter().map(|held| self.carry(held))).await;
+        Ok(claims)
+    }
+
+    /// Works until told to stop, then finishes what is under way.
+    pub async fn run(self: Arc<Self>) {
+        let mut under_way = JoinSet::new();
+        let mut looked_at = None;
+        while !self.stop.is_cancelled() {
+            let now = self.way.clock.now();
+            if looked_at.is_none_or(|at| !(0..LOOK_EVERY_MS).contains(&now.since(at))) {
+                self.look().await.unwrap_or_else(out_of_reach);
+                looked_at = Some(now);
+            }
+            let room = self.bounds.at_once.saturating_sub(under_way.len());
+            // Not one by one: a claim of many costs little more than a claim of one.
+            if room * 2 >= self.bounds.at_once {
+                for held in self.claim(room).await.unwrap_or_else(out_of_reach) {
+                    let courier = Arc::clone(&self);
+                    under_way.spawn(async move { courier.carry(held).await });
+                }
+            }
+            tokio::select! {
+                Some(_) = under_way.join_next() => while under_way.try_join_next().is_some() {},
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(IDLE) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        while under_way.join_next().await.is_some() {}
+    }
+
+    /// Takes over what dead holders left, and sees how much is owed.
+    async fn look(&self) -> Result<(), StoreError> {
+        let now = self.way.clock.now();
+        let taken_over = self.way.outbox.take_over(now, DIED).await?;
+        if taken_over > 0 {
+            tracing::warn!(entries = taken_over, "deliveries were cut off by the end of an instance");
+        }
+        let Backlog { queued, waiting, oldest_at } = self.way.outbox.backlog(now).await?;
+        self.queued.store(queued, Ordering::Relaxed);
+        self.waiting.store(waiting, Ordering::Relaxed);
+        self.counters.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
+        self.counters.oldest_seconds.set(oldest_at.map_or(0, |at| now.since(at).max(0) / 1_000));
+        Ok(())
+    }
+
+    /// Claims up to `room` entries, none while NetEase is out of reach: its quota is better spent when it is back.
+    async fn claim(&self, room: usize) -> Result<Vec<Held>, StoreError> {
+        if room == 0 || self.way.gateway.resting().is_some() {
+            return Ok(Vec::new());
+        }
+        let lease = self.lease();
+        let limit = u32::try_from(room).unwrap_or(u32::MAX);
+        let claimed = self.way.outbox.claim(&lease, self.way.clock.now(), limit).await?;
+        Ok(Held::all(&lease, claimed))
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature of an error's handler")]
+fn out_of_reach<T: Default>(error: StoreError) -> T {
+    tracing::warn!(error = &error as &dyn std::error::Error, "the outbox is out of reach; trying again");
+    T::default()
+}

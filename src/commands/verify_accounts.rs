@@ -1,0 +1,113 @@
+//! Compares account rows with NetEase, page by page, and repairs what has drifted apart.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::register_account::{RegisterError, Registrar};
+use crate::domain::ids::Accid;
+use crate::ports::StoreError;
+use crate::ports::accounts::{Account, Accounts};
+use crate::ports::gateway::{Gateway, GatewayError};
+
+/// Accounts that one call of user/getUinfos asks about (NIM server API).
+const PAGE: u32 = 200;
+
+/// What verifying needs.
+pub struct Verifier {
+    /// The rows.
+    pub accounts: Arc<dyn Accounts>,
+    /// NetEase, for work that nobody waits for.
+    pub gateway: Arc<dyn Gateway>,
+    /// Makes accounts again.
+    pub registrar: Arc<Registrar>,
+    /// Whether our token is set anew for every account: NetEase does not tell which one it has.
+    pub set_tokens: bool,
+}
+
+/// What was found about one account.
+#[derive(Debug)]
+pub struct Verified {
+    /// Which.
+    pub accid: Accid,
+    /// How it stood.
+    pub drift: Drift,
+    /// Whether it is right now.
+    pub repaired: Result<(), RegisterError>,
+}
+
+/// How a row and NetEase differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drift {
+    /// Not at all.
+    None,
+    /// The row does not say that NetEase has it: a registration was cut short.
+    Unfinished,
+    /// The row says that NetEase has it, and NetEase does not know it.
+    Missing,
+    /// NetEase shows another name.
+    Name,
+}
+
+/// Why a page could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// Our own store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// NetEase did not say whom it knows.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+}
+
+impl Verifier {
+    /// The next page after `after`, in the order of accids; empty at the end. What comes out last is where to go on.
+    pub async fn page(&self, after: Option<&Accid>) -> Result<Vec<Verified>, VerifyError> {
+        let accounts = self.accounts.page(after, PAGE).await?;
+        if accounts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let accids: Vec<Accid> = accounts.iter().map(|account| account.accid.clone()).collect();
+        let names = self.gateway.names(&accids).await?;
+        let mut verified = Vec::with_capacity(accounts.len());
+        for account in accounts {
+            let drift = drift(&account, &names);
+            let repaired = self.repair(&account, drift).await;
+            verified.push(Verified { accid: account.accid, drift, repaired });
+        }
+        Ok(verified)
+    }
+
+    async fn repair(&self, account: &Account, drift: Drift) -> Result<(), RegisterError> {
+        let Account { accid, token, name, .. } = account;
+        match drift {
+            Drift::Missing => {
+                self.accounts.forget_confirmation(accid).await?;
+                self.registrar.register(&account.user, None).await?;
+            }
+            Drift::Unfinished => {
+                self.registrar.register(&account.user, None).await?;
+            }
+            Drift::Name => {
+                if let Some(name) = name {
+                    self.gateway.set_name(accid, name).await?;
+                    self.accounts.confirm(accid, token, Some(name)).await?;
+                }
+            }
+            Drift::None => {}
+        }
+        // A registration has just set it.
+        if self.set_tokens && matches!(drift, Drift::None | Drift::Name) {
+            self.gateway.set_token(accid, token).await?;
+        }
+        Ok(())
+    }
+}
+
+fn drift(account: &Account, names: &BTreeMap<Accid, String>) -> Drift {
+    match names.get(&account.accid) {
+        _ if !account.registered => Drift::Unfinished,
+        None => Drift::Missing,
+        Some(shown) if account.name.as_ref().is_some_and(|name| name != shown) => Drift::Name,
+        Some(_) => Drift::None,
+    }
+}

@@ -1,0 +1,163 @@
+//! Where NetEase can be called: its base URL, and a second one for when the first does not answer.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::breaker::{Breaker, Pass};
+use super::call::Api;
+
+/// One or two addresses of the same NetEase, each with its breaker.
+pub(super) struct Endpoints {
+    all: Vec<Endpoint>,
+}
+
+/// One address.
+pub(super) struct Endpoint {
+    /// For the log: an address may tell more than is meant for it.
+    name: &'static str,
+    base_url: String,
+    breaker: Mutex<Breaker>,
+}
+
+impl Endpoints {
+    /// Base URLs go up to and with `/nimserver`.
+    pub fn new(base_url: &str, backup_base_url: Option<&str>) -> Self {
+        let endpoint = |name, url: &str| Endpoint {
+            name,
+            base_url: url.trim_end_matches('/').to_owned(),
+            breaker: Mutex::new(Breaker::new()),
+        };
+        let backup = backup_base_url.map(|url| endpoint("backup", url));
+        Self { all: std::iter::once(endpoint("main", base_url)).chain(backup).collect() }
+    }
+
+    /// A way to the first endpoint whose breaker lets a call through; `failed`, an endpoint's name, comes last. Or how
+    /// long there is none.
+    pub fn pass(&self, failed: Option<&str>) -> Result<Passage<'_>, Duration> {
+        let now = Instant::now();
+        let (last, first): (Vec<_>, Vec<_>) =
+            self.all.iter().partition(|endpoint| Some(endpoint.name) == failed);
+        let mut left = Duration::MAX;
+        for endpoint in first.into_iter().chain(last) {
+            match endpoint.breaker().pass(now) {
+                Ok(pass) => return Ok(Passage { endpoint, pass: Some(pass) }),
+                Err(rest) => left = left.min(rest),
+            }
+        }
+        Err(left)
+    }
+
+    /// How long no call goes to any of them; `None` as soon as one may.
+    pub fn resting(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let rests: Option<Vec<_>> = self.all.iter().map(|endpoint| endpoint.breaker().resting(now)).collect();
+        rests?.into_iter().min()
+    }
+}
+
+impl Endpoint {
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A right to send one call to one endpoint. Dropping it without a word frees the breaker's probe.
+pub(super) struct Passage<'a> {
+    endpoint: &'a Endpoint,
+    pass: Option<Pass>,
+}
+
+impl Passage<'_> {
+    /// Where it leads.
+    pub fn endpoint(&self) -> &'static str {
+        self.endpoint.name
+    }
+
+    /// Whether it is the only call that goes there for now, to see whether it is answered.
+    pub fn is_probe(&self) -> bool {
+        matches!(self.pass, Some(Pass::Probe(_)))
+    }
+
+    /// The address of this API there.
+    pub fn url(&self, api: Api) -> String {
+        format!("{}/{}.action", self.endpoint.base_url, api.name())
+    }
+
+    /// NetEase answered, whatever it said.
+    pub fn answered(mut self) {
+        self.pass = None;
+        if self.endpoint.breaker().succeeded() {
+            tracing::info!(endpoint = self.endpoint.name, "NetEase answers again");
+        }
+    }
+
+    /// NetEase did not answer.
+    pub fn failed(mut self, why: &str) {
+        let Some(pass) = self.pass.take() else { return };
+        if self.endpoint.breaker().failed(pass, Instant::now()) {
+            let endpoint = self.endpoint.name;
+            tracing::warn!(
+                endpoint,
+                why,
+                "NetEase does not answer: calls to it rest, one at a time will try"
+            );
+        }
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        if let Some(pass) = self.pass {
+            self.endpoint.breaker().abandoned(pass, Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fail(endpoints: &Endpoints, times: usize) {
+        for _ in 0..times {
+            endpoints.pass(None).unwrap_or_else(|_| panic!("none is open")).failed("test");
+        }
+    }
+
+    fn next(endpoints: &Endpoints, failed: Option<&str>) -> Option<&'static str> {
+        endpoints.pass(failed).ok().map(|passage| passage.endpoint())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_backup_is_for_when_the_first_failed_or_rests() {
+        let endpoints = Endpoints::new("http://a/nimserver/", Some("http://b/nimserver"));
+        assert_eq!(next(&endpoints, None), Some("main"));
+        assert_eq!(next(&endpoints, Some("main")), Some("backup"));
+        assert_eq!(next(&endpoints, Some("backup")), Some("main"));
+        let url = |failed| endpoints.pass(failed).unwrap_or_else(|_| panic!()).url(Api::FriendAdd);
+        assert_eq!(url(None), "http://a/nimserver/friend/add.action");
+        assert_eq!(url(Some("main")), "http://b/nimserver/friend/add.action");
+
+        fail(&endpoints, 5);
+        assert_eq!(next(&endpoints, Some("backup")), Some("backup"), "the main one rests");
+        assert_eq!(endpoints.resting(), None);
+        tokio::time::advance(Duration::from_millis(500)).await;
+        fail(&endpoints, 5);
+        assert_eq!(endpoints.resting(), Some(Duration::from_millis(1_500)), "the shortest rest counts");
+        assert_eq!(next(&endpoints, None), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_nobody_waits_for_is_not_missed() {
+        let endpoints = Endpoints::new("http://a", None);
+        fail(&endpoints, 5);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let probe = endpoints.pass(None).unwrap_or_else(|_| panic!());
+        assert_eq!(next(&endpoints, None), None, "one at a time");
+        drop(probe);
+        assert_eq!(next(&endpoints, None), Some("main"));
+        endpoints.pass(None).unwrap_or_else(|_| panic!()).answered();
+        assert_eq!(endpoints.resting(), None);
+    }
+}

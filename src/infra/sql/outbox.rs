@@ -1,0 +1,146 @@
+//! What is owed to NetEase, in the accounts' database: MySQL or SQLite.
+
+mod acceptance;
+mod claims;
+mod dialect;
+mod rows;
+mod upkeep;
+
+use async_trait::async_trait;
+use sqlx::{Database, Pool, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
+
+use self::dialect::{Dialect, Statement};
+use super::{bounded, duplicate, store_error};
+use crate::domain::ids::{Millis, UserId};
+use crate::domain::outbox::Settled;
+use crate::ports::StoreError;
+use crate::ports::outbox::{
+    Accepted, Backlog, Claimed, EntryId, Lease, NewNotification, NotificationStatus, Notifications, Outbox,
+};
+
+const STORE: &str = "outbox";
+/// How often work is tried that MySQL undoes because of a deadlock.
+const TRIES: u32 = 5;
+
+/// Notifications and the outbox in the database behind a pool. MySQL from 8.0, MariaDB from 10.6.
+#[derive(Debug)]
+pub struct SqlOutbox<DB: Database> {
+    pool: Pool<DB>,
+    /// SQLite has one writer, and makes the others poll for their turn: here they queue instead.
+    writing: Mutex<()>,
+}
+
+impl<DB: Database> SqlOutbox<DB> {
+    /// The outbox behind `pool`, whose schema is up to date.
+    pub fn new(pool: Pool<DB>) -> Self {
+        Self { pool, writing: Mutex::default() }
+    }
+}
+
+/// A transaction that may write. Its turn ends after it.
+struct Change<'a, DB: Database> {
+    tx: Transaction<'a, DB>,
+    _turn: Option<MutexGuard<'a, ()>>,
+}
+
+impl<DB: Dialect> SqlOutbox<DB> {
+    async fn change(&self) -> sqlx::Result<Change<'_, DB>> {
+        let turn = if DB::ONE_WRITER { Some(self.writing.lock().await) } else { None };
+        Ok(Change { tx: self.pool.begin_with(DB::BEGIN).await?, _turn: turn })
+    }
+
+    async fn owe(&self, buyer: &UserId, seller: &UserId, at: Millis) -> sqlx::Result<()> {
+        let lane = rows::lane_of_friends(&buyer.accid(), &seller.accid());
+        // Befriending twice does no harm, so a friendship is always resendable.
+        let insert = Statement::<DB>::new(
+            "INSERT INTO outbox (resendable, lane, owed_once, from_user, to_user, accepted_at, due_at)
+             VALUES (TRUE, ",
+        );
+        let insert = insert.text(&*lane).sql(", ").text(&*lane).sql(", ").text(buyer.as_str()).sql(", ");
+        let insert = insert.text(seller.as_str()).sql(", ").number(at.0).sql(", ").number(at.0).sql(")");
+        let mut change = self.change().await?;
+        match insert.execute(&mut change.tx).await {
+            Ok(_) => change.tx.commit().await,
+            Err(refusal) => {
+                change.tx.rollback().await?;
+                duplicate(refusal)
+            }
+        }
+    }
+
+    async fn count(&self, now: Millis) -> sqlx::Result<Backlog> {
+        let count = Statement::<DB>::new("SELECT COUNT(*) AS queued, COUNT(CASE WHEN due_at <= ");
+        let count = count.number(now.0).sql(" AND leased_until <= ").number(now.0);
+        let count =
+            count.sql(" THEN 1 END) AS waiting, MIN(accepted_at) AS oldest FROM outbox WHERE state = 0");
+        let rows = count.fetch(&mut *self.pool.acquire().await?).await?;
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+        let count = |column| rows::number::<DB>(row, column).map(i64::unsigned_abs);
+        let oldest_at = DB::number(row, "oldest")?.map(Millis);
+        Ok(Backlog { queued: count("queued")?, waiting: count("waiting")?, oldest_at })
+    }
+}
+
+/// Does work that is one transaction, within the time of a statement, and anew after a deadlock.
+async fn done<T, F>(work: impl Fn() -> F + Send) -> sqlx::Result<T>
+where
+    F: Future<Output = sqlx::Result<T>> + Send,
+{
+    let tried = async {
+        for _ in 1..TRIES {
+            match work().await {
+                Err(sqlx::Error::Database(refusal)) if refusal.code().as_deref() == Some("40001") => {}
+                outcome => return outcome,
+            }
+        }
+        work().await
+    };
+    bounded(tried).await
+}
+
+#[async_trait]
+impl<DB: Dialect> Outbox for SqlOutbox<DB> {
+    async fn owe_friendship(&self, buyer: &UserId, seller: &UserId, at: Millis) -> Result<(), StoreError> {
+        done(|| self.owe(buyer, seller, at)).await.map_err(store_error(STORE))
+    }
+
+    async fn claim(&self, lease: &Lease, now: Millis, limit: u32) -> Result<Vec<Claimed>, StoreError> {
+        let held = done(|| self.hold(lease, now, limit)).await.map_err(store_error(STORE))?;
+        self.keep(lease, now, held).await.map_err(store_error(STORE))
+    }
+
+    async fn begin(&self, lease: &Lease, entries: &[EntryId]) -> Result<bool, StoreError> {
+        done(|| self.begin_all(lease, entries)).await.map_err(store_error(STORE))
+    }
+
+    async fn settle(&self, lease: &Lease, outcomes: &[(EntryId, Settled)]) -> Result<(), StoreError> {
+        for outcomes in outcomes.chunks(dialect::CHUNK) {
+            done(|| self.settle_some(lease, outcomes)).await.map_err(store_error(STORE))?;
+        }
+        Ok(())
+    }
+
+    async fn take_over(&self, now: Millis, why: &str) -> Result<u64, StoreError> {
+        done(|| self.take_from_the_dead(now, why)).await.map_err(store_error(STORE))
+    }
+
+    async fn backlog(&self, now: Millis) -> Result<Backlog, StoreError> {
+        bounded(self.count(now)).await.map_err(store_error(STORE))
+    }
+}
+
+#[async_trait]
+impl<DB: Dialect> Notifications for SqlOutbox<DB> {
+    async fn accept(&self, new: &NewNotification, lease: Option<&Lease>) -> Result<Accepted, StoreError> {
+        self.accept_once(new, lease).await.map_err(store_error(STORE))
+    }
+
+    async fn status(&self, id: &str) -> Result<Option<NotificationStatus>, StoreError> {
+        bounded(self.deliveries(id)).await.map_err(store_error(STORE))
+    }
+
+    async fn forget(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        self.forget_some(before, limit).await.map_err(store_error(STORE))
+    }
+}

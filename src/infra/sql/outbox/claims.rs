@@ -1,0 +1,258 @@
+//! Who does what: claims and what becomes of them.
+//!
+//! A claim looks for entries without locking any, takes those that are still free by their numbers, and only then, for
+//! all to see, looks whether it came first in each lane. Two who accept at once may be seen in another order than they
+//! were numbered in, so that a look before the commit would not do: of two who hold entries of one lane, the later to
+//! look sees the other, and lets go.
+
+use std::collections::BTreeMap;
+
+use super::dialect::{CHUNK, Dialect, Statement};
+use super::rows::{self, Stored};
+use super::{SqlOutbox, bounded, done};
+use crate::domain::ids::{Millis, UserId};
+use crate::domain::outbox::{Settled, State};
+use crate::ports::gateway::NoticeContent;
+use crate::ports::outbox::{BATCH, Claimed, Entry, EntryId, Errand, Lease, Letter};
+
+/// Those who claim at once find the same entries: each looks for so many times more than it wants.
+const CLAIMANTS: u32 = 4;
+
+/// Which entries are looked for.
+#[derive(Clone, Copy)]
+pub(super) enum Which<'a> {
+    Singles,
+    Batches,
+    Of(&'a str),
+}
+
+impl<DB: Dialect> SqlOutbox<DB> {
+    /// Takes what can be claimed; [`Self::keep`] is to follow.
+    pub(super) async fn hold(&self, lease: &Lease, now: Millis, limit: u32) -> sqlx::Result<Vec<i64>> {
+        let mut connection = self.pool.acquire().await?;
+        let singles =
+            free::<DB>(&mut connection, Which::Singles, now, limit.saturating_mul(CLAIMANTS)).await?;
+        let batch = free::<DB>(&mut connection, Which::Batches, now, 1).await?;
+        drop(connection);
+        if singles.is_empty() && batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut change = self.change().await?;
+        let singles: Vec<i64> = singles.into_iter().map(|(id, _)| id).collect();
+        let mut held = take::<DB>(&mut change.tx, lease, now, &singles, limit).await?;
+        if let Some(notification) = batch.into_iter().find_map(|(_, notification)| notification)
+            && lock::<DB>(&mut change.tx, &notification).await?
+        {
+            held.extend(take_of::<DB>(&mut change.tx, lease, now, &notification).await?);
+        }
+        change.tx.commit().await?;
+        Ok(held)
+    }
+
+    /// Reads what has been taken and lets go of what is not the first of its lane.
+    pub(super) async fn keep(
+        &self,
+        lease: &Lease,
+        now: Millis,
+        mut held: Vec<i64>,
+    ) -> sqlx::Result<Vec<Claimed>> {
+        held.sort_unstable();
+        let mut all = Vec::with_capacity(held.len());
+        for ids in held.chunks(CHUNK) {
+            all.extend(bounded(self.read(lease, now, ids)).await?);
+        }
+        let (blocked, kept): (Vec<Stored>, Vec<Stored>) = all.into_iter().partition(|held| held.blocked);
+        let blocked: Vec<i64> = blocked.iter().map(|held| held.entry.id.0).collect();
+        for ids in blocked.chunks(CHUNK) {
+            done(|| self.let_go(lease, ids)).await?;
+        }
+        let mut notifications: Vec<String> =
+            kept.iter().filter_map(|held| held.notification.clone()).collect();
+        notifications.sort_unstable();
+        notifications.dedup();
+        let mut contents = BTreeMap::new();
+        for ids in notifications.chunks(CHUNK) {
+            contents.extend(bounded(self.contents(ids)).await?);
+        }
+        claimed(kept, &contents)
+    }
+
+    async fn read(&self, lease: &Lease, now: Millis, ids: &[i64]) -> sqlx::Result<Vec<Stored>> {
+        let select = Statement::<DB>::new(
+            "SELECT o.id, o.notification, o.batch, o.resendable, o.from_user, o.to_user, o.attempts,
+                 o.accepted_at, ",
+        );
+        let select = rival(select, now).sql(" AS blocked FROM outbox o").sql(DB::BY_ID);
+        let select = select.sql(" WHERE o.id IN ").numbers(ids).sql(" AND o.lease = ").text(&*lease.token);
+        let rows = select.sql(" ORDER BY o.id").fetch(&mut *self.pool.acquire().await?).await?;
+        rows.iter().map(rows::stored::<DB>).collect()
+    }
+
+    async fn let_go(&self, lease: &Lease, ids: &[i64]) -> sqlx::Result<()> {
+        let update = Statement::<DB>::new("UPDATE outbox").sql(DB::BY_ID);
+        let update = update.sql(" SET lease = NULL, leased_until = 0 WHERE id IN ").numbers(ids);
+        let mut change = self.change().await?;
+        update.sql(" AND lease = ").text(&*lease.token).execute(&mut change.tx).await?;
+        change.tx.commit().await
+    }
+
+    async fn contents(&self, ids: &[String]) -> sqlx::Result<Vec<(String, NoticeContent)>> {
+        let select = Statement::<DB>::new("SELECT id, content FROM notifications WHERE id IN ").texts(ids);
+        let rows = select.fetch(&mut *self.pool.acquire().await?).await?;
+        let content =
+            |row| Ok((rows::text::<DB>(row, "id")?, rows::content(&rows::text::<DB>(row, "content")?)?));
+        rows.iter().map(content).collect()
+    }
+
+    pub(super) async fn begin_all(&self, lease: &Lease, entries: &[EntryId]) -> sqlx::Result<bool> {
+        let mut ids: Vec<i64> = entries.iter().map(|entry| entry.0).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut change = self.change().await?;
+        for ids in ids.chunks(CHUNK) {
+            let update = Statement::<DB>::new("UPDATE outbox").sql(DB::BY_ID);
+            let update = update.sql(" SET sending = TRUE, leased_until = ").number(lease.until.0);
+            let update = update.sql(" WHERE id IN ").numbers(ids).sql(" AND lease = ").text(&*lease.token);
+            if update.execute(&mut change.tx).await? != ids.len() as u64 {
+                change.tx.rollback().await?;
+                return Ok(false);
+            }
+        }
+        change.tx.commit().await?;
+        Ok(true)
+    }
+
+    pub(super) async fn settle_some(
+        &self,
+        lease: &Lease,
+        outcomes: &[(EntryId, Settled)],
+    ) -> sqlx::Result<()> {
+        let mut outcomes: Vec<_> = outcomes.iter().collect();
+        outcomes.sort_by_key(|(id, s)| (s.state, s.attempts, s.due_at, s.last_error.as_deref(), *id));
+        let mut change = self.change().await?;
+        for alike in outcomes.chunk_by(|(_, one), (_, other)| one == other) {
+            let ids: Vec<i64> = alike.iter().map(|(id, _)| id.0).collect();
+            settle::<DB>(&mut change.tx, lease, &ids, &alike[0].1).await?;
+        }
+        change.tx.commit().await
+    }
+}
+
+/// Entries that can be claimed as far as can be seen, oldest first, with their notifications.
+async fn free<DB: Dialect>(
+    connection: &mut DB::Connection,
+    which: Which<'_>,
+    now: Millis,
+    limit: u32,
+) -> sqlx::Result<Vec<(i64, Option<String>)>> {
+    let select = Statement::<DB>::new("SELECT o.id, o.notification FROM outbox o WHERE ");
+    let select = match which {
+        Which::Singles => select.sql("o.batch = FALSE"),
+        Which::Batches => select.sql("o.batch = TRUE"),
+        Which::Of(notification) => select.sql("o.notification = ").text(notification),
+    };
+    let select = claimable(select.sql(" AND "), now).sql(" AND NOT ");
+    let select = rival(select, now).sql(" ORDER BY o.id LIMIT ").number(limit.into());
+    let rows = select.fetch(connection).await?;
+    rows.iter().map(|row| Ok((rows::number::<DB>(row, "id")?, DB::text(row, "notification")?))).collect()
+}
+
+/// Of `o` itself. One that its holder has begun is not to be claimed even if the holder is dead.
+fn claimable<DB: Dialect>(sql: Statement<DB>, now: Millis) -> Statement<DB> {
+    let sql = sql.sql("o.state = 0 AND o.sending = FALSE AND o.due_at <= ").number(now.0);
+    sql.sql(" AND o.leased_until <= ").number(now.0)
+}
+
+/// Whether another entry of the lane of `o` comes first, or is being done.
+fn rival<DB: Dialect>(sql: Statement<DB>, now: Millis) -> Statement<DB> {
+    let sql =
+        sql.sql("EXISTS (SELECT 1 FROM outbox r WHERE r.lane = o.lane AND r.state = 0 AND r.id <> o.id");
+    sql.sql(" AND (r.id < o.id OR r.leased_until > ").number(now.0).sql("))")
+}
+
+/// Takes up to `limit` of these entries, without waiting for anybody.
+async fn take<DB: Dialect>(
+    connection: &mut DB::Connection,
+    lease: &Lease,
+    now: Millis,
+    ids: &[i64],
+    limit: u32,
+) -> sqlx::Result<Vec<i64>> {
+    let mut taken = Vec::new();
+    for ids in ids.chunks(CHUNK) {
+        let left = u32::try_from(taken.len()).map_or(0, |taken| limit.saturating_sub(taken));
+        let select = Statement::<DB>::new("SELECT o.id FROM outbox o").sql(DB::BY_ID).sql(" WHERE o.id IN ");
+        let select = claimable(select.numbers(ids).sql(" AND "), now);
+        let select = select.sql(" ORDER BY o.id LIMIT ").number(left.into()).sql(DB::LOCK);
+        let rows = select.fetch(connection).await?;
+        let free: Vec<i64> =
+            rows.iter().map(|row| rows::number::<DB>(row, "id")).collect::<Result<_, _>>()?;
+        if !free.is_empty() {
+            let update = Statement::<DB>::new("UPDATE outbox").sql(DB::BY_ID).sql(" SET lease = ");
+            let update = update.text(&*lease.token).sql(", leased_until = ").number(lease.until.0);
+            update.sql(" WHERE id IN ").numbers(&free).execute(connection).await?;
+            taken.extend(free);
+        }
+    }
+    Ok(taken)
+}
+
+/// Takes what can be claimed of one notification.
+pub(super) async fn take_of<DB: Dialect>(
+    connection: &mut DB::Connection,
+    lease: &Lease,
+    now: Millis,
+    notification: &str,
+) -> sqlx::Result<Vec<i64>> {
+    let ids = free::<DB>(connection, Which::Of(notification), now, BATCH).await?;
+    let ids: Vec<i64> = ids.into_iter().map(|(id, _)| id).collect();
+    take::<DB>(connection, lease, now, &ids, BATCH).await
+}
+
+/// Has a batch to itself, so that it is not torn into two calls; false if somebody else has it.
+async fn lock<DB: Dialect>(connection: &mut DB::Connection, notification: &str) -> sqlx::Result<bool> {
+    let select = Statement::<DB>::new("SELECT id FROM notifications WHERE id = ").text(notification);
+    Ok(!select.sql(DB::LOCK).fetch(connection).await?.is_empty())
+}
+
+async fn settle<DB: Dialect>(
+    connection: &mut DB::Connection,
+    lease: &Lease,
+    ids: &[i64],
+    settled: &Settled,
+) -> sqlx::Result<()> {
+    let attempts = settled.attempts.min(i32::MAX.unsigned_abs());
+    let update = Statement::<DB>::new("UPDATE outbox").sql(DB::BY_ID);
+    let update = update.sql(" SET lease = NULL, leased_until = 0, sending = FALSE, state = ");
+    let update = update.number(rows::code(settled.state)).sql(", attempts = ").number(attempts.into());
+    let update = update.sql(", due_at = ").number(settled.due_at.0).sql(", last_error = ");
+    let update = update.text(settled.last_error.as_deref().map(rows::cut));
+    let update = if settled.state == State::Queued { update } else { update.sql(", owed_once = NULL") };
+    let update = update.sql(" WHERE id IN ").numbers(ids).sql(" AND lease = ").text(&*lease.token);
+    update.execute(connection).await.map(|_| ())
+}
+
+/// Singles as they come, then the batch.
+fn claimed(kept: Vec<Stored>, contents: &BTreeMap<String, NoticeContent>) -> sqlx::Result<Vec<Claimed>> {
+    let mut singles = Vec::new();
+    let mut batches: BTreeMap<String, (UserId, Vec<Entry>, Letter)> = BTreeMap::new();
+    for Stored { entry, from, notification, batch, resendable, .. } in kept {
+        let Some(notification) = notification else {
+            singles.push(Claimed { from, errand: Errand::Friendship(entry) });
+            continue;
+        };
+        if let Some((_, entries, _)) = batches.get_mut(&notification) {
+            entries.push(entry);
+            continue;
+        }
+        let content = contents.get(&notification).ok_or_else(|| rows::odd("notification"))?.clone();
+        let letter = Letter { content, resendable };
+        if batch {
+            batches.insert(notification, (from, vec![entry], letter));
+        } else {
+            singles.push(Claimed { from, errand: Errand::Notice(entry, letter) });
+        }
+    }
+    let batch = |(from, entries, letter)| Claimed { from, errand: Errand::Batch(entries, letter) };
+    Ok(singles.into_iter().chain(batches.into_values().map(batch)).collect())
+}

@@ -1,0 +1,100 @@
+//! How an entry is written in the columns of its row.
+
+use super::dialect::Dialect;
+use crate::domain::ids::{Accid, Millis, UserId};
+use crate::domain::outbox::State;
+use crate::ports::gateway::NoticeContent;
+use crate::ports::outbox::{Delivery, Entry, EntryId};
+
+/// Characters that `last_error` holds.
+const MAX_ERROR_CHARS: usize = 500;
+
+/// What of an entry decides how it is to be done.
+pub struct Stored {
+    pub entry: Entry,
+    pub from: UserId,
+    /// `None` for a friendship.
+    pub notification: Option<String>,
+    pub batch: bool,
+    pub resendable: bool,
+    /// Whether another entry of its lane comes first.
+    pub blocked: bool,
+}
+
+pub fn stored<DB: Dialect>(row: &DB::Row) -> sqlx::Result<Stored> {
+    Ok(Stored {
+        entry: Entry {
+            id: EntryId(number::<DB>(row, "id")?),
+            to: user::<DB>(row, "to_user")?,
+            attempts: attempts::<DB>(row)?,
+            accepted_at: Millis(number::<DB>(row, "accepted_at")?),
+        },
+        from: user::<DB>(row, "from_user")?,
+        notification: DB::text(row, "notification")?,
+        batch: number::<DB>(row, "batch")? != 0,
+        resendable: number::<DB>(row, "resendable")? != 0,
+        blocked: number::<DB>(row, "blocked")? != 0,
+    })
+}
+
+pub fn delivery<DB: Dialect>(row: &DB::Row) -> sqlx::Result<Delivery> {
+    let state = match number::<DB>(row, "state")? {
+        0 => State::Queued,
+        1 => State::Sent,
+        2 => State::Failed,
+        3 => State::Unknown,
+        _ => return Err(odd("state")),
+    };
+    Ok(Delivery {
+        to: user::<DB>(row, "to_user")?,
+        state,
+        attempts: attempts::<DB>(row)?,
+        last_error: DB::text(row, "last_error")?,
+    })
+}
+
+pub fn number<DB: Dialect>(row: &DB::Row, column: &str) -> sqlx::Result<i64> {
+    DB::number(row, column)?.ok_or_else(|| odd(column))
+}
+
+pub fn text<DB: Dialect>(row: &DB::Row, column: &str) -> sqlx::Result<String> {
+    DB::text(row, column)?.ok_or_else(|| odd(column))
+}
+
+fn user<DB: Dialect>(row: &DB::Row, column: &str) -> sqlx::Result<UserId> {
+    UserId::parse(&text::<DB>(row, column)?).map_err(|_| odd(column))
+}
+
+fn attempts<DB: Dialect>(row: &DB::Row) -> sqlx::Result<u32> {
+    u32::try_from(number::<DB>(row, "attempts")?).map_err(|_| odd("attempts"))
+}
+
+pub fn odd(column: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("{column} holds what was never written").into())
+}
+
+pub fn code(state: State) -> i64 {
+    match state {
+        State::Queued => 0,
+        State::Sent => 1,
+        State::Failed => 2,
+        State::Unknown => 3,
+    }
+}
+
+/// No accid has a `+`, so no friendship shares a lane with a recipient.
+pub fn lane_of_friends(one: &Accid, other: &Accid) -> String {
+    if one <= other { format!("{one}+{other}") } else { format!("{other}+{one}") }
+}
+
+pub fn cut(error: &str) -> &str {
+    error.char_indices().nth(MAX_ERROR_CHARS).map_or(error, |(end, _)| &error[..end])
+}
+
+pub fn json(content: &NoticeContent) -> sqlx::Result<String> {
+    serde_json::to_string(content).map_err(|e| sqlx::Error::Encode(e.into()))
+}
+
+pub fn content(json: &str) -> sqlx::Result<NoticeContent> {
+    serde_json::from_str(json).map_err(|e| sqlx::Error::Decode(e.into()))
+}

@@ -1,0 +1,225 @@
+//! Work owed to NetEase: notices and friendships that are accepted and not yet done.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use super::gateway::NoticeContent;
+use crate::domain::ids::{Millis, UserId};
+use crate::domain::outbox::{Settled, State};
+
+/// A hold on entries. Nobody else is given them before `until`; a holder that has died just lets it run out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Unguessable, fresh for each claim: at most 36 characters.
+    pub token: String,
+    /// The end, by the clock of whoever claims: instances' clocks must agree to within a few seconds.
+    pub until: Millis,
+}
+
+/// One delivery to one user: entries are numbered in the order in which they were accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryId(pub i64);
+
+/// One delivery to one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub id: EntryId,
+    /// The recipient of a notice, or the seller of a friendship.
+    pub to: UserId,
+    /// Attempts that NetEase may have seen.
+    pub attempts: u32,
+    /// When it was accepted.
+    pub accepted_at: Millis,
+}
+
+/// What one call does, held by a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The sender of a notice, or the buyer of a friendship.
+    pub from: UserId,
+    /// What is to be done.
+    pub errand: Errand,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Errand {
+    /// Buyer and seller become friends.
+    Friendship(Entry),
+    /// A notice to one recipient.
+    Notice(Entry, Letter),
+    /// The same notice to 1 to [`BATCH`] recipients at once.
+    Batch(Vec<Entry>, Letter),
+}
+
+/// A notice in an envelope without an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// What it says.
+    pub content: NoticeContent,
+    /// Whether it carries its id, so that the client can drop a double.
+    pub resendable: bool,
+}
+
+impl Errand {
+    /// The entries that it does, at least one.
+    pub fn entries(&self) -> &[Entry] {
+        match self {
+            Self::Friendship(entry) | Self::Notice(entry, _) => std::slice::from_ref(entry),
+            Self::Batch(entries, _) => entries,
+        }
+    }
+
+    /// Whether doing it twice does no harm.
+    pub fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Friendship(_) => true,
+            Self::Notice(_, letter) | Self::Batch(_, letter) => letter.resendable,
+        }
+    }
+}
+
+/// Recipients of one call of msg/sendBatchAttachMsg (NIM server API).
+pub const BATCH: u32 = 5_000;
+
+/// Entries in the order of their numbers. MySQL in production, SQLite when embedded: the accounts' database.
+///
+/// An entry can be claimed when it is queued, due, held by nobody, not begun, and first among the queued entries of its lane: a
+/// lane is a recipient's notices, or one friendship. So a recipient gets notices in the order in which they were
+/// accepted, and one that waits for its next attempt holds back those behind it.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Owes a friendship, unless it is owed already. Durable.
+    async fn owe_friendship(&self, buyer: &UserId, seller: &UserId, at: Millis) -> Result<(), StoreError>;
+
+    /// Claims up to `limit` friendships and single notices, oldest first, and at most one batch. Several instances
+    /// may claim at once; none waits for another, and no entry goes to two. It may answer less than there is, or
+    /// nothing, when another one is ahead.
+    async fn claim(&self, lease: &Lease, now: Millis, limit: u32) -> Result<Vec<Claimed>, StoreError>;
+
+    /// Says that a call for these entries is about to be sent, and prolongs their lease to `lease.until`. False, and
+    /// nothing said, if one of them is held by this lease no more: then the call must not be sent.
+    async fn begin(&self, lease: &Lease, entries: &[EntryId]) -> Result<bool, StoreError>;
+
+    /// Writes down what came of entries and lets go of them. Without effect on one that this lease holds no more.
+    async fn settle(&self, lease: &Lease, outcomes: &[(EntryId, Settled)]) -> Result<(), StoreError>;
+
+    /// Takes entries from holders who died after [`Self::begin`]: their outcome is not known, so a resendable one is
+    /// queued again and any other becomes [`State::Unknown`], with `why`; either has had one attempt more. Until this
+    /// is called they hold up their lanes. Answers how many.
+    async fn take_over(&self, now: Millis, why: &str) -> Result<u64, StoreError>;
+
+    /// How much is owed.
+    async fn backlog(&self, now: Millis) -> Result<Backlog, StoreError>;
+}
+
+/// How much is owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Queued entries, also those that are held or not due.
+    pub queued: u64,
+    /// Those of them that are due and held by nobody.
+    pub waiting: u64,
+    /// When the oldest queued one was accepted.
+    pub oldest_at: Option<Millis>,
+}
+
+/// A notification as it is accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewNotification {
+    /// A fresh identity: 36 characters.
+    pub id: String,
+    /// By what its caller can repeat it.
+    pub key: Option<IdempotencyKey>,
+    /// The sender.
+    pub from: UserId,
+    /// The recipients, 1 to [`BATCH`], each once, in the order of the request.
+    pub to: Vec<UserId>,
+    /// What it says.
+    pub letter: Letter,
+    /// Whether it goes out by msg/sendBatchAttachMsg.
+    pub batch: bool,
+    /// When it was accepted.
+    pub at: Millis,
+}
+
+/// By what a caller can repeat a request without having it done twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Whose key it is: keys of different callers have nothing to do with each other. At most 128 characters.
+    pub caller: String,
+    /// What the caller chose, 1 to 255 characters of ASCII.
+    pub key: String,
+    /// SHA-256 of what was asked for, 64 hex digits: the same key must come with the same.
+    pub fingerprint: String,
+    /// Keys accepted before this moment are forgotten.
+    pub since: Millis,
+}
+
+/// What became of a notification that was to be accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is durable. These of its entries are held by the lease that came with it.
+    New(Vec<Claimed>),
+    /// The same request was accepted before, as this id; nothing was added.
+    Repeated(String),
+    /// The key was used for another request; nothing was added.
+    KeyTaken,
+}
+
+/// A notification and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotificationStatus {
+    /// What it goes by.
+    pub id: String,
+    /// One for each recipient, in the order of the request; at least one.
+    pub deliveries: Vec<Delivery>,
+}
+
+impl NotificationStatus {
+    /// How far it is as a whole.
+    pub fn state(&self) -> State {
+        State::overall(self.deliveries.iter().map(|delivery| delivery.state))
+    }
+
+    /// The same, with what has become of some recipients since.
+    pub fn learn(&mut self, outcomes: impl IntoIterator<Item = (UserId, Settled)>) {
+        let mut outcomes: HashMap<UserId, Settled> = outcomes.into_iter().collect();
+        for delivery in &mut self.deliveries {
+            if let Some(Settled { state, attempts, last_error, .. }) = outcomes.remove(&delivery.to) {
+                *delivery = Delivery { to: delivery.to.clone(), state, attempts, last_error };
+            }
+        }
+    }
+}
+
+/// What became of a notification for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Who.
+    pub to: UserId,
+    /// How far it is.
+    pub state: State,
+    /// Attempts that NetEase may have seen.
+    pub attempts: u32,
+    /// Why it is not done, or not known to be.
+    pub last_error: Option<String>,
+}
+
+/// The notifications whose entries are in the [`Outbox`].
+#[async_trait]
+pub trait Notifications: Send + Sync {
+    /// Stores a notification with its entries, all or nothing, unless its key was used before. Durable. With a
+    /// `lease`, those of its entries that could be claimed are claimed in the same step.
+    async fn accept(&self, new: &NewNotification, lease: Option<&Lease>) -> Result<Accepted, StoreError>;
+
+    /// A notification and what became of it.
+    async fn status(&self, id: &str) -> Result<Option<NotificationStatus>, StoreError>;
+
+    /// Forgets up to `limit` notifications, and friendships, that were accepted before this moment and of which
+    /// nothing is queued. Answers how many.
+    async fn forget(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,95 @@
+//! `otc-im accounts`: a token is replaced, and what NetEase lost or shows wrongly is put right.
+
+use otc_im::domain::ids::Accid;
+use otc_im::ports::gateway::Gateway;
+use serde_json::{Value, json};
+
+use crate::gateway::gateway;
+use crate::support::netease::NetEase;
+use crate::support::process::run;
+use crate::support::service::{Service, Site, eventually};
+use crate::support::stores::{Stores, on_both_sets};
+
+on_both_sets!(
+    a_refreshed_token_is_the_one_that_works,
+    what_netease_does_not_know_is_made_again_with_the_same_token,
+);
+
+async fn bind(service: &Service, buyer: &str, name: &str, seller: &str) -> Value {
+    let body = json!({"buyer": buyer, "buyerName": name, "seller": seller});
+    service.client.as_user(buyer).post("/v1/accounts/bind", &body).await.ok()
+}
+
+fn token(bound: &Value) -> &str {
+    bound["token"].as_str().expect("a token")
+}
+
+/// Runs `otc-im accounts …`; answers the exit code and standard output.
+fn accounts(site: &Site, arguments: &[&str]) -> (Option<i32>, String) {
+    let (code, out, log) =
+        run(&[&["accounts"], arguments].concat(), &site.settings(), site.stores.folder.path());
+    assert!(!log.contains("panic"), "{log}");
+    (code, out)
+}
+
+async fn a_refreshed_token_is_the_one_that_works(stores: Stores) {
+    let site = Site::new(stores).await.set("accounts.cache_ttl", "100ms");
+    let service = site.start().await;
+    let (alice, bob) = (site.user("alice"), site.user("bob"));
+    let before = bind(&service, &alice, "Alice", &bob).await;
+    let (code, out) = accounts(&site, &["refresh", &alice]);
+    assert_eq!(code, Some(0), "{out}");
+    let new = async || bind(&service, &alice, "Alice", &bob).await != before;
+    eventually("the new token is handed out", new).await;
+    let after = bind(&service, &alice, "Alice", &bob).await;
+    assert!(site.netease.login(&alice, token(&after)).await);
+    assert!(!site.netease.login(&alice, token(&before)).await, "the old one is void");
+    assert_eq!(after["friend"]["state"], "added");
+    assert_eq!(accounts(&site, &["refresh", &site.user("nobody")]).0, Some(1));
+}
+
+async fn what_netease_does_not_know_is_made_again_with_the_same_token(stores: Stores) {
+    let site = Site::new(stores).await.set("accounts.cache_ttl", "100ms");
+    let service = site.start().await;
+    let (alice, bob) = (site.user("alice"), site.user("bob"));
+    let before = bind(&service, &alice, "Alice", &bob).await;
+    assert!(accounts(&site, &["verify"]).1.contains("2 accounts: 0 had drifted"));
+
+    let forgetful = NetEase::start().await;
+    let elsewhere = site.set("netease.base_url", &forgetful.base_url());
+    let (code, out) = accounts(&elsewhere, &["verify"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("2 accounts: 2 had drifted, 0"), "{out}");
+    assert!(forgetful.login(&alice, token(&before)).await, "the token is the one that clients have");
+    let again = elsewhere.start().await;
+    assert_eq!(bind(&again, &alice, "Alice", &bob).await, before);
+    let account = forgetful.look(&format!("accounts/{alice}")).await;
+    assert_eq!(
+        (&account["name"], &account["friends"]),
+        (&json!("Alice"), &json!([bob])),
+        "friends again too"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_and_a_name_that_differ_at_netease_are_set_again() {
+    let site = Site::new(Stores::embedded()).await;
+    let service = site.start().await;
+    let bound = bind(&service, "alice", "Alice", "bob").await;
+    let other = gateway(&site.netease);
+    let alice = Accid::from_nim("alice").unwrap();
+    other.set_token(&alice, "somebody else's").await.unwrap();
+    other.set_name(&alice, "Mallory").await.unwrap();
+
+    let (code, out) = accounts(&site, &["verify"]);
+    assert_eq!(
+        (code, out.contains("alice  NetEase shows another name: put right")),
+        (Some(0), true),
+        "{out}"
+    );
+    assert!(!site.netease.login("alice", token(&bound)).await, "NetEase does not tell which token it has");
+    assert_eq!(accounts(&site, &["verify", "--set-tokens"]).0, Some(0));
+    assert!(site.netease.login("alice", token(&bound)).await);
+    assert_eq!(site.netease.look("accounts/alice").await["name"], "Alice");
+    assert!(accounts(&site, &["verify", "--after", "alice"]).1.contains("1 accounts"), "bob alone");
+}

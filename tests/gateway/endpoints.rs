@@ -1,0 +1,95 @@
+//! Calls while NetEase, or one of its addresses, does not answer.
+
+use otc_im::infra::netease::NeteaseSettings;
+use otc_im::ports::gateway::{Created, Gateway, GatewayError};
+use serde_json::json;
+use std::time::Duration;
+
+use super::{NOWHERE, accid, gateway, made, notify, register, settings};
+use crate::support::netease::NetEase;
+use crate::support::service::eventually;
+
+#[tokio::test]
+async fn the_backup_serves_while_the_first_refuses_connections() {
+    let netease = NetEase::start().await;
+    register(&netease, &["shop"]).await;
+    let backup_base_url = Some(netease.base_url());
+    let gateway = made(NeteaseSettings { backup_base_url, ..settings(NOWHERE.to_owned()) });
+
+    assert_eq!(gateway.create_user(&accid("alice"), "token", None).await, Ok(Created::New));
+    for _ in 0..6 {
+        notify(&gateway).await.expect("a notice too: it certainly was not done");
+    }
+    assert_eq!(netease.calls("msg/sendAttachMsg").await, 6, "each of them once");
+    assert_eq!(gateway.resting(), None, "one of two answers");
+}
+
+#[tokio::test]
+async fn a_notice_goes_to_the_backup_only_if_it_certainly_was_not_done() {
+    let (main, backup) = (NetEase::start().await, NetEase::start().await);
+    for netease in [&main, &backup] {
+        register(netease, &["shop", "alice"]).await;
+    }
+    let both = NeteaseSettings { backup_base_url: Some(backup.base_url()), ..settings(main.base_url()) };
+    let gateway = made(both);
+    let fail = async |mode: &str| {
+        main.faults(json!({"failNext": [{"api": "*", "mode": mode}]})).await;
+    };
+    let unknown = Err(GatewayError::OutcomeUnknown("msg/sendAttachMsg"));
+    for mode in ["lose-reply", "refuse-then-cut", "500", "408"] {
+        fail(mode).await;
+        assert_eq!(notify(&gateway).await, unknown, "{mode}");
+    }
+    assert_eq!(main.calls("msg/sendAttachMsg").await, 4);
+    fail("503").await;
+    assert_eq!(notify(&gateway).await, Ok(()), "NetEase refused it, and is asked once more");
+    assert_eq!(main.calls("msg/sendAttachMsg").await, 6);
+    assert_eq!(backup.calls("msg/sendAttachMsg").await, 0);
+
+    fail("502").await;
+    assert_eq!(notify(&gateway).await, Ok(()));
+    assert_eq!(backup.calls("msg/sendAttachMsg").await, 1);
+    fail("lose-reply").await;
+    gateway.set_name(&accid("alice"), "Alice").await.unwrap();
+    assert_eq!(backup.calls("user/updateUinfo").await, 1, "what may be repeated is");
+}
+
+#[tokio::test]
+async fn a_netease_that_does_not_answer_is_left_alone_and_found_again() {
+    let netease = NetEase::start().await;
+    register(&netease, &["shop", "alice"]).await;
+    netease.faults(json!({"apiDown": true})).await;
+    let once = |url| made(NeteaseSettings { attempts: 1, ..settings(url) });
+    let gateway = once(netease.base_url());
+    let set_name = async || gateway.set_name(&accid("alice"), "Alice").await;
+
+    for _ in 0..5 {
+        assert_eq!(gateway.resting(), None);
+        assert!(matches!(set_name().await, Err(GatewayError::OutOfReach(_))));
+    }
+    assert!(gateway.resting().is_some_and(|rest| rest <= Duration::from_secs(2)));
+    assert!(gateway.background().resting().is_some(), "both faces know");
+    assert!(matches!(set_name().await, Err(GatewayError::OutOfReach(_))));
+    assert!(matches!(notify(&gateway).await, Err(GatewayError::OutOfReach(_))), "nothing was sent");
+    assert_eq!(netease.calls("user/updateUinfo").await, 5);
+    assert_eq!(netease.calls("msg/sendAttachMsg").await, 0);
+
+    netease.faults(json!({})).await;
+    eventually("a call is let through", async || gateway.resting().is_none()).await;
+    assert_eq!(set_name().await, Ok(()));
+    assert_eq!(gateway.resting(), None);
+}
+
+#[tokio::test]
+async fn codes_of_netease_are_answers_and_open_nothing() {
+    let netease = NetEase::start().await;
+    register(&netease, &["alice"]).await;
+    let gateway = gateway(&netease);
+    netease.faults(json!({"failNext": [{"api": "*", "mode": "500", "count": 10}]})).await;
+    for _ in 0..5 {
+        let named = gateway.set_name(&accid("alice"), "Alice").await;
+        assert!(matches!(named, Err(GatewayError::OutOfReach(_))), "{named:?}");
+    }
+    assert_eq!(gateway.resting(), None);
+    assert_eq!(netease.calls("user/updateUinfo").await, 10);
+}
