@@ -1,0 +1,102 @@
+// Types of the otc-im client; the README beside this file shows how it is used.
+
+/** How many unread messages `self` has from each user. */
+export type Counts = Record<string, number>;
+
+/** A JWT, or where to get one; the function is asked before every request, so let it keep what is still good. */
+export type Token = string | (() => string | Promise<string>);
+
+export interface ClientOptions {
+  /** Where the service is, up to and without `/v1`. In a browser it may be left out: the page's own origin. */
+  baseUrl?: string;
+  /** Sent as `Authorization: Bearer`; without it nothing is sent. */
+  token?: Token;
+  /** Takes the place of the global `fetch`. */
+  fetch?: typeof globalThis.fetch;
+  /** How long `unread` waits for an answer, in milliseconds; 10 000 unless told otherwise. */
+  requestTimeout?: number;
+}
+
+/**
+ * - `streaming`: counts arrive as they change.
+ * - `polling`: there is no stream at the moment; counts are asked for every `pollInterval`.
+ * - `offline`: neither; the last map is as old as the last call of `onChange`.
+ */
+export type WatchState = "streaming" | "polling" | "offline";
+
+export interface WatchOptions {
+  /** Ends the watch, as `close()` does. */
+  signal?: AbortSignal;
+  /** The watch has ended: 401, 403 or 422. Called at most once; everything else is tried again. */
+  onError?: (error: OtcImError) => void;
+  /** Called when the state changes; with the error that led to `offline`. */
+  onState?: (state: WatchState, error?: OtcImError) => void;
+  /** Between polls, in milliseconds and give or take a tenth; 5 000 unless told otherwise. */
+  pollInterval?: number;
+  /** A stream without a single byte for this long is broken; 45 000 ms. The service sends one at least every 15 s. */
+  silence?: number;
+  /** A stream has to bring its first map within this time; 10 000 ms. */
+  firstEvent?: number;
+  /** The first pause after a failure; each one doubles it, less up to half of it by chance; 500 ms. */
+  backoff?: number;
+  /** The longest such pause; `Retry-After` may ask for more; 30 000 ms. */
+  maxBackoff?: number;
+  /** Streams that fail in a row before polling takes over; 3. */
+  maxFailures?: number;
+  /** How long polling lasts before the stream is tried again; doubles, up to eightfold; 60 000 ms. */
+  streamRetry?: number;
+}
+
+export interface Watch {
+  /** Ends everything at once; no callback is called after it. */
+  close(): void;
+}
+
+export interface Client {
+  /**
+   * Asks once. Conditional (`ETag`, 304) unless the users are too many for a URL.
+   * Rejects with {@link OtcImError}, or with the signal's reason once it is aborted.
+   */
+  unread(self: string, users: Iterable<string>, options?: { signal?: AbortSignal }): Promise<Counts>;
+  /**
+   * Keeps a map up to date: by a stream, or by polling where there is none.
+   *
+   * `onChange` gets the whole map and what is new in it. It is not called before the first answer.
+   */
+  watch(
+    self: string,
+    users: Iterable<string>,
+    onChange: (map: Counts, changed: Counts) => void,
+    options?: WatchOptions,
+  ): Watch;
+}
+
+export declare function createClient(options?: ClientOptions): Client;
+
+export declare class OtcImError extends Error {
+  constructor(
+    message: string,
+    facts?: {
+      status?: number;
+      code?: string;
+      detail?: string;
+      field?: string;
+      retryAfter?: number;
+      cause?: unknown;
+    },
+  );
+  readonly name: "OtcImError";
+  /** The HTTP status; 0 without an answer. */
+  readonly status: number;
+  /**
+   * What a program decides by: a `code` of the service, `http_…` for an error page that is not its own, or
+   * `network`, `timeout`, `bad_answer`, `silent`, `no_stream`.
+   */
+  readonly code: string | undefined;
+  /** One sentence for a person. */
+  readonly detail: string | undefined;
+  /** The field that was refused. */
+  readonly field: string | undefined;
+  /** Seconds after which another try makes sense. */
+  readonly retryAfter: number | undefined;
+}

@@ -1,0 +1,111 @@
+// One call: what is sent, what a 304 means, which error becomes what.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { createClient, OtcImError } from "../index.js";
+import { json, problem, serve } from "./support.js";
+
+test("asks with a GET, each id percent-encoded", async (t) => {
+  const server = await serve(t, (_, response) => json(response, { "a,b": 1, 小明: 2 }));
+  const client = createClient({ baseUrl: `${server.url}/`, token: "jwt" });
+  assert.deepEqual(await client.unread("alice & co", ["a,b", "小明"]), { "a,b": 1, 小明: 2 });
+  const [asked] = server.seen;
+  assert.equal(asked.method, "GET");
+  assert.equal(asked.url, "/v1/unread?self=alice%20%26%20co&users=a%2Cb,%E5%B0%8F%E6%98%8E");
+  assert.equal(asked.headers.authorization, "Bearer jwt");
+});
+
+test("asks a token function each time, and sends nothing without a token", async (t) => {
+  const server = await serve(t, (_, response) => json(response, {}));
+  let made = 0;
+  const client = createClient({ baseUrl: server.url, token: async () => `jwt${++made}` });
+  await client.unread("alice", ["bob"]);
+  await client.unread("alice", ["bob"]);
+  await createClient({ baseUrl: server.url }).unread("alice", ["bob"]);
+  assert.deepEqual(server.seen.map((asked) => asked.headers.authorization), ["Bearer jwt1", "Bearer jwt2", undefined]);
+});
+
+test("a 304 is the remembered map, which callers cannot spoil", async (t) => {
+  const server = await serve(t, (asked, response) => {
+    if (asked.headers["if-none-match"] === '"v1"') response.writeHead(304, { ETag: '"v1"' }).end();
+    else json(response, { bob: 3 }, { ETag: '"v1"' });
+  });
+  const client = createClient({ baseUrl: server.url });
+  const first = await client.unread("alice", ["bob"]);
+  first.bob = 99;
+  const second = await client.unread("alice", ["bob"]);
+  assert.deepEqual(second, { bob: 3 });
+  second.bob = 99;
+  assert.deepEqual(await client.unread("alice", ["bob"]), { bob: 3 });
+  await client.unread("alice", ["carol"]);
+  const tags = server.seen.map((asked) => asked.headers["if-none-match"]);
+  assert.deepEqual(tags, [undefined, '"v1"', '"v1"', undefined]);
+});
+
+test("a list too long for a URL goes by POST", async (t) => {
+  const server = await serve(t, (asked, response) => {
+    json(response, Object.fromEntries(JSON.parse(asked.body).users.map((user) => [user, 0])));
+  });
+  const users = Array.from({ length: 300 }, (_, n) => `user-${n}`);
+  const map = await createClient({ baseUrl: server.url }).unread("alice", new Set(users));
+  assert.equal(Object.keys(map).length, 300);
+  const [asked] = server.seen;
+  assert.deepEqual([asked.method, asked.url], ["POST", "/v1/unread"]);
+  assert.deepEqual(JSON.parse(asked.body), { self: "alice", users });
+});
+
+test("an id that means something to JavaScript is an id", async (t) => {
+  const server = await serve(t, (_, response) => response.end('{"__proto__":2,"constructor":1}'));
+  const map = await createClient({ baseUrl: server.url }).unread("alice", ["__proto__", "constructor"]);
+  assert.deepEqual(Object.entries(map), [["__proto__", 2], ["constructor", 1]]);
+});
+
+const failure = (client) => client.unread("alice", ["bob"]).then(assert.fail, (error) => error);
+
+test("a problem becomes an error with its facts", async (t) => {
+  const facts = { code: "invalid", detail: "`users` must name at least one user", field: "users" };
+  const server = await serve(t, (_, response) => problem(response, 422, facts));
+  const error = await failure(createClient({ baseUrl: server.url }));
+  assert.ok(error instanceof OtcImError && error instanceof Error);
+  const { status, code, detail, field, retryAfter, message } = error;
+  assert.deepEqual({ status, code, detail, field, retryAfter }, { status: 422, ...facts, retryAfter: undefined });
+  assert.equal(message, facts.detail);
+});
+
+test("Retry-After is read as seconds and as a date", async (t) => {
+  const values = ["7", new Date(Date.now() + 90_000).toUTCString(), "soon"];
+  const server = await serve(t, (_, response, n) => {
+    problem(response, 503, { code: "store_unavailable" }, { "Retry-After": values[n - 1] });
+  });
+  const client = createClient({ baseUrl: server.url });
+  assert.equal((await failure(client)).retryAfter, 7);
+  const { retryAfter } = await failure(client);
+  assert.ok(retryAfter > 80 && retryAfter <= 90, `${retryAfter}`);
+  assert.equal((await failure(client)).retryAfter, undefined);
+});
+
+test("an error page of something in between keeps its status", async (t) => {
+  const server = await serve(t, (_, response) => response.writeHead(502).end("<h1>Bad Gateway</h1>"));
+  const { status, code, message } = await failure(createClient({ baseUrl: server.url }));
+  assert.deepEqual([status, code, message], [502, "http_502", "the service answered 502"]);
+});
+
+test("what is not a map of counts is an error, not a zero", async (t) => {
+  const answers = ["{", "null", "[]", '{"bob":"3"}', '{"bob":-1}', "7"];
+  const server = await serve(t, (_, response, n) => response.end(answers[n - 1]));
+  const client = createClient({ baseUrl: server.url });
+  for (const answer of answers) assert.equal((await failure(client)).code, "bad_answer", answer);
+});
+
+test("no answer: refused, too late, or called off", async (t) => {
+  const server = await serve(t, () => {});
+  const nobody = createClient({ baseUrl: "http://127.0.0.1:1" });
+  assert.deepEqual([(await failure(nobody)).status, (await failure(nobody)).code], [0, "network"]);
+  const impatient = createClient({ baseUrl: server.url, requestTimeout: 20 });
+  assert.equal((await failure(impatient)).code, "timeout");
+  const stop = new AbortController();
+  const called = createClient({ baseUrl: server.url }).unread("alice", ["bob"], { signal: stop.signal });
+  stop.abort(new Error("enough"));
+  await assert.rejects(called, /enough/);
+});
