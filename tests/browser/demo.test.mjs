@@ -1,0 +1,139 @@
+// The demo page on a good day: badges, notices, keyboard, languages, themes.
+
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { chatWith, judged, link, openPage, shows, startBrowser, startDemo } from "./support.mjs";
+
+let demo;
+let browser;
+before(async () => ([demo, browser] = await Promise.all([startDemo(), startBrowser()])));
+after(async () => {
+  await browser?.close();
+  await demo?.stop();
+});
+
+test("a badge rises within a second of sending, and goes when the chat is read", async (t) => {
+  const page = await openPage(t, browser, demo.url);
+  const chat = chatWith(page, "carol");
+  await chat.open();
+  await link(page, "streaming");
+  await shows(chat.badge, 0);
+  await chat.says("Hello");
+  await shows(chat.badge, 1, 1_000);
+  await chat.does("ten");
+  await shows(chat.badge, 11, 1_000);
+  assert.equal(await chat.badge.textContent(), "11");
+  await chat.does("recall");
+  await shows(chat.badge, 10);
+  await judged(chat, "right");
+  assert.match(await chat.phone("alice").textContent(), /Hello/);
+  await chat.does("read", "alice");
+  await shows(chat.badge, 0);
+  await judged(chat, "right");
+  assert.equal(await chat.badge.isVisible(), false, "no badge is no message");
+});
+
+test("an id that NetEase would not take works like any other", async (t) => {
+  const page = await openPage(t, browser, demo.url);
+  const chat = chatWith(page, "小明");
+  await chat.open();
+  await chat.says("你好");
+  await shows(chat.badge, 1);
+  await judged(chat, "right");
+  await chat.does("read", "alice");
+  await shows(chat.badge, 0);
+});
+
+test("a system notice arrives on the phone", async (t) => {
+  const page = await openPage(t, browser, demo.url);
+  const chat = chatWith(page, "dave");
+  await chat.open();
+  await chat.does("shipped");
+  await chat.phone("alice").locator(".notice", { hasText: "20410" }).waitFor();
+});
+
+test("everything works by keyboard, and a screen reader is told", async (t) => {
+  const page = await openPage(t, browser, demo.url);
+  await page.locator('#orders [data-user="erin"]').first().focus();
+  await page.keyboard.press("Enter");
+  const chat = chatWith(page, "erin");
+  await chat.phone("erin").waitFor();
+  await chat.phone("erin").locator(".words").focus();
+  await page.keyboard.type("Good morning");
+  await page.keyboard.press("Enter");
+  await page.locator("#live", { hasText: "Erin: 1 unread" }).waitFor({ state: "attached" });
+  assert.equal(await page.locator('#orders [data-user="erin"]').first().getAttribute("aria-label"), "Chat with Erin, 1 unread");
+  await chat.phone("alice").locator('[data-act="read"]').focus();
+  await page.keyboard.press("Space");
+  await shows(chat.badge, 0);
+  await page.keyboard.press("Tab");
+  const ring = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+  assert.equal(ring, "solid", "what has the focus shows it");
+});
+
+test("both languages: by the browser's, by the switch, and kept", async (t) => {
+  const page = await openPage(t, browser, demo.url, { context: { locale: "zh-CN" } });
+  const texts = () => page.locator("[data-t]").allTextContents();
+  const chinese = await texts();
+  assert.equal(await page.locator("#orders-title").textContent(), "订单");
+  assert.equal(await page.locator("html").getAttribute("lang"), "zh-CN");
+  await page.locator("#language").click();
+  const english = await texts();
+  assert.equal(await page.locator("#orders-title").textContent(), "Orders");
+  assert.equal(english.length, chinese.length);
+  for (const [at, text] of english.entries()) {
+    assert.ok(text && chinese[at] && text !== chinese[at], `not in both languages: ${text}`);
+    assert.doesNotMatch(text, /\p{Script=Han}/u);
+  }
+  await page.reload();
+  await page.locator(".phone").first().waitFor();
+  assert.equal(await page.locator("#orders-title").textContent(), "Orders");
+});
+
+test("narrow screens scroll in one direction only", async (t) => {
+  for (const width of [320, 390, 768, 1024, 1280]) {
+    const page = await openPage(t, browser, demo.url, { context: { viewport: { width, height: 800 } } });
+    await page.locator(".phone").first().waitFor();
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= width, `${wide} wide on ${width}`);
+  }
+});
+
+test("light and dark, and pictures of both", async (t) => {
+  const images = process.env.UPDATE_IMAGES
+    ? new URL("../../docs/images/", import.meta.url).pathname
+    : join(tmpdir(), "otc-im-demo-images");
+  await mkdir(images, { recursive: true });
+  for (const colorScheme of ["light", "dark"]) {
+    const page = await openPage(t, browser, demo.url, { context: { colorScheme, viewport: { width: 1440, height: 1070 } } });
+    for (const [id, ...words] of [["heidi", "Paid just now.", "Reference 20368."], ["小红", "在吗？"]]) {
+      const chat = chatWith(page, id);
+      await chat.open();
+      for (const word of words) await chat.says(word);
+    }
+    const chat = chatWith(page, "bob");
+    await chat.open();
+    await chat.says("Hi Alice, is the price still good?");
+    await shows(chat.badge, 1);
+    await chat.says("Yes. Please pay within fifteen minutes.", "alice");
+    await chat.does("read");
+    await chat.says("I have paid, please check.");
+    await chat.does("shipped");
+    await judged(chat, "right");
+    await chat.phone("alice").locator(".notice").waitFor();
+    await page.mouse.move(0, 0);
+    await page.evaluate(() => document.activeElement.blur());
+    await page.waitForTimeout(1_200); // a look at the simulator, and the end of small movements
+    await page.screenshot({ path: join(images, `demo-${colorScheme}.png`) });
+    const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const first = await ground();
+    await page.locator("#theme").click();
+    assert.notEqual(await ground(), first, "the switch changes the theme");
+    await chat.does("read", "alice");
+    await shows(chat.badge, 0);
+  }
+});

@@ -1,0 +1,133 @@
+// A demo to test and a browser to test it with. See README.md for the environment variables.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { chromium } from "playwright-core";
+
+const START_WITHIN = 20_000;
+
+/** `{ url, restart, stop }`; `restart` is missing where the demo cannot be restarted from here. */
+export async function startDemo() {
+  const { OTC_IM_BIN, OTC_IM_DEMO_URL, OTC_IM_DEMO_RESTART } = process.env;
+  if (OTC_IM_DEMO_URL) {
+    const url = OTC_IM_DEMO_URL.replace(/\/*$/, "/");
+    const restart = OTC_IM_DEMO_RESTART && (() => shell(OTC_IM_DEMO_RESTART).then(() => answers(url)));
+    return { url, restart, stop: async () => {} };
+  }
+  if (!OTC_IM_BIN) throw new Error("set OTC_IM_BIN to the program, or OTC_IM_DEMO_URL to a running demo");
+  return ownDemo(OTC_IM_BIN);
+}
+
+async function ownDemo(program) {
+  const data = await mkdtemp(join(tmpdir(), "otc-im-demo-"));
+  const [service, simulator] = [await freePort(), await freePort()];
+  const url = `http://127.0.0.1:${service}/demo/`;
+  const args = ["dev", "--data-dir", data, "--simulator-listen", `127.0.0.1:${simulator}`];
+  const env = { ...process.env, OTC_IM__HTTP__LISTEN: `127.0.0.1:${service}` };
+  let child;
+  const start = async () => {
+    child = spawn(program, args, { env, cwd: data, stdio: ["ignore", "ignore", "inherit"] });
+    await answers(url);
+  };
+  const halt = async () => {
+    const ended = once(child, "exit");
+    child.kill("SIGTERM");
+    await ended;
+  };
+  await start();
+  return {
+    url,
+    restart: () => halt().then(start),
+    stop: () => halt().then(() => rm(data, { recursive: true, force: true })),
+  };
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+async function answers(url) {
+  const deadline = Date.now() + START_WITHIN;
+  for (;;) {
+    const response = await fetch(new URL("config.json", url)).catch(() => undefined);
+    if (response?.ok) return;
+    if (Date.now() > deadline) throw new Error(`${url} does not answer`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function shell(command) {
+  const child = spawn(command, { shell: true, stdio: ["ignore", "ignore", "inherit"] });
+  const [code] = await once(child, "exit");
+  if (code !== 0) throw new Error(`${command}: ${code}`);
+}
+
+export async function startBrowser() {
+  const given = process.env.CHROMIUM;
+  const executablePath = given ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((path) => existsSync(path));
+  if (!executablePath) throw new Error("there is no Chromium: install it, or set CHROMIUM to its path");
+  const args = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+  return chromium.launch({ executablePath, args });
+}
+
+/** The page in a fresh profile, loaded and with its first counts; fails the test on any error of the page. */
+export async function openPage(t, browser, url, { context: options, before, waitFor = ".badge[data-count='0']" } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, locale: "en-GB", ...options });
+  const page = await context.newPage();
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  t.after(async () => {
+    await context.close();
+    if (errors.length > 0) throw new Error(`the page failed: ${errors.join("; ")}`);
+  });
+  await before?.(page);
+  await page.goto(url);
+  await page.locator(waitFor).first().waitFor({ state: "attached" });
+  return page;
+}
+
+/** Handles for one chat: its badge, its phones, its line of the check. */
+export function chatWith(page, id) {
+  const phone = (owner) => page.locator(`[data-phone="${owner}"]`);
+  const open = page.locator(`#orders [data-user="${id}"]`).first();
+  return {
+    open: async () => {
+      await open.click();
+      await phone(id).waitFor();
+    },
+    badge: open.locator(".badge"),
+    says: async (words, by = id) => {
+      await phone(by).locator(".words").fill(words);
+      await phone(by).locator(".words").press("Enter");
+    },
+    does: (action, by = id) => phone(by).locator(`[data-act="${action}"]`).click(),
+    phone,
+    verdict: page.locator(`[data-check="${id}"]`),
+  };
+}
+
+/** Waits until a badge shows this number. */
+export async function shows(badge, count, timeout = 5_000) {
+  const page = badge.page();
+  const handle = await badge.elementHandle();
+  const until = ([node, wanted]) => node.dataset.count === wanted;
+  await page.waitForFunction(until, [handle, `${count}`], { timeout, polling: 20 });
+}
+
+/** Waits for the verdict of the check: `right`, `moving` or `wrong`. */
+export const judged = (chat, verdict, timeout = 15_000) =>
+  chat.verdict.and(chat.verdict.page().locator(`[data-verdict="${verdict}"]`)).waitFor({ timeout });
+
+export const link = (page, state, timeout = 15_000) =>
+  page.locator(`#link[data-link="${state}"]`).waitFor({ timeout });
