@@ -48,15 +48,17 @@ async function bind(page, chat) {
     const request = { buyer: page.user, buyerName: person(page.user).name, seller: chat.id };
     const bound = await service("POST", "/v1/accounts/bind", request);
     const pending = bound.friend.state === "pending";
-    Object.assign(chat, { self: bound.accid, accid: bound.friend.accid, pending, boundAt: Date.now(), problem: undefined });
+    Object.assign(chat, { self: bound.accid, accid: bound.friend.accid, pending });
+    Object.assign(chat, { boundAt: Date.now(), forgotten: false, problem: undefined });
   } catch (error) {
     chat.problem = error.message;
   }
 }
 
-/** A friendship that NetEase could not be told of is asked for again now and then. */
+/** A friendship that NetEase could not be told of, or has forgotten, is asked for again now and then. */
 export async function bindPending(page) {
-  const due = page.chats.filter((chat) => chat.pending && Date.now() - chat.boundAt > BIND_AGAIN);
+  const long = ({ boundAt }) => Date.now() - boundAt > BIND_AGAIN;
+  const due = page.chats.filter((chat) => chat.accid && (chat.forgotten || (chat.pending && long(chat))));
   await Promise.all(due.map((chat) => bind(page, chat)));
 }
 
@@ -87,7 +89,8 @@ export async function act(page, name, values) {
     const read = { reader: accid(values.reader), peer: accid(values.peer), wait: false };
     await atSimulator(page, chat, "read", read);
   } else if (name === "recall") {
-    const { messages } = values.owner === page.user ? chat.mine : chat.theirs;
+    const [reader, peer] = values.owner === page.user ? [chat.accid, chat.self] : [chat.self, chat.accid];
+    const { messages } = await simulator("GET", `messages?${pairs({ reader, peer })}`);
     const last = messages.findLast((message) => !message.recalled);
     if (last) await simulator("POST", "recall", { msgidServer: last.msgidServer, wait: false });
   } else if (name === "shipped") {

@@ -22,10 +22,17 @@ const page = {
   active: undefined,
   notices: undefined,
   copies: undefined,
+  accounts: 0,
   faults: undefined,
 };
 
-const phoneAction = (name, values) => guarded(() => act(page, name, values)).then(lookAround);
+let lastAction = Promise.resolve();
+
+/** What a phone's button asks for, one after the other: quick typing must not overtake itself. */
+function phoneAction(name, values) {
+  lastAction = lastAction.then(() => guarded(() => act(page, name, values)));
+  return lastAction.then(lookAround);
+}
 
 /** Does something for a button; what goes wrong is said, not thrown. */
 async function guarded(work) {
@@ -74,8 +81,11 @@ async function lookNow() {
       simulator("GET", "stats"),
       simulator("GET", `notices?${pairs({ to: self })}`),
       ...open.map(look),
-      ...(page.copies ? [] : [loadFaults(page)]), // it has just come (back)
     ]);
+    const startedAnew = stats.accounts < page.accounts;
+    if (startedAnew) for (const chat of open) chat.forgotten = true;
+    if (startedAnew || !page.copies) await loadFaults(page);
+    page.accounts = stats.accounts;
     page.copies = stats.copies;
     if (page.notices && notices.length > page.notices.length) announce(noticeText(notices.at(-1)));
     page.notices = notices;

@@ -103,37 +103,43 @@ test("narrow screens scroll in one direction only", async (t) => {
   }
 });
 
-test("light and dark, and pictures of both", async (t) => {
+test("light and dark, by the system and by the switch, and pictures of both", async (t) => {
   const images = process.env.UPDATE_IMAGES
     ? new URL("../../docs/images/", import.meta.url).pathname
     : join(tmpdir(), "otc-im-demo-images");
   await mkdir(images, { recursive: true });
-  for (const colorScheme of ["light", "dark"]) {
-    const page = await openPage(t, browser, demo.url, { context: { colorScheme, viewport: { width: 1440, height: 1070 } } });
-    for (const [id, ...words] of [["heidi", "Paid just now.", "Reference 20368."], ["小红", "在吗？"]]) {
-      const chat = chatWith(page, id);
-      await chat.open();
-      for (const word of words) await chat.says(word);
-    }
-    const chat = chatWith(page, "bob");
+  const page = await openPage(t, browser, demo.url);
+  for (const [id, ...words] of [["heidi", "Paid just now.", "Reference 20368."], ["小红", "在吗？"], ["bob"]]) {
+    const chat = chatWith(page, id);
     await chat.open();
-    await chat.says("Hi Alice, is the price still good?");
-    await shows(chat.badge, 1);
-    await chat.says("Yes. Please pay within fifteen minutes.", "alice");
-    await chat.does("read");
-    await chat.says("I have paid, please check.");
-    await chat.does("shipped");
-    await judged(chat, "right");
-    await chat.phone("alice").locator(".notice").waitFor();
-    await page.mouse.move(0, 0);
-    await page.evaluate(() => document.activeElement.blur());
-    await page.waitForTimeout(1_200); // a look at the simulator, and the end of small movements
-    await page.screenshot({ path: join(images, `demo-${colorScheme}.png`) });
-    const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-    const first = await ground();
-    await page.locator("#theme").click();
-    assert.notEqual(await ground(), first, "the switch changes the theme");
-    await chat.does("read", "alice");
-    await shows(chat.badge, 0);
+    for (const word of words) await chat.says(word);
   }
+  const chat = chatWith(page, "bob");
+  await chat.says("Hi Alice, is the price still good?");
+  await shows(chat.badge, 1);
+  await chat.does("read", "alice");
+  await shows(chat.badge, 0);
+  await chat.says("Yes. Please pay within fifteen minutes.", "alice");
+  await chat.does("read");
+  await chat.says("I have paid, please check.");
+  await chat.says("The transfer ends in 20431.");
+  await shows(chat.badge, 2);
+  await chat.does("shipped");
+  await chat.phone("alice").locator(".notice").waitFor();
+  await judged(chat, "right");
+  await page.mouse.move(0, 0);
+  await page.evaluate(() => document.activeElement.blur());
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const grounds = [];
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    await page.waitForTimeout(1_200); // a look at the simulator, and the end of small movements
+    await page.screenshot({ path: join(images, `demo-${colorScheme}.png`), fullPage: true });
+    grounds.push(await ground());
+  }
+  assert.notEqual(...grounds);
+  await page.locator("#theme").click();
+  assert.equal(await ground(), grounds[0], "the switch overrules the system");
+  await page.reload();
+  assert.equal(await ground(), grounds[0], "and is kept");
 });

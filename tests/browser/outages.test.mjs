@@ -65,6 +65,8 @@ test("badges survive a restart of the service, and live on after it", async (t) 
   assert.equal(await chat.badge.textContent(), "2");
   await chat.says("three");
   await shows(chat.badge, 3);
+  await chat.does("shipped");
+  await chat.phone("alice").locator(".notice").waitFor();
   assert.ok(!seen.includes("0") && !seen.includes(""), `the badge showed ${seen}`);
   await judged(chat, "right");
   await chat.does("read", "alice");

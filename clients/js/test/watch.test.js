@@ -239,6 +239,46 @@ test("close() during a back-off, a poll or a callback, and a signal, end it too"
   assert.deepEqual([asking.states, asking.errors, waiting.errors], [[], [], []]);
 });
 
+test("nothing is called after a close() from within a callback", async (t) => {
+  const server = await serve(t, (_, response) => startStream(response, event({ bob: 1 }) + event({ bob: 2 })));
+  const maps = [];
+  const handle = client(server).watch("alice", ["bob"], (map) => {
+    maps.push(map);
+    handle.close();
+  });
+  t.after(() => handle.close());
+  while (!server.seen[0]?.closed) await quiet(1);
+  assert.deepEqual(maps, [{ bob: 1 }]);
+});
+
+test("a callback that spoils its map or throws harms nobody", async (t) => {
+  const thrown = [];
+  const later = globalThis.queueMicrotask;
+  t.mock.method(globalThis, "queueMicrotask", (task) => {
+    const caught = () => {
+      try {
+        task();
+      } catch (error) {
+        thrown.push(error.message);
+      }
+    };
+    later(caught);
+  });
+  const server = await serve(t, (_, response) => {
+    startStream(response, event({ bob: 1, carol: 1 }), event({ bob: 2 }), event({ bob: 3 }));
+  });
+  const maps = [];
+  const handle = client(server).watch("alice", ["bob", "carol"], (map) => {
+    maps.push({ ...map });
+    map.carol = 99;
+    throw new Error("a page's own mistake");
+  });
+  t.after(() => handle.close());
+  while (maps.length < 3 || thrown.length < 3) await quiet(1);
+  assert.deepEqual(maps.at(-1), { bob: 3, carol: 1 });
+  assert.ok(thrown.length >= 3 && thrown.every((message) => message === "a page's own mistake"), `${thrown}`);
+});
+
 test("many users are polled for by POST", async (t) => {
   const users = Array.from({ length: 500 }, (_, n) => `a-rather-long-user-id-${n}`);
   const server = await serve(t, (asked, response) => json(response, { [JSON.parse(asked.body).users[499]]: 1 }));
