@@ -107,6 +107,12 @@ section! {
         /// A reader loaded longer ago than this is compared with the log in the background.
         #[serde(with = "humantime_serde")]
         recheck_after: Duration = Duration::from_mins(10),
+        /// Readers whose counts stay in this process until Redis says that they have changed; 0 keeps none. Only with
+        /// a single Redis server.
+        near_cache_readers: usize = 100_000,
+        /// The longest that an answer from this process may be behind Redis, whatever fails.
+        #[serde(with = "humantime_serde")]
+        near_cache_staleness: Duration = Duration::from_millis(500),
         /// How far ahead of now a read receipt may lie before it is pulled back.
         #[serde(with = "humantime_serde")]
         receipt_allowance: Duration = Duration::from_mins(1),

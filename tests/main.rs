@@ -9,5 +9,6 @@ mod faults;
 mod gateway;
 mod http;
 mod model;
+mod near;
 mod simulation;
 mod support;

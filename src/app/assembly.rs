@@ -48,7 +48,7 @@ pub(super) fn assemble(config: &Config, stores: &Stores) -> Result<App, StartErr
         courier: Arc::clone(&courier),
         notifications: Arc::clone(&stores.notifications),
         accounts: Arc::clone(&stores.accounts),
-        metrics: Metrics::new(&counts.loads.counters(), &courier.counters()),
+        metrics: Metrics::new(&counts.loads.counters(), &courier.counters(), stores.near.as_ref()),
         counts,
         authenticator: authenticator(&config.auth, &clock)?,
         clock: Arc::clone(&clock),

@@ -11,12 +11,14 @@ use crate::config::{Config, ConfigError};
 use crate::infra::cache::CachedAccounts;
 use crate::infra::memory::MemoryView;
 use crate::infra::mongo::{self, MongoLog};
-use crate::infra::redis::{Connection, RedisView};
+use crate::infra::redis::near::NearSettings;
+use crate::infra::redis::{Connection, NearView, RedisView};
 use crate::infra::sql::{self, SqlAccounts, SqlOutbox, SqliteLog};
 use crate::ports::accounts::Accounts;
 use crate::ports::dead_letters::DeadLetters;
 use crate::ports::log_upkeep::LogUpkeep;
 use crate::ports::message_log::MessageLog;
+use crate::ports::near_counters::NearCounters;
 use crate::ports::outbox::{Notifications, Outbox};
 use crate::ports::unread_view::UnreadView;
 
@@ -36,15 +38,26 @@ pub struct Stores {
     pub letters: Arc<dyn DeadLetters>,
     /// The unread view.
     pub view: Arc<dyn UnreadView>,
+    /// What its near cache counts, if it has one.
+    pub near: Option<NearCounters>,
 }
 
 impl Stores {
     /// Connects all of them, or says which one cannot be reached.
     pub async fn connect(config: &Config) -> Result<Self, StartError> {
+        Self::with_near(config, config.unread.near_cache_readers).await
+    }
+
+    /// The same for one command, which answers nobody from memory.
+    pub async fn connect_once(config: &Config) -> Result<Self, StartError> {
+        Self::with_near(config, 0).await
+    }
+
+    async fn with_near(config: &Config, readers: usize) -> Result<Self, StartError> {
         let (log, upkeep, letters) = message_log(config).await?;
         let (accounts, outbox, notifications) = accounts(config).await?;
-        let view = unread_view(config).await?;
-        Ok(Self { accounts, outbox, notifications, log, upkeep, letters, view })
+        let (view, near) = unread_view(config, readers).await?;
+        Ok(Self { accounts, outbox, notifications, log, upkeep, letters, view, near })
     }
 }
 
@@ -137,13 +150,24 @@ async fn message_log(config: &Config) -> Result<Log, StartError> {
     }
 }
 
-async fn unread_view(config: &Config) -> Result<Arc<dyn UnreadView>, StartError> {
-    let (key, url) = ("unread.url", &config.unread.url);
+async fn unread_view(
+    config: &Config,
+    readers: usize,
+) -> Result<(Arc<dyn UnreadView>, Option<NearCounters>), StartError> {
+    let (key, settings) = ("unread.url", &config.unread);
+    let url = &settings.url;
+    let near = NearSettings { readers, staleness: settings.near_cache_staleness };
     match scheme(url) {
-        "memory" => Ok(Arc::new(MemoryView::new(config.unread.max_readers))),
-        "redis" | "rediss" | "redis-cluster" | "rediss-cluster" => {
+        "memory" => Ok((Arc::new(MemoryView::new(settings.max_readers)), None)),
+        scheme @ ("redis" | "rediss" | "redis-cluster" | "rediss-cluster") => {
             let connection = Connection::open(url).await.map_err(|e| unreachable_store(key, url, &e))?;
-            Ok(Arc::new(RedisView::new(connection)))
+            // The nodes of a cluster would each have to be listened to.
+            if scheme.ends_with("-cluster") || near.readers == 0 {
+                return Ok((Arc::new(RedisView::new(connection)), None));
+            }
+            let view = NearView::over(connection, url, near).map_err(|e| unreachable_store(key, url, &e))?;
+            let counters = view.counters();
+            Ok((Arc::new(view), Some(counters)))
         }
         _ => Err(odd_scheme(key, url, "memory:, redis: or redis-cluster:")),
     }

@@ -46,7 +46,7 @@ impl DeadLetters {
     /// Answers whether everything asked for was done.
     pub async fn run(self) -> Result<bool, StartError> {
         let config = self.file.load()?;
-        let inbox = app::inbox(&config, &Stores::connect(&config).await?);
+        let inbox = app::inbox(&config, &Stores::connect_once(&config).await?);
         let outcome = match self.action {
             Action::List => list(&inbox).await,
             Action::Show { id } => show(&inbox, &id).await,

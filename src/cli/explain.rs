@@ -23,7 +23,7 @@ impl Explain {
     pub async fn run(self) -> Result<bool, StartError> {
         let config = self.file.load()?;
         refuse_memory(&config)?;
-        let stores = Stores::connect(&config).await?;
+        let stores = Stores::connect_once(&config).await?;
         let (reader, peer) = (accid("READER", &self.reader)?, accid("PEER", &self.peer)?);
         let found = explain(&*stores.upkeep, &*stores.view, &reader, &peer).await.map_err(|e| failed(&e))?;
         tell(&reader, &peer, &found);

@@ -38,7 +38,7 @@ impl Recount {
     pub async fn run(self) -> Result<bool, StartError> {
         let config = self.file.load()?;
         refuse_memory(&config)?;
-        let stores = Stores::connect(&config).await?;
+        let stores = Stores::connect_once(&config).await?;
         let recounter = Recounter {
             log: stores.log,
             upkeep: stores.upkeep,

@@ -8,6 +8,12 @@ use super::{Auth, AuthMode, Config, ConfigError};
 
 /// No duration that can be set is longer.
 const LONGEST: Duration = Duration::from_hours(24);
+/// Five heartbeats fall within it; a busy machine could not keep up with more of them.
+const SHORTEST_STALENESS: Duration = Duration::from_millis(50);
+/// Nobody wants an order page to lag more.
+const LONGEST_STALENESS: Duration = Duration::from_mins(1);
+/// More readers than this do not fit into any memory.
+const MOST_NEAR: usize = 10_000_000;
 
 impl Config {
     /// Checks what the types do not.
@@ -33,6 +39,12 @@ impl Config {
                  still being sent: netease.attempts times netease.connect_timeout and netease.timeout, and 15s to wait \
                  for its turn",
             );
+        }
+        if !(SHORTEST_STALENESS..=LONGEST_STALENESS).contains(&self.unread.near_cache_staleness) {
+            return fail("unread.near_cache_staleness must be from 50ms to 1m");
+        }
+        if self.unread.near_cache_readers > MOST_NEAR {
+            return fail("unread.near_cache_readers must be at most 10000000");
         }
         if self.limits.shutdown > Duration::from_secs(10) {
             return fail("limits.shutdown must be at most 10s");

@@ -1,5 +1,6 @@
 //! Who and when: user ids of the site, accids of NetEase, server message ids, milliseconds.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
@@ -95,6 +96,13 @@ impl Accid {
 
     /// The accid, lower-case.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Equal, ordered and hashed as its text, so a map by accid can be asked with text.
+impl Borrow<str> for Accid {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

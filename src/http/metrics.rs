@@ -18,6 +18,7 @@ use super::problem::{Code, Problem};
 use crate::commands::deliver::DeliveryCounters;
 use crate::commands::receive_copy::{Outcome, Received};
 use crate::ports::message_log::CopyNo;
+use crate::ports::near_counters::NearCounters;
 use crate::queries::reader_loads::LoadCounters;
 
 /// Labels of one kind of answered request. Both are of closed lists.
@@ -52,8 +53,8 @@ fn buckets() -> Histogram {
 }
 
 impl Metrics {
-    /// Metrics that start at zero; `loads` and `deliveries` are counted elsewhere and shown here.
-    pub fn new(loads: &LoadCounters, deliveries: &DeliveryCounters) -> Arc<Self> {
+    /// Metrics that start at zero; `loads`, `deliveries` and `near` are counted elsewhere and shown here.
+    pub fn new(loads: &LoadCounters, deliveries: &DeliveryCounters, near: Option<&NearCounters>) -> Arc<Self> {
         let mut registry = Registry::with_prefix("otc_im");
         let requests = Durations::new_with_constructor(buckets);
         let copies = Family::default();
@@ -84,6 +85,9 @@ impl Metrics {
             loads.healed_surplus.clone(),
         );
         register_deliveries(&mut registry, deliveries);
+        if let Some(near) = near {
+            register_near(&mut registry, near);
+        }
         Arc::new(Self { registry, requests, copies, clamped, dead_letters, bad_signatures })
     }
 
@@ -123,6 +127,15 @@ fn register_deliveries(registry: &mut Registry, deliveries: &DeliveryCounters) {
     registry.register("deliveries_postponed", "Attempts that are to be made again", postponed.clone());
     registry.register("outbox_queued", "Deliveries that wait, of all instances", queued.clone());
     registry.register("outbox_oldest_seconds", "Age of the oldest of them", oldest_seconds.clone());
+}
+
+fn register_near(registry: &mut Registry, near: &NearCounters) {
+    let NearCounters { hits, misses, bypassed, invalidations, active } = near.clone();
+    registry.register("near_cache_hits", "Reads of the unread view answered from memory", hits);
+    registry.register("near_cache_misses", "Reads of readers who were not in memory", misses);
+    registry.register("near_cache_bypassed", "Reads while changes could not be heard of", bypassed);
+    registry.register("near_cache_invalidations", "Changes of readers heard of", invalidations);
+    registry.register("near_cache_active", "1 while changes are heard of", active);
 }
 
 /// Times every request, by the route that took it.

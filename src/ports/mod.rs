@@ -9,6 +9,7 @@ pub mod dead_letters;
 pub mod gateway;
 pub mod log_upkeep;
 pub mod message_log;
+pub mod near_counters;
 pub mod outbox;
 pub mod store_error;
 pub mod unread_view;

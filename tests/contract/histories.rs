@@ -171,3 +171,10 @@ fn every_history_ends_right_on_redis_and_mongodb() {
     let stack = runtime.block_on(backends::production());
     on(stack, &runtime, 48);
 }
+
+#[test]
+fn every_history_ends_right_on_two_instances_with_near_caches() {
+    let runtime = runtime();
+    let stack = runtime.block_on(backends::two_instances());
+    on(stack, &runtime, 96);
+}

@@ -35,6 +35,7 @@ on_each! {
     ]
     each embedded: backends::embedded().await;
     each production: backends::production().await;
+    each near: backends::one_instance().await;
 }
 
 async fn two_messages(stack: &Stack) -> Pair {

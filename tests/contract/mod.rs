@@ -36,7 +36,7 @@ mod account_cache;
 mod accounts;
 mod big_reader;
 mod errands;
-mod facts;
+pub mod facts;
 mod histories;
 mod interleavings;
 mod loads;

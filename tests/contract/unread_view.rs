@@ -32,6 +32,7 @@ on_each! {
     ]
     each memory: backends::memory_view();
     each redis: backends::redis_view().await;
+    each near: backends::near_view().await;
     together redis_cluster: backends::cluster_view().await;
 }
 

@@ -12,12 +12,14 @@
 //! - `steps` are the transitions, `promises` what must hold in every state, `situations` what must be reached;
 //! - `exhaustive` explores scenes to the last state, `longer` bigger ones on request;
 //! - `machine` runs the real commands and loads one port call at a time, and `replay` compares them, on every pair
-//!   of adapters, with walks through the model.
+//!   of adapters, with walks through the model;
+//! - `near` is a model of its own, of the near cache in front of the view.
 
 mod exhaustive;
 mod log;
 mod longer;
 mod machine;
+mod near;
 mod promises;
 mod replay;
 mod scene;

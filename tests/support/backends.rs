@@ -12,7 +12,7 @@ use otc_im::domain::message::MessageKey;
 use otc_im::infra::cache::CachedAccounts;
 use otc_im::infra::memory::MemoryView;
 use otc_im::infra::mongo::{self, MongoLog};
-use otc_im::infra::redis::{Connection, RedisView};
+use otc_im::infra::redis::{Connection, NearView, RedisView};
 use otc_im::infra::sql::{self, SqlAccounts, SqliteLog};
 use otc_im::ports::accounts::Accounts;
 use otc_im::ports::dead_letters::DeadLetters;
@@ -21,6 +21,7 @@ use otc_im::ports::message_log::MessageLog;
 use otc_im::ports::unread_view::UnreadView;
 use sqlx::{AssertSqlSafe, MySqlPool, SqlitePool};
 
+use super::near;
 use super::own_redis::OwnCluster;
 use super::stores::Folder;
 use super::{fresh_name, server};
@@ -40,6 +41,8 @@ pub struct View {
 enum BehindView {
     Memory(Arc<MemoryView>),
     Redis(Connection),
+    /// The same behind near caches, which hear of what is done beside them a moment later.
+    Near(Connection, Vec<Arc<NearView>>),
 }
 
 impl Deref for View {
@@ -70,6 +73,23 @@ pub async fn redis_view_at(url: &str) -> View {
     }
 }
 
+/// The same behind a near cache.
+pub async fn near_view() -> View {
+    let (connection, near) = (Connection::open(&server("TEST_REDIS_URL")).await.unwrap(), near::one().await);
+    View { port: near.clone(), behind: BehindView::Near(connection, vec![near]), servers: None }
+}
+
+/// Two instances of the service, each with a near cache, as one view: either takes every other call.
+pub async fn two_near_views() -> View {
+    let connection = Connection::open(&server("TEST_REDIS_URL")).await.unwrap();
+    let both = [near::one().await, near::one().await];
+    View {
+        port: Arc::new(near::Both::new(both.clone())),
+        behind: BehindView::Near(connection, both.into()),
+        servers: None,
+    }
+}
+
 /// The view on a Redis Cluster of its own.
 pub async fn cluster_view() -> View {
     let cluster = OwnCluster::start().await;
@@ -88,7 +108,7 @@ impl View {
     pub async fn lose(&self, reader: &Accid, peers: &[Accid]) {
         match &self.behind {
             BehindView::Memory(view) => view.lose_everything(),
-            BehindView::Redis(connection) => {
+            BehindView::Redis(connection) | BehindView::Near(connection, _) => {
                 let mut delete = redis::cmd("DEL");
                 let kinds = ["n".into(), "m".into(), "g".into()];
                 let pairs = peers.iter().map(|peer| format!("u:{peer}"));
@@ -98,14 +118,25 @@ impl View {
                 delete.query_async::<()>(&mut connection.clone()).await.unwrap();
             }
         }
+        if let BehindView::Near(_, near) = &self.behind {
+            for near in near {
+                near::heard_everything(&**near, &mut self.connection()).await;
+            }
+        }
+    }
+
+    fn connection(&self) -> Connection {
+        match &self.behind {
+            BehindView::Memory(_) => panic!("not on Redis"),
+            BehindView::Redis(connection) | BehindView::Near(connection, _) => connection.clone(),
+        }
     }
 
     /// Runs a command beside the view, which must be one on Redis.
     pub async fn redis<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
-        let BehindView::Redis(connection) = &self.behind else { panic!("not on Redis") };
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
-        command.query_async(&mut connection.clone()).await
+        command.query_async(&mut self.connection()).await
     }
 }
 
@@ -217,6 +248,16 @@ impl Stack {
 /// The embedded pair: memory over SQLite.
 pub async fn embedded() -> Stack {
     Stack { view: memory_view(), log: sqlite_log().await }
+}
+
+/// One instance of the service with a near cache, over SQLite.
+pub async fn one_instance() -> Stack {
+    Stack { view: near_view().await, log: sqlite_log().await }
+}
+
+/// Two instances of the service with near caches, over SQLite: the log is not what they may disagree about.
+pub async fn two_instances() -> Stack {
+    Stack { view: two_near_views().await, log: sqlite_log().await }
 }
 
 /// The pair of production: Redis over MongoDB.

@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod client;
+pub mod near;
 pub mod netease;
 pub mod outboxes;
 pub mod own_redis;

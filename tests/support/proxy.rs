@@ -1,15 +1,30 @@
-//! A TCP proxy that can be cut: puts a store out of reach for one test alone.
+//! A TCP proxy that can be cut, stalled or turned to another server: puts a store out of reach for one test alone.
 
 use std::net::SocketAddr;
 
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Passes connections on to one server, until it is cut.
+/// Passes connections on to one server, until it is told otherwise.
 pub struct Proxy {
     address: SocketAddr,
     server: String,
-    open: watch::Sender<bool>,
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone)]
+struct State {
+    flow: Flow,
+    server: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Open,
+    Cut,
+    Stalled,
+    RepliesHeld,
 }
 
 impl Proxy {
@@ -18,9 +33,9 @@ impl Proxy {
         let server = server_of(url).to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let open = watch::Sender::new(true);
-        tokio::spawn(accept(listener, server.clone(), open.subscribe()));
-        Self { address, server, open }
+        let state = watch::Sender::new(State { flow: Flow::Open, server: server.clone() });
+        tokio::spawn(accept(listener, state.subscribe()));
+        Self { address, server, state }
     }
 
     /// The same URL by way of this proxy. A MongoDB driver must not learn of another way, so it connects directly.
@@ -31,12 +46,31 @@ impl Proxy {
 
     /// Ends all connections, and each new one at once.
     pub fn cut(&self) {
-        self.open.send_replace(false);
+        self.set(Flow::Cut);
     }
 
-    /// New connections are passed on again.
+    /// Nothing passes any more, and nobody is told so.
+    pub fn stall(&self) {
+        self.set(Flow::Stalled);
+    }
+
+    /// Requests pass, and are carried out; what comes back waits.
+    pub fn hold_replies(&self) {
+        self.set(Flow::RepliesHeld);
+    }
+
+    /// Everything passes again, what was held first.
     pub fn mend(&self) {
-        self.open.send_replace(true);
+        self.set(Flow::Open);
+    }
+
+    /// New connections go to the server of this URL; those that are there stay where they are.
+    pub fn turn_to(&self, url: &str) {
+        self.state.send_modify(|state| server_of(url).clone_into(&mut state.server));
+    }
+
+    fn set(&self, flow: Flow) {
+        self.state.send_modify(|state| state.flow = flow);
     }
 }
 
@@ -46,18 +80,37 @@ fn server_of(url: &str) -> &str {
     place.rsplit('@').next().unwrap_or(place)
 }
 
-async fn accept(listener: TcpListener, server: String, open: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, state: watch::Receiver<State>) {
     while let Ok((client, _)) = listener.accept().await {
-        if *open.borrow() {
-            tokio::spawn(pass_on(client, server.clone(), open.clone()));
+        let State { flow, server } = state.borrow().clone();
+        if flow != Flow::Cut {
+            tokio::spawn(connect(client, server, state.clone()));
         }
     }
 }
 
-async fn pass_on(mut client: TcpStream, server: String, mut open: watch::Receiver<bool>) {
+async fn connect(mut client: TcpStream, server: String, mut state: watch::Receiver<State>) {
     let Ok(mut server) = TcpStream::connect(server).await else { return };
+    let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
     tokio::select! {
-        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-        _ = open.wait_for(|open| !open) => {}
+        () = pass(from_client, to_server, state.clone(), &[Flow::Stalled]) => {}
+        () = pass(from_server, to_client, state.clone(), &[Flow::Stalled, Flow::RepliesHeld]) => {}
+        _ = state.wait_for(|state| state.flow == Flow::Cut) => {}
+    }
+}
+
+/// Passes bytes on, but none while one of these is so. Ends with either side.
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut state: watch::Receiver<State>,
+    waits: &[Flow],
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        let passes = state.wait_for(|state| !waits.contains(&state.flow)).await.is_ok();
+        if !passes || to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
     }
 }

@@ -10,7 +10,7 @@ use redis::{Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisFuture, R
 
 use super::single::Single;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// A poll waits no longer than this for its one round trip.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the kernel keeps unanswered bytes before it gives a dead peer up.
@@ -30,7 +30,6 @@ pub enum Connection {
 impl Connection {
     /// Connects, or says within about a second why not.
     pub async fn open(url: &str) -> RedisResult<Self> {
-        let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(USER_TIMEOUT);
         match cluster_nodes(url) {
             Some(nodes) => {
                 let client = ClusterClientBuilder::new(nodes)
@@ -40,7 +39,7 @@ impl Connection {
                     .connection_timeout(CONNECT_TIMEOUT)
                     .response_timeout(CONNECT_TIMEOUT)
                     .overall_response_timeout(Some(RESPONSE_TIMEOUT))
-                    .tcp_settings(tcp)
+                    .tcp_settings(tcp_settings())
                     .build()?;
                 let opened = tokio::time::timeout(2 * RESPONSE_TIMEOUT, client.get_async_connection()).await;
                 opened.map_err(|_| timed_out())?.map(Self::Cluster)
@@ -52,7 +51,7 @@ impl Connection {
                     .set_connection_timeout(Some(CONNECT_TIMEOUT))
                     .set_response_timeout(Some(RESPONSE_TIMEOUT))
                     .set_pipeline_buffer_size(PIPELINE_BUFFER);
-                let client = Client::open(url.into_connection_info()?.set_tcp_settings(tcp))?;
+                let client = Client::open(url.into_connection_info()?.set_tcp_settings(tcp_settings()))?;
                 let opened = tokio::time::timeout(2 * RESPONSE_TIMEOUT, Single::open(client, config)).await;
                 opened.map_err(|_| timed_out())?.map(Self::Single)
             }
@@ -60,7 +59,12 @@ impl Connection {
     }
 }
 
-fn timed_out() -> redis::RedisError {
+/// Nothing waits to fill a packet, and a peer that is gone is noticed.
+pub(super) fn tcp_settings() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true).set_user_timeout(USER_TIMEOUT)
+}
+
+pub(super) fn timed_out() -> redis::RedisError {
     (ErrorKind::Io, "no answer in time").into()
 }
 

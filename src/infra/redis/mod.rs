@@ -12,7 +12,10 @@
 //! key: when Redis evicts one of them, the next script notices, and the reader is loaded again.
 
 mod connection;
+pub mod near;
 mod single;
+mod tracking;
+mod whole;
 
 use std::collections::HashMap;
 
@@ -21,6 +24,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use redis::{RedisError, Script};
 
 pub use connection::Connection;
+pub use near::NearView;
 
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot, TOMBSTONE_MS};
@@ -39,6 +43,7 @@ pub struct RedisView {
     begin_load: Script,
     merge_pair: Script,
     end_load: Script,
+    whole: Script,
 }
 
 /// What the log says of one pair: its mark, what to add, what to remove, what was taken back.
@@ -59,6 +64,7 @@ impl RedisView {
             begin_load: Script::new(include_str!("begin_load.lua")),
             merge_pair: Script::new(include_str!("merge_pair.lua")),
             end_load: Script::new(include_str!("end_load.lua")),
+            whole: Script::new(include_str!("whole.lua")),
         }
     }
 

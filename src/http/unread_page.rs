@@ -1,0 +1,142 @@
+//! The order page's question, and its answer as JSON: what the poll and the stream have in common.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+
+use super::api::{Api, too_slow};
+use super::problem::{Code, Problem};
+use super::request::Authenticated;
+use crate::domain::ids::{Accid, UserId};
+
+/// Whose unread messages, and from whom.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnreadRequest<'a> {
+    /// The reader; the token's `sub`. 1 to 128 characters.
+    #[serde(borrow, rename = "self")]
+    #[schema(value_type = String, example = "alice", min_length = 1, max_length = 128)]
+    reader: Cow<'a, str>,
+    /// The users on the page. 1 to 500 of them; one that is named twice is answered once.
+    #[serde(borrow)]
+    #[schema(value_type = Vec<String>, example = json!(["bob", "carol"]), min_items = 1, max_items = 500)]
+    users: Vec<Cow<'a, str>>,
+}
+
+/// Reads `self=alice&users=bob,carol`: commas part the ids, so one inside an id is percent-encoded.
+pub fn read_query(query: &str) -> Result<UnreadRequest<'_>, Problem> {
+    let decode = |field: &str, text| {
+        let decoded = percent_decode_str(text).decode_utf8();
+        decoded.map_err(|_| Problem::new(Code::Unreadable, format!("`{field}` is not percent-encoded UTF-8")))
+    };
+    let (mut reader, mut users) = (None, None);
+    for (name, value) in query.split('&').filter_map(|part| part.split_once('=')) {
+        let repeated = match name {
+            "self" => reader.replace(decode("self", value)?).is_some(),
+            "users" => users.replace(value).is_some(),
+            _ => {
+                return Err(Problem::invalid(
+                    name,
+                    "is not a parameter of this call: it takes `self` and `users`",
+                ));
+            }
+        };
+        if repeated {
+            return Err(Problem::invalid(name, "must be there once"));
+        }
+    }
+    let reader = reader.ok_or_else(|| Problem::invalid("self", "is missing: write self=alice"))?;
+    let users = users.ok_or_else(|| Problem::invalid("users", "is missing: write users=bob,carol"))?;
+    let users = users.split(',').filter(|user| !user.is_empty()).map(|user| decode("users", user));
+    Ok(UnreadRequest { reader, users: users.collect::<Result<_, _>>()? })
+}
+
+/// One reader, and the users on the page, each once, in the order asked.
+pub struct Page<'a> {
+    /// Whose counts.
+    pub reader: Accid,
+    users: Vec<Cow<'a, str>>,
+    peers: Vec<Accid>,
+}
+
+impl<'a> Page<'a> {
+    /// A question that keeps to the rules, from somebody who may ask it.
+    pub fn of(request: UnreadRequest<'a>, api: &Api, caller: &Authenticated) -> Result<Self, Problem> {
+        check(api, &request)?;
+        caller.must_be("self", &request.reader)?;
+        let UnreadRequest { reader, mut users } = request;
+        let mut seen = HashSet::with_capacity(users.len());
+        users.retain(|user| seen.insert(user.clone()));
+        let peers = users.iter().map(|user| Accid::of_user(user)).collect();
+        Ok(Self { reader: Accid::of_user(&reader), users, peers })
+    }
+
+    /// The same, no longer tied to the request.
+    pub fn into_owned(self) -> Page<'static> {
+        let users = self.users.into_iter().map(|user| Cow::Owned(user.into_owned())).collect();
+        Page { reader: self.reader, users, peers: self.peers }
+    }
+
+    /// One count for each user. Nobody has messages to oneself.
+    pub async fn counts(&self, api: &Api) -> Result<Vec<u64>, Problem> {
+        let counts = tokio::time::timeout(api.limits.poll_timeout, api.counts.of(&self.reader, &self.peers));
+        let mut counts = counts.await.map_err(|_| too_slow())??;
+        for (count, peer) in counts.iter_mut().zip(&self.peers) {
+            if *peer == self.reader {
+                *count = 0;
+            }
+        }
+        Ok(counts)
+    }
+
+    /// The JSON map of these counts: every user as the caller wrote it.
+    pub fn map(&self, counts: &[u64]) -> Result<Vec<u8>, Problem> {
+        self.map_of(counts, |_| true)
+    }
+
+    /// The JSON map of those counts that are not as they were; `None` if all are.
+    pub fn map_of_changed(&self, counts: &[u64], before: &[u64]) -> Result<Option<Vec<u8>>, Problem> {
+        if counts == before {
+            return Ok(None);
+        }
+        self.map_of(counts, |at| before.get(at) != counts.get(at)).map(Some)
+    }
+
+    fn map_of(&self, counts: &[u64], wanted: impl Fn(usize) -> bool) -> Result<Vec<u8>, Problem> {
+        let mut map = Vec::with_capacity(self.users.len() * 24 + 2);
+        for (_, (user, count)) in self.users.iter().zip(counts).enumerate().filter(|(at, _)| wanted(*at)) {
+            map.push(if map.is_empty() { b'{' } else { b',' });
+            // Writing to memory cannot fail.
+            let written = serde_json::to_writer(&mut map, user);
+            map.push(b':');
+            written
+                .and_then(|()| serde_json::to_writer(&mut map, count))
+                .map_err(|e| Problem::new(Code::Internal, format!("the answer could not be written: {e}")))?;
+        }
+        map.push(b'}');
+        Ok(map)
+    }
+}
+
+fn check(api: &Api, request: &UnreadRequest<'_>) -> Result<(), Problem> {
+    UserId::check(&request.reader).map_err(|rule| Problem::invalid("self", rule))?;
+    let limit = api.limits.poll_users;
+    match request.users.len() {
+        0 => Err(Problem::invalid("users", "must name at least one user")),
+        count if count > limit => {
+            Err(Problem::invalid("users", format!("must name at most {limit} users; there are {count}")))
+        }
+        _ => request.users.iter().enumerate().try_for_each(|(at, user)| {
+            UserId::check(user).map_err(|rule| Problem::invalid(format!("users[{at}]"), rule))
+        }),
+    }
+}
+
+/// A strong validator of a map, without quotes: its own hash.
+pub fn validator(map: &[u8]) -> String {
+    hex::encode(&Sha256::digest(map)[..16])
+}

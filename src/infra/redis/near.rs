@@ -1,0 +1,137 @@
+//! The unread view on one Redis server behind a near cache: polls of readers who have not changed stay in this process.
+
+pub mod entries;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::RedisResult;
+
+use self::entries::Found;
+use super::tracking::Tracking;
+use super::whole::{Known, Whole};
+use super::{Connection, RedisView};
+use crate::domain::ids::{Accid, Millis};
+use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot};
+use crate::ports::StoreError;
+use crate::ports::near_counters::NearCounters;
+use crate::ports::unread_view::{Held, UnreadView};
+
+/// How much a near cache may hold, and how old it may be.
+#[derive(Debug, Clone, Copy)]
+pub struct NearSettings {
+    /// Readers that are kept; the least used are forgotten first.
+    pub readers: usize,
+    /// No answer is older than this, whatever becomes of the connection that tells of changes.
+    pub staleness: Duration,
+}
+
+/// What is held of a reader who has not changed.
+#[derive(Clone)]
+pub(super) enum Cached {
+    /// Everything that a poll can ask for.
+    Known(Arc<Known>),
+    /// That it is too much to be kept.
+    Large,
+}
+
+/// A [`RedisView`] that answers from memory what Redis has not said to have changed.
+///
+/// Whoever changes a reader through this view finds the change in the next poll through it. What others change is
+/// found once Redis has told of it, a few milliseconds later, and after [`NearSettings::staleness`] in any case: how
+/// that is known is told in `tracking.rs`. A reader whom Redis does not know is never kept.
+pub struct NearView {
+    inner: RedisView,
+    tracking: Tracking,
+    counters: NearCounters,
+}
+
+impl NearView {
+    /// Over the server behind `connection`, which `url` leads to, too. Tracking begins in the background; until then,
+    /// and whenever it fails, polls go to Redis. Errors are those of a URL that makes no sense.
+    pub fn over(connection: Connection, url: &str, settings: NearSettings) -> RedisResult<Self> {
+        let counters = NearCounters::default();
+        let tracking = Tracking::start(connection.clone(), url, settings, counters.clone())?;
+        Ok(Self { inner: RedisView::new(connection), tracking, counters })
+    }
+
+    /// What it did so far.
+    pub fn counters(&self) -> NearCounters {
+        self.counters.clone()
+    }
+
+    /// Forgets a reader whom this process has changed, or may have: also while the session is not fresh, as it may
+    /// become so again.
+    fn forget(&self, reader: &Accid) {
+        if let Some(session) = self.tracking.current() {
+            session.entries.remove(reader.as_str());
+        }
+    }
+}
+
+#[async_trait]
+impl UnreadView for NearView {
+    async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
+        let Some(session) = self.tracking.fresh() else {
+            self.counters.bypassed.inc();
+            return self.inner.read(reader, peers).await;
+        };
+        let token = match session.entries.look(reader) {
+            Found::Ready(Cached::Known(known)) => {
+                self.counters.hits.inc();
+                return Ok(known.read(peers));
+            }
+            Found::Ready(Cached::Large) => {
+                self.counters.misses.inc();
+                return self.inner.read(reader, peers).await;
+            }
+            Found::Absent(token) => token,
+        };
+        self.counters.misses.inc();
+        match self.inner.read_whole(reader).await? {
+            Whole::Unknown => Ok(Reading::Unknown),
+            Whole::Known(known) => {
+                let reading = known.read(peers);
+                session.entries.fill(reader, token, Cached::Known(Arc::new(known)));
+                Ok(reading)
+            }
+            Whole::Large => {
+                session.entries.fill(reader, token, Cached::Large);
+                self.inner.read(reader, peers).await
+            }
+        }
+    }
+
+    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
+        let outcome = self.inner.apply(change, now).await;
+        self.forget(&change.reader);
+        outcome
+    }
+
+    async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {
+        let outcome = self.inner.begin_load(reader, fresh_token).await;
+        self.forget(reader);
+        outcome
+    }
+
+    async fn merge(
+        &self,
+        reader: &Accid,
+        load: &Load,
+        snapshot: &Snapshot,
+        now: Millis,
+    ) -> Result<Merged, StoreError> {
+        let outcome = self.inner.merge(reader, load, snapshot, now).await;
+        self.forget(reader);
+        outcome
+    }
+
+    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {
+        self.inner.explain(reader, peer).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.ping().await
+    }
+}

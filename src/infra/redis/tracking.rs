@@ -1,0 +1,277 @@
+//! Hears from Redis which readers change: one connection of its own with `CLIENT TRACKING ON BCAST PREFIX im:`.
+//!
+//! Why an answer from memory is never older than `staleness`:
+//!
+//! 1. Redis sends one connection its invalidations and replies in order, and tells of what a turn of its event loop
+//!    has changed before that turn ends. Only one heartbeat at a time is under way, and nothing else is sent here, so
+//!    the turn that reads it began after it was sent at time S: whatever Redis changed before S was told before the
+//!    reply. redis-rs hands invalidations on in that order too, and they are taken in within that call. So once the
+//!    heartbeat is answered, memory holds nothing that was changed before S.
+//! 2. From memory is answered only while `now − S ≤ staleness`, S being that of the last heartbeat answered. That does
+//!    not need the connection to end, or anything to run, when it hangs.
+//! 3. What is held was heard of on the same connection from before it was read: a [`Session`] is one connection and
+//!    what was read under it. When that connection ends, so does the session, entries and tokens; the next begins
+//!    empty, after tracking is on again.
+//!
+//! After a failover the connection that polls use may lead to another server than this one, which would then tell of
+//! the wrong changes. So every heartbeat also asks that connection which server it leads to and which connection it is
+//! ([`Whereabouts`]): a session begins only with one server behind both, and ends when polls have moved. Hence the
+//! promise in full: an answer is one that the view without a near cache could have given `staleness` ago, or since.
+//! That is all that can be said of a master that does not know it was replaced; one that knows refuses the next write,
+//! and `single.rs` leaves it. Durations are those of a monotonic clock, which may stand still while a machine sleeps.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
+    RedisError, RedisResult, Value,
+};
+use tokio::task::JoinHandle;
+
+use super::Connection;
+use super::connection::{CONNECT_TIMEOUT, tcp_settings, timed_out};
+use super::near::entries::Entries;
+use super::near::{Cached, NearSettings};
+use crate::ports::near_counters::NearCounters;
+
+/// Heartbeats within `staleness`: some may be late before polls notice.
+const BEATS: u32 = 5;
+/// How long to wait before connecting again: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// One tracking connection, and what was read under it.
+pub(super) struct Session {
+    /// Readers that have not changed since they were read.
+    pub entries: Entries<Cached>,
+    counters: NearCounters,
+    born: Instant,
+    /// When the last heartbeat that was answered was sent, in microseconds after `born`.
+    confirmed: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl Session {
+    fn new(readers: usize, counters: NearCounters) -> Self {
+        let (confirmed, ended) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { entries: Entries::new(readers), counters, born: Instant::now(), confirmed, ended }
+    }
+
+    /// Whether everything that changed until `staleness` ago has been heard of.
+    pub fn is_fresh(&self, staleness: Duration) -> bool {
+        let confirmed = Duration::from_micros(self.confirmed.load(Ordering::Acquire));
+        !self.ended.load(Ordering::Acquire) && self.born.elapsed().saturating_sub(confirmed) <= staleness
+    }
+
+    /// A heartbeat that was sent then has been answered.
+    fn confirm(&self, sent: Instant) {
+        let after = sent.saturating_duration_since(self.born).as_micros();
+        self.confirmed.store(u64::try_from(after).unwrap_or(0), Ordering::Release);
+    }
+
+    /// Takes in what Redis tells. Must be done when this returns: a reply may come next.
+    fn hear(&self, push: &PushInfo) {
+        match (&push.kind, push.data.first()) {
+            (PushKind::Disconnection, _) => self.ended.store(true, Ordering::Release),
+            (PushKind::Invalidate, Some(Value::Array(keys))) => {
+                keys.iter().for_each(|key| self.drop_key(key))
+            }
+            // Without keys everything is gone: FLUSHALL, FLUSHDB, or a replica that is filled anew.
+            (PushKind::Invalidate, _) => self.entries.clear(),
+            _ => {}
+        }
+    }
+
+    fn drop_key(&self, key: &Value) {
+        if let Value::BulkString(key) = key
+            && let Some(reader) = reader_of(key)
+        {
+            self.entries.remove(reader);
+            self.counters.invalidations.inc();
+        }
+    }
+}
+
+/// Whose counts this key holds; polls are answered from no other key.
+fn reader_of(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key).ok()?.strip_prefix("im:{")?.strip_suffix("}:n")
+}
+
+/// Sees to it that there is a session whenever Redis allows. Ends when dropped.
+pub(super) struct Tracking {
+    current: Arc<RwLock<Option<Arc<Session>>>>,
+    staleness: Duration,
+    keeper: JoinHandle<()>,
+}
+
+impl Drop for Tracking {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+impl Tracking {
+    /// Begins to track the server at `url`, which has to be the one behind `polls`.
+    pub fn start(
+        polls: Connection,
+        url: &str,
+        settings: NearSettings,
+        counters: NearCounters,
+    ) -> RedisResult<Self> {
+        let info = url.into_connection_info()?.set_tcp_settings(tcp_settings());
+        let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let client = Client::open(info.set_redis_settings(resp3))?;
+        let current = Arc::default();
+        let keeper = Keeper { client, polls, settings, counters, current: Arc::clone(&current) };
+        Ok(Self { current, staleness: settings.staleness, keeper: tokio::spawn(keeper.run()) })
+    }
+
+    /// The session that may be answered from now.
+    pub fn fresh(&self) -> Option<Arc<Session>> {
+        self.current().filter(|session| session.is_fresh(self.staleness))
+    }
+
+    /// The session that is, or may become again, one to be answered from.
+    pub fn current(&self) -> Option<Arc<Session>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Where a connection leads: another connection has another one, be it to the same server, or to one that was restarted.
+#[derive(Debug, PartialEq, Eq)]
+struct Whereabouts {
+    run_id: String,
+    client_id: u64,
+}
+
+impl Whereabouts {
+    async fn of(connection: &mut impl ConnectionLike) -> RedisResult<Self> {
+        let mut ask = redis::pipe();
+        ask.cmd("CLIENT").arg("ID").cmd("INFO").arg("server");
+        let (client_id, info): (u64, String) = ask.query_async(connection).await?;
+        let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        let run_id = run_id.ok_or((ErrorKind::Client, "the server does not say which one it is"))?.to_owned();
+        Ok(Self { run_id, client_id })
+    }
+}
+
+struct Keeper {
+    client: Client,
+    polls: Connection,
+    settings: NearSettings,
+    counters: NearCounters,
+    current: Arc<RwLock<Option<Arc<Session>>>>,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        let (mut pause, mut said) = (PAUSES.0, false);
+        loop {
+            let error = match self.open().await {
+                Ok((connection, polls, session)) => {
+                    tracing::info!("Redis tells of changes: polls are answered from memory, too");
+                    (pause, said) = (PAUSES.0, false);
+                    self.keep(connection, &polls, &session).await
+                }
+                Err(error) => error,
+            };
+            // Once for each time of trouble.
+            if !std::mem::replace(&mut said, true) {
+                tracing::warn!(%error, "polls are not answered from memory until Redis tells of changes again");
+            }
+            tokio::time::sleep(pause).await;
+            pause = PAUSES.1.min(2 * pause);
+        }
+    }
+
+    /// Turns tracking on, on a new connection to the server that polls use.
+    async fn open(&mut self) -> RedisResult<(MultiplexedConnection, Whereabouts, Arc<Session>)> {
+        let session = Arc::new(Session::new(self.settings.readers, self.counters.clone()));
+        let ear = Arc::clone(&session);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(self.settings.staleness.max(CONNECT_TIMEOUT)))
+            .set_push_sender(move |push: PushInfo| {
+                ear.hear(&push);
+                Ok::<(), Infallible>(())
+            });
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut tracking = redis::cmd("CLIENT");
+        tracking.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg("im:");
+        tracking.query_async::<()>(&mut connection).await?;
+        let sent = Instant::now();
+        let here = Whereabouts::of(&mut connection).await?;
+        let polls = Whereabouts::of(&mut self.polls).await?;
+        if here.run_id != polls.run_id {
+            return Err((ErrorKind::Client, "polls go to another server than this one").into());
+        }
+        session.confirm(sent);
+        Ok((connection, polls, session))
+    }
+
+    /// Lets polls have the session for as long as heartbeats are answered; says why they no longer are.
+    async fn keep(
+        &mut self,
+        mut connection: MultiplexedConnection,
+        polls: &Whereabouts,
+        session: &Arc<Session>,
+    ) -> RedisError {
+        self.set(Some(Arc::clone(session)));
+        let mut beats = tokio::time::interval(self.settings.staleness / BEATS);
+        beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let error = loop {
+            beats.tick().await;
+            let sent = Instant::now();
+            match self.beat(&mut connection).await {
+                Ok(now) if now == *polls => session.confirm(sent),
+                Ok(_) => break (ErrorKind::Client, "polls have a new connection").into(),
+                Err(error) => break error,
+            }
+        };
+        session.ended.store(true, Ordering::Release);
+        self.set(None);
+        error
+    }
+
+    /// Both connections answer, the tracking one and that of polls, which says where it leads.
+    async fn beat(&mut self, connection: &mut MultiplexedConnection) -> RedisResult<Whereabouts> {
+        let ping = redis::cmd("PING");
+        let both = try_join(ping.query_async::<()>(connection), Whereabouts::of(&mut self.polls));
+        let answered = tokio::time::timeout(self.settings.staleness, both).await;
+        answered.map_err(|_| timed_out())?.map(|((), polls)| polls)
+    }
+
+    fn set(&self, session: Option<Arc<Session>>) {
+        self.counters.active.set(i64::from(session.is_some()));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = session;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_key_of_counts_names_a_reader() {
+        assert_eq!(reader_of(b"im:{ann}:n"), Some("ann"));
+        assert_eq!(reader_of(b"im:{n}:n"), Some("n"));
+        for other in ["im:{ann}:m", "im:{ann}:g", "im:{ann}:u:n", "im:", "x", "im:{ann}:u:}:"] {
+            assert_eq!(reader_of(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(reader_of(&[0xff]), None);
+    }
+
+    #[test]
+    fn a_session_is_fresh_for_as_long_as_was_said_after_a_heartbeat_that_was_answered() {
+        let session = Session::new(1, NearCounters::default());
+        session.confirm(session.born);
+        assert!(session.is_fresh(Duration::from_mins(1)));
+        assert!(!session.is_fresh(Duration::ZERO));
+        session.hear(&PushInfo { kind: PushKind::Disconnection, data: vec![] });
+        assert!(!session.is_fresh(Duration::from_mins(1)));
+    }
+}

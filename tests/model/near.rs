@@ -1,0 +1,307 @@
+//! The near cache of one instance as a model of its own: its slot for one reader, the connection that tells of changes,
+//! reads and own changes under way, and a Redis that others change, too.
+//!
+//! The slot is the real one (`infra::redis::near::entries::Slot`). The view is a number that every change raises: an
+//! answer is as old as its number is small. Connections are queues; the one that tells of changes may break, with or
+//! without being noticed, and bring what was on it or not. What an instance does not share with this reader's slot,
+//! it shares with nobody, so one instance and one reader are enough.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use otc_im::infra::redis::near::entries::{Found, Slot, Token};
+use stateright::{Checker, HasDiscoveries, Model, Property};
+
+/// What the server sends on the tracking connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Told {
+    /// The reader has changed.
+    Changed,
+    /// The answer to a heartbeat that was sent when the view was here.
+    Beat(u8),
+}
+
+/// A read of the instance, on the connection of polls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Read {
+    Sent(u8, Token),
+    Answered(u8, Token, u8),
+}
+
+/// One session.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Session {
+    slot: Option<Slot<u8>>,
+    /// Where the view was when the last heartbeat that was answered was sent.
+    confirmed: u8,
+    /// Where it was when the one under way was sent, and whether it has reached the server.
+    beating: Option<(u8, bool)>,
+    /// On the way from the server.
+    told: VecDeque<Told>,
+    /// The server still tells. It may have lost the connection before the instance notices.
+    heard: bool,
+}
+
+/// A state of the world.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct World {
+    view: u8,
+    /// The sessions' numbers tell their reads apart.
+    number: u8,
+    session: Option<Session>,
+    reads: Vec<Read>,
+    /// An own change that Redis has made and that is not acknowledged yet: where it brought the view.
+    own: Vec<u8>,
+    /// Where the newest own change that was acknowledged brought the view.
+    acked: u8,
+    next_token: Token,
+    left: Budget,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Budget {
+    own: u8,
+    foreign: u8,
+    reads: u8,
+    beats: u8,
+    breaks: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Action {
+    /// Tracking is turned on, on a new connection.
+    Open,
+    /// A poll misses and sends its read, with a token.
+    Miss,
+    /// Redis answers this read.
+    Answer(usize),
+    /// The instance takes the answer in.
+    Fill(usize),
+    /// Somebody else changes the reader.
+    Foreign,
+    /// Redis makes a change of this instance.
+    Own,
+    /// The instance has its reply: it forgets the reader, and acknowledges.
+    Acknowledge(usize),
+    /// A heartbeat is sent; reaches the server.
+    Beat,
+    BeatArrives,
+    /// The next thing that was told is heard.
+    Hear,
+    /// The connection breaks at the server; what was on the way may be lost.
+    Break {
+        lost: bool,
+    },
+    /// The instance notices that the session is over.
+    Notice,
+}
+
+impl World {
+    fn change(&mut self) {
+        self.view += 1;
+        if let Some(session) = self.session.as_mut().filter(|session| session.heard) {
+            session.told.push_back(Told::Changed);
+        }
+    }
+
+    /// What a poll would be answered from memory now, if heartbeats had not run out of time.
+    fn kept(&self) -> Option<(&Session, u8)> {
+        let session = self.session.as_ref()?;
+        match session.slot.as_ref()?.look() {
+            Found::Ready(held) => Some((session, held)),
+            Found::Absent(_) => None,
+        }
+    }
+
+    fn session(&mut self) -> &mut Session {
+        self.session.as_mut().expect("only offered with a session")
+    }
+
+    fn miss(&mut self) {
+        let fresh = self.next_token;
+        let slot = self.session().slot.get_or_insert(Slot::Pending(fresh));
+        let Found::Absent(token) = slot.look() else { unreachable!("only offered when it is not kept") };
+        self.next_token += u64::from(token == fresh);
+        self.reads.push(Read::Sent(self.number, token));
+        self.left.reads -= 1;
+    }
+
+    fn fill(&mut self, at: usize) {
+        let Read::Answered(number, token, read) = self.reads.remove(at) else {
+            unreachable!("it is answered")
+        };
+        if number == self.number
+            && let Some(slot) = self.session.as_mut().and_then(|session| session.slot.as_mut())
+        {
+            slot.fill(token, read);
+        }
+    }
+
+    fn hear(&mut self) {
+        let session = self.session();
+        match session.told.pop_front() {
+            Some(Told::Beat(sent)) => (session.confirmed, session.beating) = (sent, None),
+            _ => session.slot = None,
+        }
+    }
+}
+
+impl Model for Budget {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        let (reads, own) = (vec![], vec![]);
+        vec![World { view: 0, number: 0, session: None, reads, own, acked: 0, next_token: 0, left: *self }]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        let left = world.left;
+        for (at, read) in world.reads.iter().enumerate() {
+            actions.push(if matches!(read, Read::Sent(..)) { Action::Answer(at) } else { Action::Fill(at) });
+        }
+        actions.extend((0..world.own.len()).map(Action::Acknowledge));
+        actions.extend((left.foreign > 0).then_some(Action::Foreign));
+        actions.extend((left.own > 0).then_some(Action::Own));
+        let Some(session) = &world.session else { return actions.push(Action::Open) };
+        actions.extend((left.reads > 0 && world.kept().is_none()).then_some(Action::Miss));
+        match session.beating {
+            None => actions.extend((left.beats > 0).then_some(Action::Beat)),
+            Some((_, arrived)) => actions.extend((session.heard && !arrived).then_some(Action::BeatArrives)),
+        }
+        actions.extend((!session.told.is_empty()).then_some(Action::Hear));
+        if session.heard {
+            let breaks = [true, false].map(|lost| Action::Break { lost });
+            actions.extend(breaks.into_iter().filter(|_| left.breaks > 0));
+        } else {
+            actions.push(Action::Notice);
+        }
+    }
+
+    fn next_state(&self, last: &World, action: Action) -> Option<World> {
+        let mut world = last.clone();
+        match action {
+            Action::Open => {
+                let (confirmed, told) = (world.view, VecDeque::new());
+                (world.number, world.next_token) = (world.number + 1, 0);
+                world.session = Some(Session { slot: None, confirmed, beating: None, told, heard: true });
+            }
+            Action::Miss => world.miss(),
+            Action::Answer(at) => {
+                if let Read::Sent(number, token) = world.reads[at] {
+                    world.reads[at] = Read::Answered(number, token, world.view);
+                }
+            }
+            Action::Fill(at) => world.fill(at),
+            Action::Foreign => {
+                world.change();
+                world.left.foreign -= 1;
+            }
+            Action::Own => {
+                world.change();
+                world.own.push(world.view);
+                world.left.own -= 1;
+            }
+            Action::Acknowledge(at) => {
+                world.acked = world.own.remove(at).max(world.acked);
+                if let Some(session) = &mut world.session {
+                    session.slot = None;
+                }
+            }
+            Action::Beat => {
+                let view = world.view;
+                world.session().beating = Some((view, false));
+                world.left.beats -= 1;
+            }
+            Action::BeatArrives => {
+                let session = world.session();
+                let (sent, _) = session.beating.expect("only offered with a heartbeat under way");
+                session.beating = Some((sent, true));
+                session.told.push_back(Told::Beat(sent));
+            }
+            Action::Hear => world.hear(),
+            Action::Break { lost } => {
+                world.left.breaks -= 1;
+                let session = world.session();
+                session.heard = false;
+                if lost {
+                    session.told.clear();
+                }
+            }
+            Action::Notice => world.session = None,
+        }
+        world.reads.sort_unstable();
+        Some(world)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(
+                "what is kept is no older than an own change that was acknowledged",
+                |_: &Self, world: &World| world.kept().is_none_or(|(_, held)| held >= world.acked),
+            ),
+            Property::always(
+                "what is kept is no older than the heartbeat that was answered",
+                |_: &Self, world: &World| {
+                    world.kept().is_none_or(|(session, held)| held >= session.confirmed)
+                },
+            ),
+            Property::always(
+                "with nothing on the way, what is kept is what the view has",
+                |_: &Self, world: &World| {
+                    let settled = |session: &Session| session.heard && !session.told.contains(&Told::Changed);
+                    world.kept().is_none_or(|(session, held)| !settled(session) || held == world.view)
+                },
+            ),
+            Property::sometimes("what is kept is behind the view", |_: &Self, world: &World| {
+                world.kept().is_some_and(|(_, held)| held < world.view)
+            }),
+            Property::sometimes("an answer comes too late to be kept", |_: &Self, world: &World| {
+                let waits = |token| Some(Slot::Pending(token));
+                let slot = world.session.as_ref().map(|session| &session.slot);
+                let late =
+                    |read: &Read| matches!(read, Read::Answered(_, token, _) if slot != Some(&waits(*token)));
+                world.reads.iter().any(late)
+            }),
+            Property::sometimes(
+                "an answer of an earlier session meets a later one",
+                |_: &Self, world: &World| {
+                    let earlier = |read: &Read| matches!(read, Read::Answered(n, ..) if *n < world.number);
+                    world.session.is_some() && world.reads.iter().any(earlier)
+                },
+            ),
+            Property::sometimes(
+                "a heartbeat confirms what is kept after a change",
+                |_: &Self, world: &World| {
+                    world.kept().is_some_and(|(session, held)| session.confirmed == held && held > 1)
+                },
+            ),
+            Property::sometimes(
+                "a loss is not noticed while something is kept",
+                |_: &Self, world: &World| {
+                    world.kept().is_some_and(|(session, held)| !session.heard && held < world.view)
+                },
+            ),
+        ]
+    }
+}
+
+fn explore(budget: Budget, least: usize) {
+    let begun = Instant::now();
+    let checker = budget.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let states = checker.unique_state_count();
+    println!("near cache: {states} states, {} deep, {:.1?}", checker.max_depth(), begun.elapsed());
+    checker.assert_properties();
+    assert!(states >= least, "{states} states are fewer than {least}: something no longer happens");
+}
+
+#[test]
+fn a_near_cache_keeps_its_promises_in_every_order() {
+    explore(Budget { own: 2, foreign: 1, reads: 3, beats: 2, breaks: 2 }, 50_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn longer_a_near_cache_keeps_its_promises_with_more_going_on() {
+    explore(Budget { own: 2, foreign: 2, reads: 4, beats: 3, breaks: 2 }, 1_000_000);
+}

@@ -1,0 +1,74 @@
+//! Changes that come while a read is under way, and while its own instance is asked on all sides.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use otc_im::ports::unread_view::UnreadView;
+
+use super::Rig;
+use crate::contract::facts::{NOW, count, known_pair};
+use crate::support::near::heard_everything;
+
+/// Far beyond what a test takes, so that nothing but the change itself can drop what was read.
+const NEVER: Duration = Duration::from_secs(60);
+
+impl Rig {
+    /// How often Redis has run a script.
+    async fn scripts_run(&self) -> u64 {
+        let stats: String = self.other.redis(&["INFO", "commandstats"]).await.unwrap();
+        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+        line.and_then(|calls| calls.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_before_a_change_that_was_heard_of_is_not_kept() {
+    let rig = Rig::new(NEVER).await;
+    let pair = rig.kept_pair().await;
+    // Dropped, so that the next poll has to read.
+    rig.near.begin_load(&pair.reader, "token").await.unwrap();
+    heard_everything(&*rig.near, &mut rig.beside().await).await;
+    let (scripts, heard) = (rig.scripts_run().await, rig.counted().invalidations.get());
+    rig.polls.hold_replies();
+    let poll = tokio::spawn({
+        let (near, pair) = (rig.near.clone(), pair.clone());
+        async move { count(&*near, &pair).await }
+    });
+    while rig.scripts_run().await == scripts {
+        tokio::task::yield_now().await;
+    }
+    // Redis has read for the poll, whose answer is on its way; now comes a change, and is heard of.
+    rig.other.apply(&pair.arrived(2, 20), NOW).await.unwrap();
+    while rig.counted().invalidations.get() <= heard {
+        tokio::task::yield_now().await;
+    }
+    rig.polls.mend();
+    assert_eq!(poll.await.unwrap(), Some(1), "it began before the change");
+    assert_eq!(rig.ask(&pair).await, Some(2), "what it read did not stay");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_own_change_is_in_the_next_poll_though_polls_never_cease() {
+    let rig = Rig::new(NEVER).await;
+    let pair = known_pair(&*rig.other).await;
+    let over = AtomicBool::new(false);
+    let asked_on_all_sides = async {
+        let mut newest = 0;
+        while !over.load(Ordering::Relaxed) {
+            let polls = futures_util::future::join_all((0..8).map(|_| rig.ask(&pair))).await;
+            newest = polls.into_iter().flatten().max().unwrap().max(newest);
+            tokio::task::yield_now().await;
+        }
+        newest
+    };
+    let changed = async {
+        for number in 1..=1_000 {
+            rig.near.apply(&pair.arrived(number, 10), NOW).await.unwrap();
+            assert_eq!(rig.ask(&pair).await, Some(number.unsigned_abs()));
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    let (newest, ()) = futures_util::future::join(asked_on_all_sides, changed).await;
+    assert!(newest > 0);
+    assert!(rig.counted().hits.get() > 0, "some polls were answered from memory");
+}
