@@ -26,10 +26,13 @@ fn defaults_are_complete_but_for_netease() {
 fn each_fault_is_named_with_a_way_out() {
     type Fault = fn(&mut Config);
     let faults: [(Fault, &str); 11] = [
+    let faults: [(Fault, &str); 8] = [
         (|c| c.netease.app_key.clear(), "netease.app_key"),
         (|c| c.netease.app_secret = "".into(), "OTC_IM__NETEASE__APP_SECRET"),
         (|c| c.limits.poll_users = 501, "limits.poll_users"),
         (|c| c.unread.loads_at_once = 0, "unread.loads_at_once"),
+        (|c| c.unread.near_cache_staleness = Duration::from_millis(49), "unread.near_cache_staleness"),
+        (|c| c.unread.near_cache_readers = 10_000_001, "unread.near_cache_readers"),
         (|c| c.limits.shutdown = Duration::from_secs(11), "limits.shutdown"),
         (|c| c.netease.base_url = "nim.example".into(), "netease.base_url"),
         (|c| c.netease.backup_base_url = Some("nim.example".into()), "netease.backup_base_url"),

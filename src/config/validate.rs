@@ -40,12 +40,7 @@ impl Config {
                  for its turn",
             );
         }
-        if !(SHORTEST_STALENESS..=LONGEST_STALENESS).contains(&self.unread.near_cache_staleness) {
-            return fail("unread.near_cache_staleness must be from 50ms to 1m");
-        }
-        if self.unread.near_cache_readers > MOST_NEAR {
-            return fail("unread.near_cache_readers must be at most 10000000");
-        }
+        self.near_cache()?;
         if self.limits.shutdown > Duration::from_secs(10) {
             return fail("limits.shutdown must be at most 10s");
         }
@@ -133,4 +128,17 @@ impl Config {
 
 fn is_http(url: &str) -> bool {
     url.starts_with("http://") || url.starts_with("https://")
+
+    fn near_cache(&self) -> Result<(), ConfigError> {
+        let fault = match &self.unread {
+            unread if !(SHORTEST_STALENESS..=LONGEST_STALENESS).contains(&unread.near_cache_staleness) => {
+                "unread.near_cache_staleness must be from 50ms to 1m"
+            }
+            unread if unread.near_cache_readers > MOST_NEAR => {
+                "unread.near_cache_readers must be at most 10000000; 0 turns the near cache off"
+            }
+            _ => return Ok(()),
+        };
+        Err(ConfigError(fault.to_owned()))
+    }
 }

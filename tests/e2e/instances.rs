@@ -3,13 +3,19 @@
 use serde_json::{Value, json};
 
 use crate::support::process::Process;
-use crate::support::service::Site;
+use crate::support::service::{Site, eventually};
 use crate::support::stores::Stores;
 use crate::support::webhook::message;
 
 async fn unread(process: &Process, reader: &str, peer: &str) -> Value {
     let body = json!({"self": reader, "users": [peer]});
     process.client.as_user(reader).post("/v1/unread", &body).await.ok()[peer].clone()
+}
+
+/// Waits for a count that another process was told of: Redis tells this one, a moment later.
+async fn hears(process: &Process, reader: &str, peer: &str, count: u64) {
+    let what = format!("{reader} has {count} from {peer}");
+    eventually(&what, async || unread(process, reader, peer).await == count).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,12 +25,15 @@ async fn what_one_process_takes_in_the_other_one_counts() {
     let (alice, bob) = (site.user("alice"), site.user("bob"));
     assert_eq!(unread(&one, &alice, &bob).await, 0);
     let sent = site.netease.send(&bob, &alice, 3).await;
-    assert_eq!(unread(&one, &alice, &bob).await, 3, "the other one took the copies");
+    assert_eq!(unread(&other, &alice, &bob).await, 3, "it took the copies");
+    hears(&one, &alice, &bob, 3).await;
     site.netease.send_copies_to(&one.client.url(""));
     site.netease.tell("recall", json!({"msgidServer": sent[2]["msgidServer"]})).await;
-    assert_eq!(unread(&other, &alice, &bob).await, 2);
+    assert_eq!(unread(&one, &alice, &bob).await, 2, "it took the recall");
+    hears(&other, &alice, &bob, 2).await;
     site.netease.read(&alice, &bob).await;
-    assert_eq!((unread(&one, &alice, &bob).await, unread(&other, &alice, &bob).await), (json!(0), json!(0)));
+    assert_eq!(unread(&one, &alice, &bob).await, 0, "it took the receipt");
+    hears(&other, &alice, &bob, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

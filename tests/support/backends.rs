@@ -120,7 +120,7 @@ impl View {
         }
         if let BehindView::Near(_, near) = &self.behind {
             for near in near {
-                near::heard_everything(&**near, &mut self.connection()).await;
+                near::heard_everything(near, &mut self.connection()).await;
             }
         }
     }

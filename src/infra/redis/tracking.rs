@@ -78,7 +78,9 @@ impl Session {
         match (&push.kind, push.data.first()) {
             (PushKind::Disconnection, _) => self.ended.store(true, Ordering::Release),
             (PushKind::Invalidate, Some(Value::Array(keys))) => {
-                keys.iter().for_each(|key| self.drop_key(key))
+                for key in keys {
+                    self.drop_key(key);
+                }
             }
             // Without keys everything is gone: FLUSHALL, FLUSHDB, or a replica that is filled anew.
             (PushKind::Invalidate, _) => self.entries.clear(),
