@@ -230,6 +230,10 @@ section! {
         webhook_timeout: Duration = Duration::from_secs(4),
         /// Message copies under way at once; further ones are answered 503.
         webhooks_at_once: usize = 1024,
+        /// Streams of counts that may be open at once.
+        streams: usize = 10_000,
+        /// Streams of one reader that may be open at once.
+        streams_per_reader: usize = 20,
         /// How long a poll may take.
         #[serde(with = "humantime_serde")]
         poll_timeout: Duration = Duration::from_secs(3),

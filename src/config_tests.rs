@@ -25,8 +25,7 @@ fn defaults_are_complete_but_for_netease() {
 #[test]
 fn each_fault_is_named_with_a_way_out() {
     type Fault = fn(&mut Config);
-    let faults: [(Fault, &str); 11] = [
-    let faults: [(Fault, &str); 8] = [
+    let faults: [(Fault, &str); 13] = [
         (|c| c.netease.app_key.clear(), "netease.app_key"),
         (|c| c.netease.app_secret = "".into(), "OTC_IM__NETEASE__APP_SECRET"),
         (|c| c.limits.poll_users = 501, "limits.poll_users"),

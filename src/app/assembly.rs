@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::http::api::Api;
 use crate::http::metrics::Metrics;
 use crate::http::router::router;
+use crate::http::unread_stream::Streams;
 use crate::infra::clock::System;
 use crate::infra::netease::Netease;
 use crate::ports::clock::{Clock, Ids};
@@ -41,6 +42,7 @@ pub(super) fn assemble(config: &Config, stores: &Stores) -> Result<App, StartErr
     let courier = Arc::new(Courier::new(parts.way(&netease), bounds(config), winding_down.clone()));
     let counts = parts.counts();
     let tasks = TaskTracker::new();
+    let streams = Streams::new(config.limits.streams, config.limits.streams_per_reader);
     let api = Api {
         inbox: Arc::new(inbox(config, stores)),
         binder: Arc::new(parts.binder(netease)),
@@ -50,6 +52,9 @@ pub(super) fn assemble(config: &Config, stores: &Stores) -> Result<App, StartErr
         accounts: Arc::clone(&stores.accounts),
         metrics: Metrics::new(&counts.loads.counters(), &courier.counters(), stores.near.as_ref()),
         counts,
+        changes: Arc::clone(&stores.changes),
+        streams: Arc::clone(&streams),
+        winding_down: winding_down.clone(),
         authenticator: authenticator(&config.auth, &clock)?,
         clock: Arc::clone(&clock),
         app_secrets: [

@@ -20,6 +20,7 @@ use crate::ports::log_upkeep::LogUpkeep;
 use crate::ports::message_log::MessageLog;
 use crate::ports::near_counters::NearCounters;
 use crate::ports::outbox::{Notifications, Outbox};
+use crate::ports::unread_changes::UnreadChanges;
 use crate::ports::unread_view::UnreadView;
 
 /// The stores, connected, with their schema up to date.
@@ -38,6 +39,8 @@ pub struct Stores {
     pub letters: Arc<dyn DeadLetters>,
     /// The unread view.
     pub view: Arc<dyn UnreadView>,
+    /// Which readers it says to have changed.
+    pub changes: Arc<UnreadChanges>,
     /// What its near cache counts, if it has one.
     pub near: Option<NearCounters>,
 }
@@ -56,8 +59,8 @@ impl Stores {
     async fn with_near(config: &Config, readers: usize) -> Result<Self, StartError> {
         let (log, upkeep, letters) = message_log(config).await?;
         let (accounts, outbox, notifications) = accounts(config).await?;
-        let (view, near) = unread_view(config, readers).await?;
-        Ok(Self { accounts, outbox, notifications, log, upkeep, letters, view, near })
+        let (view, changes, near) = unread_view(config, readers).await?;
+        Ok(Self { accounts, outbox, notifications, log, upkeep, letters, view, changes, near })
     }
 }
 
@@ -150,24 +153,28 @@ async fn message_log(config: &Config) -> Result<Log, StartError> {
     }
 }
 
-async fn unread_view(
-    config: &Config,
-    readers: usize,
-) -> Result<(Arc<dyn UnreadView>, Option<NearCounters>), StartError> {
+/// The view, which readers it says to have changed, and what its near cache counts.
+type View = (Arc<dyn UnreadView>, Arc<UnreadChanges>, Option<NearCounters>);
+
+async fn unread_view(config: &Config, readers: usize) -> Result<View, StartError> {
     let (key, settings) = ("unread.url", &config.unread);
     let url = &settings.url;
     let near = NearSettings { readers, staleness: settings.near_cache_staleness };
     match scheme(url) {
-        "memory" => Ok((Arc::new(MemoryView::new(settings.max_readers)), None)),
+        "memory" => {
+            let view = MemoryView::new(settings.max_readers);
+            let changes = view.changes();
+            Ok((Arc::new(view), changes, None))
+        }
         scheme @ ("redis" | "rediss" | "redis-cluster" | "rediss-cluster") => {
             let connection = Connection::open(url).await.map_err(|e| unreachable_store(key, url, &e))?;
             // The nodes of a cluster would each have to be listened to.
             if scheme.ends_with("-cluster") || near.readers == 0 {
-                return Ok((Arc::new(RedisView::new(connection)), None));
+                return Ok((Arc::new(RedisView::new(connection)), Arc::default(), None));
             }
             let view = NearView::over(connection, url, near).map_err(|e| unreachable_store(key, url, &e))?;
-            let counters = view.counters();
-            Ok((Arc::new(view), Some(counters)))
+            let (changes, counters) = (view.changes(), view.counters());
+            Ok((Arc::new(view), changes, Some(counters)))
         }
         _ => Err(odd_scheme(key, url, "memory:, redis: or redis-cluster:")),
     }

@@ -58,6 +58,8 @@ impl Config {
             ("notifications.attempts", u64::from(self.notifications.attempts)),
             ("notifications.max_queued", self.notifications.max_queued),
             ("notifications.keep_days", u64::from(self.notifications.keep_days)),
+            ("limits.streams", self.limits.streams as u64),
+            ("limits.streams_per_reader", self.limits.streams_per_reader as u64),
             ("limits.webhook_body", self.limits.webhook_body as u64),
             ("limits.body", self.limits.body as u64),
         ];
@@ -89,6 +91,19 @@ impl Config {
             Some((key, _)) => fail(&format!("{key} must be at least 1")),
             None => Ok(()),
         }
+    }
+
+    fn near_cache(&self) -> Result<(), ConfigError> {
+        let fault = match &self.unread {
+            unread if !(SHORTEST_STALENESS..=LONGEST_STALENESS).contains(&unread.near_cache_staleness) => {
+                "unread.near_cache_staleness must be from 50ms to 1m"
+            }
+            unread if unread.near_cache_readers > MOST_NEAR => {
+                "unread.near_cache_readers must be at most 10000000; 0 turns the near cache off"
+            }
+            _ => return Ok(()),
+        };
+        Err(ConfigError(fault.to_owned()))
     }
 
     /// Where NetEase is, and who we are there.
@@ -128,17 +143,4 @@ impl Config {
 
 fn is_http(url: &str) -> bool {
     url.starts_with("http://") || url.starts_with("https://")
-
-    fn near_cache(&self) -> Result<(), ConfigError> {
-        let fault = match &self.unread {
-            unread if !(SHORTEST_STALENESS..=LONGEST_STALENESS).contains(&unread.near_cache_staleness) => {
-                "unread.near_cache_staleness must be from 50ms to 1m"
-            }
-            unread if unread.near_cache_readers > MOST_NEAR => {
-                "unread.near_cache_readers must be at most 10000000; 0 turns the near cache off"
-            }
-            _ => return Ok(()),
-        };
-        Err(ConfigError(fault.to_owned()))
-    }
 }

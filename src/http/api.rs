@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::metrics::Metrics;
 use super::problem::{Code, Problem};
+use super::unread_stream::Streams;
 use crate::commands::bind_account::Binder;
 use crate::commands::deliver::Courier;
 use crate::commands::receive_copy::Inbox;
@@ -18,6 +20,7 @@ use crate::ports::accounts::Accounts;
 use crate::ports::authenticator::Authenticator;
 use crate::ports::clock::Clock;
 use crate::ports::outbox::Notifications;
+use crate::ports::unread_changes::UnreadChanges;
 use crate::queries::unread_counts::UnreadCounts;
 
 /// The handlers' state.
@@ -36,6 +39,12 @@ pub struct Api {
     pub accounts: Arc<dyn Accounts>,
     /// Answers polls.
     pub counts: UnreadCounts,
+    /// Hears which readers change.
+    pub changes: Arc<UnreadChanges>,
+    /// Streams that are open.
+    pub streams: Arc<Streams>,
+    /// Cancelled when the service is told to stop: streams end then, or nothing else would.
+    pub winding_down: CancellationToken,
     /// Verifies callers.
     pub authenticator: Arc<dyn Authenticator>,
     /// The present.

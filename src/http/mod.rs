@@ -12,4 +12,6 @@ pub mod problem;
 mod request;
 pub mod router;
 mod unread;
+mod unread_page;
+pub mod unread_stream;
 mod webhook;

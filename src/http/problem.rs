@@ -39,6 +39,8 @@ pub enum Code {
     BadSignature,
     /// NetEase allows no more such calls for a while.
     NeteaseBusy,
+    /// This reader has as many streams as one may have.
+    TooManyStreams,
     /// A fault of this service.
     Internal,
     /// NetEase refused for good.
@@ -68,6 +70,7 @@ impl Code {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Body too large", None),
             Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid request", None),
             Self::NeteaseBusy => (StatusCode::TOO_MANY_REQUESTS, "NetEase takes no more calls", Some(10)),
+            Self::TooManyStreams => (StatusCode::TOO_MANY_REQUESTS, "Too many streams", Some(5)),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal error", None),
             Self::NeteaseRejected => (StatusCode::BAD_GATEWAY, "NetEase refused", None),
             Self::NeteaseUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "NetEase is out of reach", Some(5)),

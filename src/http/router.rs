@@ -13,7 +13,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::api::Api;
 use super::problem::{Code, Problem};
-use super::{bind, docs, health, metrics, notifications, unread, webhook};
+use super::{bind, docs, health, metrics, notifications, unread, unread_stream, webhook};
 
 /// The whole HTTP surface.
 pub fn router(api: Arc<Api>) -> Router {
@@ -22,6 +22,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(notifications::notify))
         .routes(routes!(notifications::status))
         .routes(routes!(unread::post_unread, unread::get_unread))
+        .routes(routes!(unread_stream::stream_unread))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))

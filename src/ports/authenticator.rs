@@ -2,6 +2,8 @@
 
 use async_trait::async_trait;
 
+use crate::domain::ids::Millis;
+
 /// What a caller has proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
@@ -11,6 +13,8 @@ pub enum Caller {
         subject: String,
         /// The words of its `scope`.
         scopes: Vec<String>,
+        /// When it stops to hold.
+        expires_at: Millis,
     },
     /// `auth.mode = "none"`: whoever gets here is trusted.
     Trusted,
@@ -27,6 +31,14 @@ impl Caller {
         match self {
             Self::Token { subject, .. } => subject,
             Self::Trusted => "",
+        }
+    }
+
+    /// When what was proved stops to hold, if ever.
+    pub fn expires_at(&self) -> Option<Millis> {
+        match self {
+            Self::Token { expires_at, .. } => Some(*expires_at),
+            Self::Trusted => None,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod message_log;
 pub mod near_counters;
 pub mod outbox;
 pub mod store_error;
+pub mod unread_changes;
 pub mod unread_view;
 
 pub use store_error::StoreError;

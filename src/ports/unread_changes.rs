@@ -38,7 +38,7 @@ impl UnreadChanges {
 
     /// Everybody may have changed.
     pub fn all(&self) {
-        self.watched().values().for_each(|watchers| drop(watchers.send_replace(())));
+        self.watched().values().for_each(|watchers| watchers.send_replace(()));
     }
 
     /// Begins to watch a reader.

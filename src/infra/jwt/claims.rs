@@ -79,8 +79,14 @@ impl Claims {
             Value::String(words) => words.split_ascii_whitespace().map(str::to_owned).collect(),
             _ => return Err("its scope is not a string"),
         };
-        Ok(Caller::Token { subject, scopes })
+        Ok(Caller::Token { subject, scopes, expires_at: millis(self.exp.as_f64().unwrap_or_default()) })
     }
+}
+
+/// A time that is no number of milliseconds is cut to the nearest one that is.
+#[expect(clippy::cast_possible_truncation, reason = "saturates, which is what is wanted")]
+fn millis(seconds: f64) -> Millis {
+    Millis((seconds * 1000.0) as i64)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact for any time up to the year 287396")]

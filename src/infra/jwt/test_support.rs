@@ -137,6 +137,9 @@ pub fn claims() -> Value {
     json!({ "sub": "alice", "exp": NOW + 3600 })
 }
 
+/// When they stop to hold.
+pub const EXPIRES: Millis = Millis((NOW + 3600) * 1000);
+
 pub fn with(member: &str, value: Value) -> Value {
     let mut claims = claims();
     claims[member] = value;
@@ -145,7 +148,7 @@ pub fn with(member: &str, value: Value) -> Value {
 
 #[expect(clippy::unnecessary_wraps, reason = "compared with what `authenticate` answers")]
 pub fn alice() -> Result<Caller, AuthError> {
-    Ok(Caller::Token { subject: "alice".to_owned(), scopes: Vec::new() })
+    Ok(Caller::Token { subject: "alice".to_owned(), scopes: Vec::new(), expires_at: EXPIRES })
 }
 
 pub fn refused(reason: &str) -> Result<Caller, AuthError> {

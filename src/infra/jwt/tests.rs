@@ -238,7 +238,7 @@ async fn what_is_minted_is_taken() {
     let scopes = vec!["notify".to_owned()];
     assert_eq!(
         authenticator(settings).check(&token).await,
-        Ok(Caller::Token { subject: "alice".into(), scopes })
+        Ok(Caller::Token { subject: "alice".into(), scopes, expires_at: EXPIRES })
     );
     let plain = mint(&secret, "alice", "", expires, None, None).unwrap();
     assert_eq!(authenticator(hs256()).check(&plain).await, alice());

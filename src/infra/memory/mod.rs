@@ -8,6 +8,7 @@ use moka::sync::Cache;
 use crate::domain::ids::{Accid, Millis};
 use crate::domain::unread::{Change, Load, Merged, ReaderView, Reading, Snapshot};
 use crate::ports::StoreError;
+use crate::ports::unread_changes::UnreadChanges;
 use crate::ports::unread_view::{Held, UnreadView};
 
 /// A view of at most so many readers. The least used are forgotten first and loaded again when asked for, which is
@@ -15,12 +16,20 @@ use crate::ports::unread_view::{Held, UnreadView};
 #[derive(Debug)]
 pub struct MemoryView {
     readers: Cache<Accid, Arc<Mutex<ReaderView>>>,
+    changes: Arc<UnreadChanges>,
 }
 
 impl MemoryView {
     /// An empty view that remembers `max_readers`.
     pub fn new(max_readers: u64) -> Self {
-        Self { readers: Cache::new(max_readers) }
+        let changes = Arc::new(UnreadChanges::default());
+        changes.set_live(true);
+        Self { readers: Cache::new(max_readers), changes }
+    }
+
+    /// Tells of every change.
+    pub fn changes(&self) -> Arc<UnreadChanges> {
+        Arc::clone(&self.changes)
     }
 
     fn with<T>(&self, reader: &Accid, act: impl FnOnce(&mut ReaderView) -> T) -> T {
@@ -44,6 +53,7 @@ impl UnreadView for MemoryView {
 
     async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
         self.with(&change.reader, |view| view.apply(change, now));
+        self.changes.of(change.reader.as_str());
         Ok(())
     }
 
@@ -58,7 +68,9 @@ impl UnreadView for MemoryView {
         snapshot: &Snapshot,
         now: Millis,
     ) -> Result<Merged, StoreError> {
-        Ok(self.with(reader, |view| view.merge(load, snapshot, now)))
+        let merged = self.with(reader, |view| view.merge(load, snapshot, now));
+        self.changes.of(reader.as_str());
+        Ok(merged)
     }
 
     async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {

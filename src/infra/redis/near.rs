@@ -16,6 +16,7 @@ use crate::domain::ids::{Accid, Millis};
 use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot};
 use crate::ports::StoreError;
 use crate::ports::near_counters::NearCounters;
+use crate::ports::unread_changes::UnreadChanges;
 use crate::ports::unread_view::{Held, UnreadView};
 
 /// How much a near cache may hold, and how old it may be.
@@ -45,6 +46,7 @@ pub struct NearView {
     inner: RedisView,
     tracking: Tracking,
     counters: NearCounters,
+    changes: Arc<UnreadChanges>,
 }
 
 impl NearView {
@@ -52,13 +54,20 @@ impl NearView {
     /// and whenever it fails, polls go to Redis. Errors are those of a URL that makes no sense.
     pub fn over(connection: Connection, url: &str, settings: NearSettings) -> RedisResult<Self> {
         let counters = NearCounters::default();
-        let tracking = Tracking::start(connection.clone(), url, settings, counters.clone())?;
-        Ok(Self { inner: RedisView::new(connection), tracking, counters })
+        let changes = Arc::default();
+        let tracking =
+            Tracking::start(connection.clone(), url, settings, counters.clone(), Arc::clone(&changes))?;
+        Ok(Self { inner: RedisView::new(connection), tracking, counters, changes })
     }
 
     /// What it did so far.
     pub fn counters(&self) -> NearCounters {
         self.counters.clone()
+    }
+
+    /// Tells of what Redis says to have changed, and of what is changed through this view.
+    pub fn changes(&self) -> Arc<UnreadChanges> {
+        Arc::clone(&self.changes)
     }
 
     /// Forgets a reader whom this process has changed, or may have: also while the session is not fresh, as it may
@@ -67,6 +76,7 @@ impl NearView {
         if let Some(session) = self.tracking.current() {
             session.entries.remove(reader.as_str());
         }
+        self.changes.of(reader.as_str());
     }
 }
 

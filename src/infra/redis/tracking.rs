@@ -38,6 +38,7 @@ use super::connection::{CONNECT_TIMEOUT, tcp_settings, timed_out};
 use super::near::entries::Entries;
 use super::near::{Cached, NearSettings};
 use crate::ports::near_counters::NearCounters;
+use crate::ports::unread_changes::UnreadChanges;
 
 /// Heartbeats within `staleness`: some may be late before polls notice.
 const BEATS: u32 = 5;
@@ -48,6 +49,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 pub(super) struct Session {
     /// Readers that have not changed since they were read.
     pub entries: Entries<Cached>,
+    changes: Arc<UnreadChanges>,
     counters: NearCounters,
     born: Instant,
     /// When the last heartbeat that was answered was sent, in microseconds after `born`.
@@ -56,9 +58,9 @@ pub(super) struct Session {
 }
 
 impl Session {
-    fn new(readers: usize, counters: NearCounters) -> Self {
+    fn new(readers: usize, counters: NearCounters, changes: Arc<UnreadChanges>) -> Self {
         let (confirmed, ended) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { entries: Entries::new(readers), counters, born: Instant::now(), confirmed, ended }
+        Self { entries: Entries::new(readers), changes, counters, born: Instant::now(), confirmed, ended }
     }
 
     /// Whether everything that changed until `staleness` ago has been heard of.
@@ -83,7 +85,10 @@ impl Session {
                 }
             }
             // Without keys everything is gone: FLUSHALL, FLUSHDB, or a replica that is filled anew.
-            (PushKind::Invalidate, _) => self.entries.clear(),
+            (PushKind::Invalidate, _) => {
+                self.entries.clear();
+                self.changes.all();
+            }
             _ => {}
         }
     }
@@ -93,6 +98,7 @@ impl Session {
             && let Some(reader) = reader_of(key)
         {
             self.entries.remove(reader);
+            self.changes.of(reader);
             self.counters.invalidations.inc();
         }
     }
@@ -123,12 +129,13 @@ impl Tracking {
         url: &str,
         settings: NearSettings,
         counters: NearCounters,
+        changes: Arc<UnreadChanges>,
     ) -> RedisResult<Self> {
         let info = url.into_connection_info()?.set_tcp_settings(tcp_settings());
         let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         let client = Client::open(info.set_redis_settings(resp3))?;
         let current = Arc::default();
-        let keeper = Keeper { client, polls, settings, counters, current: Arc::clone(&current) };
+        let keeper = Keeper { client, polls, settings, counters, changes, current: Arc::clone(&current) };
         Ok(Self { current, staleness: settings.staleness, keeper: tokio::spawn(keeper.run()) })
     }
 
@@ -166,6 +173,7 @@ struct Keeper {
     polls: Connection,
     settings: NearSettings,
     counters: NearCounters,
+    changes: Arc<UnreadChanges>,
     current: Arc<RwLock<Option<Arc<Session>>>>,
 }
 
@@ -192,7 +200,11 @@ impl Keeper {
 
     /// Turns tracking on, on a new connection to the server that polls use.
     async fn open(&mut self) -> RedisResult<(MultiplexedConnection, Whereabouts, Arc<Session>)> {
-        let session = Arc::new(Session::new(self.settings.readers, self.counters.clone()));
+        let session = Arc::new(Session::new(
+            self.settings.readers,
+            self.counters.clone(),
+            Arc::clone(&self.changes),
+        ));
         let ear = Arc::clone(&session);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -249,7 +261,9 @@ impl Keeper {
 
     fn set(&self, session: Option<Arc<Session>>) {
         self.counters.active.set(i64::from(session.is_some()));
+        let live = session.is_some();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = session;
+        self.changes.set_live(live);
     }
 }
 
@@ -269,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_session_is_fresh_for_as_long_as_was_said_after_a_heartbeat_that_was_answered() {
-        let session = Session::new(1, NearCounters::default());
+        let session = Session::new(1, NearCounters::default(), Arc::default());
         session.confirm(session.born);
         assert!(session.is_fresh(Duration::from_mins(1)));
         assert!(!session.is_fresh(Duration::ZERO));
