@@ -50,7 +50,12 @@ pub(super) fn assemble(config: &Config, stores: &Stores) -> Result<App, StartErr
         courier: Arc::clone(&courier),
         notifications: Arc::clone(&stores.notifications),
         accounts: Arc::clone(&stores.accounts),
-        metrics: Metrics::new(&counts.loads.counters(), &courier.counters(), stores.near.as_ref()),
+        metrics: Metrics::new(
+            &counts.loads.counters(),
+            &courier.counters(),
+            stores.near.as_ref(),
+            streams.open(),
+        ),
         counts,
         changes: Arc::clone(&stores.changes),
         streams: Arc::clone(&streams),

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -53,8 +54,13 @@ fn buckets() -> Histogram {
 }
 
 impl Metrics {
-    /// Metrics that start at zero; `loads`, `deliveries` and `near` are counted elsewhere and shown here.
-    pub fn new(loads: &LoadCounters, deliveries: &DeliveryCounters, near: Option<&NearCounters>) -> Arc<Self> {
+    /// Metrics that start at zero; `loads`, `deliveries`, `near` and `streams` are counted elsewhere and shown here.
+    pub fn new(
+        loads: &LoadCounters,
+        deliveries: &DeliveryCounters,
+        near: Option<&NearCounters>,
+        streams: Gauge,
+    ) -> Arc<Self> {
         let mut registry = Registry::with_prefix("otc_im");
         let requests = Durations::new_with_constructor(buckets);
         let copies = Family::default();
@@ -84,6 +90,7 @@ impl Metrics {
             "Messages that a recheck removed from the unread view",
             loads.healed_surplus.clone(),
         );
+        registry.register("streams_open", "Streams of counts that are open", streams);
         register_deliveries(&mut registry, deliveries);
         if let Some(near) = near {
             register_near(&mut registry, near);

@@ -11,5 +11,6 @@ mod stores_out_of_reach;
 mod unread;
 mod unread_get;
 mod unread_refused;
+mod unread_stream;
 mod webhook;
 mod webhook_bodies;

@@ -11,7 +11,7 @@ use crate::support::client::{Client, OPENAPI, send};
 use crate::support::service::{Service, Site};
 use crate::support::stores::Stores;
 
-const ROUTES: [(&str, &str); 9] = [
+const ROUTES: [(&str, &str); 10] = [
     ("get", "/healthz"),
     ("get", "/metrics"),
     ("get", "/readyz"),
@@ -21,6 +21,7 @@ const ROUTES: [(&str, &str); 9] = [
     ("post", "/v1/notifications"),
     ("get", "/v1/notifications/{id}"),
     ("post", "/v1/unread"),
+    ("get", "/v1/unread/stream"),
 ];
 
 async fn service() -> (Site, Service) {

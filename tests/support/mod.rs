@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod client;
+pub mod events;
 pub mod near;
 pub mod netease;
 pub mod outboxes;

@@ -79,7 +79,11 @@ impl Claims {
             Value::String(words) => words.split_ascii_whitespace().map(str::to_owned).collect(),
             _ => return Err("its scope is not a string"),
         };
-        Ok(Caller::Token { subject, scopes, expires_at: millis(self.exp.as_f64().unwrap_or_default()) })
+        Ok(Caller::Token {
+            subject,
+            scopes,
+            expires_at: millis(self.exp.as_f64().unwrap_or_default() + LEEWAY_SECS),
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::test_support::*;
 use super::*;
+use crate::domain::ids::Millis;
 use crate::ports::authenticator::{AuthError, Authenticator, Caller};
 
 const UNREADABLE: &str = "it is not a signed JWT of a kind we take";
@@ -245,4 +246,16 @@ async fn what_is_minted_is_taken() {
 
     assert!(matches!(mint(&secret, "", "", expires, None, None), Err(MintError::EmptySubject)));
     assert!(matches!(mint(&"short".into(), "a", "", expires, None, None), Err(MintError::ShortSecret)));
+}
+
+#[tokio::test]
+async fn when_a_token_stops_to_hold_is_told() {
+    let secret = SecretString::from(SECRET);
+    let token = mint(&secret, "alice", "", u64::try_from(NOW + 60).unwrap(), None, None).unwrap();
+    let caller = authenticator(hs256()).authenticate(Some(&format!("Bearer {token}"))).await.unwrap();
+    assert_eq!(
+        caller.expires_at(),
+        Some(Millis((NOW + 60 + 30) * 1000)),
+        "clocks may differ by thirty seconds"
+    );
 }

@@ -200,11 +200,8 @@ impl Keeper {
 
     /// Turns tracking on, on a new connection to the server that polls use.
     async fn open(&mut self) -> RedisResult<(MultiplexedConnection, Whereabouts, Arc<Session>)> {
-        let session = Arc::new(Session::new(
-            self.settings.readers,
-            self.counters.clone(),
-            Arc::clone(&self.changes),
-        ));
+        let session =
+            Arc::new(Session::new(self.settings.readers, self.counters.clone(), Arc::clone(&self.changes)));
         let ear = Arc::clone(&session);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
