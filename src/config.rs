@@ -88,6 +88,8 @@ section! {
         url: String = "sqlite:data/otc-im.db".into(),
         /// Connections of the pool.
         max_connections: u32 = 64,
+        /// Message copies, and receipts, that are written at once.
+        group: usize = 200,
         /// Messages that were read are deleted once they are this many days old. Not set: never.
         retention_days: Option<u32> = None,
     }

@@ -25,10 +25,12 @@ fn defaults_are_complete_but_for_netease() {
 #[test]
 fn each_fault_is_named_with_a_way_out() {
     type Fault = fn(&mut Config);
-    let faults: [(Fault, &str); 13] = [
+    let faults: [(Fault, &str); 15] = [
         (|c| c.netease.app_key.clear(), "netease.app_key"),
         (|c| c.netease.app_secret = "".into(), "OTC_IM__NETEASE__APP_SECRET"),
         (|c| c.limits.poll_users = 501, "limits.poll_users"),
+        (|c| c.messages.group = 0, "messages.group"),
+        (|c| c.limits.webhook_body = 16 * 1024 * 1024, "limits.webhook_body"),
         (|c| c.unread.loads_at_once = 0, "unread.loads_at_once"),
         (|c| c.unread.near_cache_staleness = Duration::from_millis(49), "unread.near_cache_staleness"),
         (|c| c.unread.near_cache_readers = 10_000_001, "unread.near_cache_readers"),

@@ -11,7 +11,7 @@ use super::settings::{authenticator, bounds, limits, millis, netease, system_acc
 use super::{App, StartError, Stores};
 use crate::commands::bind_account::Binder;
 use crate::commands::deliver::{Courier, Way};
-use crate::commands::receive_copy::Inbox;
+use crate::commands::receive_copy::{Inbox, Ports};
 use crate::commands::register_account::Registrar;
 use crate::commands::send_notification::Notifier;
 use crate::config::Config;
@@ -81,15 +81,16 @@ pub(super) fn assemble(config: &Config, stores: &Stores) -> Result<App, StartErr
     })
 }
 
-/// Where copies go, for the webhook and for dead letters that are taken in again.
+/// Where copies go, for the webhook and for dead letters that are taken in again. Wants a runtime around it.
 pub fn inbox(config: &Config, stores: &Stores) -> Inbox {
-    Inbox {
+    Inbox::new(Ports {
         log: Arc::clone(&stores.log),
         view: Arc::clone(&stores.view),
         letters: Arc::clone(&stores.letters),
         clock: Arc::new(System),
         receipt_allowance_ms: millis(config.unread.receipt_allowance),
-    }
+        group: config.messages.group,
+    })
 }
 
 impl Parts<'_> {

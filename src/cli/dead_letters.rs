@@ -58,10 +58,10 @@ impl DeadLetters {
 }
 
 async fn list(inbox: &Inbox) -> Result<bool, StoreError> {
-    println!("{} dead letters", inbox.letters.count().await?);
+    println!("{} dead letters", inbox.ports.letters.count().await?);
     let mut after = None;
     loop {
-        let page = inbox.letters.list(after.as_deref(), PAGE).await?;
+        let page = inbox.ports.letters.list(after.as_deref(), PAGE).await?;
         for letter in &page {
             println!("{}  {}  {}", letter.id, letter.received_at, letter.reason);
         }
@@ -73,7 +73,7 @@ async fn list(inbox: &Inbox) -> Result<bool, StoreError> {
 }
 
 async fn show(inbox: &Inbox, id: &str) -> Result<bool, StoreError> {
-    let Some(letter) = inbox.letters.find(id).await? else { return Ok(unknown(id)) };
+    let Some(letter) = inbox.ports.letters.find(id).await? else { return Ok(unknown(id)) };
     println!("came at {} ms since 1970: {}\n{}", letter.received_at, letter.reason, letter.raw);
     Ok(true)
 }
@@ -95,7 +95,7 @@ async fn redrive_one(inbox: &Inbox, id: &str) -> Result<bool, StoreError> {
 async fn redrive_all(inbox: &Inbox) -> Result<bool, StoreError> {
     let (mut all, mut after) = (true, None);
     loop {
-        let page = inbox.letters.list(after.as_deref(), PAGE).await?;
+        let page = inbox.ports.letters.list(after.as_deref(), PAGE).await?;
         for letter in &page {
             all &= redrive_one(inbox, &letter.id).await?;
         }

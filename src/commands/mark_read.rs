@@ -1,9 +1,9 @@
-//! Takes in read receipts: mark and `state` in the log, then the view.
+//! Takes in read receipts: marks and `state` in the log, then the view.
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-
+use super::tell_view::tell_view;
+use crate::domain::ids::Millis;
 use crate::domain::message::Receipt;
 use crate::domain::unread::Change;
 use crate::ports::StoreError;
@@ -11,19 +11,9 @@ use crate::ports::clock::Clock;
 use crate::ports::message_log::MessageLog;
 use crate::ports::unread_view::UnreadView;
 
-/// Pairs that are written at once.
-const AT_ONCE: usize = 16;
-
-/// Applies `receipts`, the newest of each pair, none later than `allowance_ms` from now; answers how many were
-/// pulled back for that. On an error some may have been applied; applying them again is safe.
-pub async fn mark_read(
-    log: &dyn MessageLog,
-    view: &dyn UnreadView,
-    clock: &dyn Clock,
-    receipts: Vec<Receipt>,
-    allowance_ms: i64,
-) -> Result<usize, StoreError> {
-    let now = clock.now();
+/// The newest of `receipts` for each pair, none later than `allowance_ms` from `now`; and how many were pulled back
+/// for that.
+pub fn newest(receipts: Vec<Receipt>, now: Millis, allowance_ms: i64) -> (Vec<Receipt>, usize) {
     let mut clamped = 0;
     let mut newest = BTreeMap::new();
     for receipt in receipts {
@@ -33,13 +23,17 @@ pub async fn mark_read(
         *latest = receipt.up_to.max(*latest);
     }
     let receipts = newest.into_iter().map(|((reader, peer), up_to)| Receipt { reader, peer, up_to });
-    stream::iter(receipts.collect::<Vec<_>>())
-        .map(|receipt| async move {
-            log.mark_read(&receipt).await?;
-            view.apply(&Change::read(receipt), now).await
-        })
-        .buffer_unordered(AT_ONCE)
-        .try_collect::<()>()
-        .await?;
-    Ok(clamped)
+    (receipts.collect(), clamped)
+}
+
+/// Writes to the log, then to the view; answers one outcome for each receipt, in their order. Safe to repeat.
+pub async fn mark_read(
+    log: &dyn MessageLog,
+    view: &dyn UnreadView,
+    clock: &dyn Clock,
+    receipts: &[Receipt],
+) -> Vec<Result<(), StoreError>> {
+    let marked = log.mark_all(receipts).await.into_iter().zip(receipts);
+    let marked = marked.map(|(marked, receipt)| marked.map(|()| ((), Some(Change::read(receipt.clone())))));
+    tell_view(view, clock, marked.collect()).await
 }

@@ -2,20 +2,24 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
+
 use super::bury::bury;
-use super::mark_read::mark_read;
+use super::group::{Group, Lost};
+use super::mark_read::{mark_read, newest};
 use super::recall_message::recall_message;
-use super::record_message::record_message;
+use super::record_messages::record_messages;
 use crate::domain::copy::{self, Copy, Unintelligible};
-use crate::domain::message::Receipt;
+use crate::domain::message::{Message, Receipt};
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::dead_letters::DeadLetters;
 use crate::ports::message_log::{CopyNo, MessageLog};
 use crate::ports::unread_view::UnreadView;
 
-/// Where copies go.
-pub struct Inbox {
+/// What an inbox works with.
+#[derive(Clone)]
+pub struct Ports {
     /// The truth.
     pub log: Arc<dyn MessageLog>,
     /// The projection.
@@ -26,6 +30,16 @@ pub struct Inbox {
     pub clock: Arc<dyn Clock>,
     /// How far ahead of now a receipt may lie, in milliseconds.
     pub receipt_allowance_ms: i64,
+    /// Messages, and receipts, that are written at once; at least 1.
+    pub group: usize,
+}
+
+/// Where copies go. Messages that come at the same time are written together, and so are receipts.
+pub struct Inbox {
+    /// What it works with.
+    pub ports: Ports,
+    messages: Group<Message, Result<CopyNo, StoreError>>,
+    receipts: Group<Receipt, Result<(), StoreError>>,
 }
 
 /// What became of a copy, for metrics.
@@ -60,6 +74,21 @@ pub enum Outcome {
 }
 
 impl Inbox {
+    /// Opens an inbox, on the runtime around it.
+    pub fn new(ports: Ports) -> Self {
+        let at = ports.clone();
+        let messages = Group::new(ports.group, move |messages: Vec<Message>| {
+            let at = at.clone();
+            async move { record_messages(&*at.log, &*at.view, &*at.clock, &messages).await }
+        });
+        let at = ports.clone();
+        let receipts = Group::new(ports.group, move |receipts: Vec<Receipt>| {
+            let at = at.clone();
+            async move { mark_read(&*at.log, &*at.view, &*at.clock, &receipts).await }
+        });
+        Self { ports, messages, receipts }
+    }
+
     /// Takes in a body whose signature was verified. On an error nothing may be acknowledged: NetEase sends it again,
     /// and what was done already is safe to do again.
     pub async fn receive(&self, body: &[u8]) -> Result<Received, StoreError> {
@@ -67,16 +96,18 @@ impl Inbox {
             Ok(labelled) => labelled,
             Err(what) => {
                 let event_type = what.event_type;
-                bury(&*self.letters, &*self.clock, what).await?;
+                self.bury(what).await?;
                 return Ok(Received { event_type, outcome: Outcome::Buried });
             }
         };
-        let (log, view, clock) = (&*self.log, &*self.view, &*self.clock);
         let outcome = match labelled.copy {
-            Copy::Message(message) => Outcome::Recorded(record_message(log, view, clock, &message).await?),
+            Copy::Message(message) => {
+                Outcome::Recorded(self.messages.submit(*message).await.unwrap_or_else(lost)?)
+            }
             Copy::Receipts(receipts) => self.read(receipts).await?,
             Copy::Recall(recall) => {
-                recall_message(log, view, clock, &recall).await?;
+                let Ports { log, view, clock, .. } = &self.ports;
+                recall_message(&**log, &**view, &**clock, &recall).await?;
                 Outcome::Recalled
             }
             Copy::Probe | Copy::Other => Outcome::Acknowledged,
@@ -93,12 +124,22 @@ impl Inbox {
                 Err(what) => bad.push(what),
             }
         }
-        let clamped =
-            mark_read(&*self.log, &*self.view, &*self.clock, good, self.receipt_allowance_ms).await?;
+        let (good, clamped) = newest(good, self.ports.clock.now(), self.ports.receipt_allowance_ms);
+        let mark = async |receipt| self.receipts.submit(receipt).await.unwrap_or_else(lost);
+        try_join_all(good.into_iter().map(mark)).await?;
         let buried = bad.len();
         for what in bad {
-            bury(&*self.letters, &*self.clock, what).await?;
+            self.bury(what).await?;
         }
         Ok(Outcome::Read { clamped, buried })
     }
+
+    async fn bury(&self, what: Unintelligible) -> Result<(), StoreError> {
+        bury(&*self.ports.letters, &*self.ports.clock, what).await
+    }
+}
+
+/// What was given to a flush that did not end may be in the log or not.
+fn lost<T>(lost: Lost) -> Result<T, StoreError> {
+    Err(StoreError::unavailable("messages", lost))
 }

@@ -16,12 +16,12 @@ pub enum Redriven {
 
 /// Takes the letter in like a copy that just came. Safe to repeat: it is removed only after it was taken in.
 pub async fn redrive(inbox: &Inbox, id: &str) -> Result<Redriven, StoreError> {
-    let Some(letter) = inbox.letters.find(id).await? else { return Ok(Redriven::Unknown) };
+    let Some(letter) = inbox.ports.letters.find(id).await? else { return Ok(Redriven::Unknown) };
     let received = inbox.receive(letter.raw.as_bytes()).await?;
     match received.outcome {
         Outcome::Buried | Outcome::Callback | Outcome::Read { buried: 1.., .. } => Ok(Redriven::StillDead),
         _ => {
-            inbox.letters.remove(id).await?;
+            inbox.ports.letters.remove(id).await?;
             Ok(Redriven::Done)
         }
     }

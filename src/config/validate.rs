@@ -27,8 +27,14 @@ impl Config {
             );
         }
         self.validate_netease()?;
-        if !(1..=500).contains(&self.limits.poll_users) {
-            return fail("limits.poll_users must be from 1 to 500");
+        let ranges = [
+            ("limits.poll_users", self.limits.poll_users, 500),
+            ("messages.group", self.messages.group, 1_000),
+            // MongoDB takes no document above 16 MiB, nor whatever was to be written together with one.
+            ("limits.webhook_body", self.limits.webhook_body, 15 * 1024 * 1024),
+        ];
+        if let Some((key, _, most)) = ranges.iter().find(|(_, count, most)| !(1..=*most).contains(count)) {
+            return fail(&format!("{key} must be from 1 to {most}"));
         }
         if self.unread.receipt_allowance > LONGEST {
             return fail("unread.receipt_allowance must be at most a day");
@@ -60,7 +66,6 @@ impl Config {
             ("notifications.keep_days", u64::from(self.notifications.keep_days)),
             ("limits.streams", self.limits.streams as u64),
             ("limits.streams_per_reader", self.limits.streams_per_reader as u64),
-            ("limits.webhook_body", self.limits.webhook_body as u64),
             ("limits.body", self.limits.body as u64),
         ];
         let durations = [

@@ -37,8 +37,8 @@ pub async fn healthz() -> Json<Health> {
 pub async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Health>, Problem> {
     let (accounts, messages, unread) = tokio::join!(
         answers("accounts", api.accounts.ping()),
-        answers("messages", api.inbox.log.ping()),
-        answers("unread", api.inbox.view.ping()),
+        answers("messages", api.inbox.ports.log.ping()),
+        answers("unread", api.inbox.ports.view.ping()),
     );
     let silent: Vec<_> = [accounts, messages, unread].into_iter().flatten().collect();
     if silent.is_empty() {

@@ -1,11 +1,17 @@
 //! The message log: the truth about messages, receipts and recalls.
 
+use std::slice::from_ref;
+
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::store_error::only;
 use crate::domain::ids::{Accid, Millis};
 use crate::domain::message::{Message, Recall, Receipt};
 use crate::domain::unread::{Change, Snapshot};
+
+/// The store's name in errors.
+const STORE: &str = "messages";
 
 /// Every message ever copied to us, with its state. MongoDB in production, SQLite when embedded.
 ///
@@ -13,12 +19,24 @@ use crate::domain::unread::{Change, Snapshot};
 /// and commute: whatever the order in which the facts of a message arrive, the log ends the same.
 #[async_trait]
 pub trait MessageLog: Send + Sync {
-    /// Stores a message unless its key is there already, and brings its `state` in line with the reader's mark.
-    /// The first copy stays, whatever a later one says.
-    async fn record(&self, message: &Message) -> Result<Recorded, StoreError>;
+    /// Stores each message unless its key is there already, and brings its `state` in line with the reader's mark.
+    /// The first copy stays, whatever a later one says; that also goes for a message that is in `messages` twice.
+    /// Answers one outcome for each, in their order: a failure of one need not be that of another.
+    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>>;
 
-    /// Raises the reader's mark, never lowers it, then sets `state` 1 on every message that it covers.
-    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError>;
+    /// Raises each reader's mark, never lowers it, then sets `state` 1 on every message that it covers. Answers one
+    /// outcome for each receipt, in their order.
+    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>>;
+
+    /// [`MessageLog::record_all`] of one.
+    async fn record(&self, message: &Message) -> Result<Recorded, StoreError> {
+        only(STORE, self.record_all(from_ref(message)).await)
+    }
+
+    /// [`MessageLog::mark_all`] of one.
+    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError> {
+        only(STORE, self.mark_all(from_ref(receipt)).await)
+    }
 
     /// Lays a tombstone: the message, here already or still to come, counts no more.
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError>;

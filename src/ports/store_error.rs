@@ -36,4 +36,23 @@ impl StoreError {
             Self::Unavailable { store, .. } | Self::Corrupt { store, .. } => store,
         }
     }
+
+    /// The same failure, for one more item of a batch that failed as a whole.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self {
+            Self::Unavailable { store, source } => Self::unavailable(store, source.to_string()),
+            Self::Corrupt { store, what } => Self::Corrupt { store, what: what.clone() },
+        }
+    }
+
+    /// This failure for each of `items` items.
+    pub fn of_all<T>(&self, items: usize) -> Vec<Result<T, Self>> {
+        (0..items).map(|_| Err(self.again())).collect()
+    }
+}
+
+/// The outcome of a batch of one.
+pub(super) fn only<T>(store: &'static str, outcomes: Vec<Result<T, StoreError>>) -> Result<T, StoreError> {
+    outcomes.into_iter().next().unwrap_or_else(|| Err(StoreError::unavailable(store, "no outcome")))
 }

@@ -1,12 +1,18 @@
 //! The unread view: a projection of the message log that may be lost at any time, and knows when it was.
 
+use std::slice::from_ref;
+
 use async_trait::async_trait;
 
 use super::StoreError;
 use super::clock::{Clock, Ids};
 use super::message_log::MessageLog;
+use super::store_error::only;
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot};
+
+/// The store's name in errors.
+const STORE: &str = "unread";
 
 /// Per (reader, peer): how many messages are unread. Redis in production, memory when embedded.
 ///
@@ -17,8 +23,14 @@ pub trait UnreadView: Send + Sync {
     /// The counts of `peers` (at most 500), in one round trip.
     async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError>;
 
-    /// Takes one event in, atomically. Repeatable, in any order; `now` dates tombstones.
-    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError>;
+    /// Takes events in, each atomically and with an outcome of its own, in their order. Repeatable, in any order;
+    /// `now` dates tombstones.
+    async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>>;
+
+    /// [`UnreadView::apply_all`] of one.
+    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
+        only(STORE, self.apply_all(from_ref(change), now).await)
+    }
 
     /// Begins to load a reader: lays `fresh_token` unless another load's token lies there already, then tells what
     /// the view holds. Read the log only after this has answered.

@@ -1,11 +1,12 @@
 //! Shuffled and repeated histories of messages, receipts and recalls, fed through the commands and asked for through
 //! the query of the order page, with the view lost now and then: every answer is that of the definition.
 
+use std::slice;
 use std::sync::Arc;
 
 use otc_im::commands::mark_read::mark_read;
 use otc_im::commands::recall_message::recall_message;
-use otc_im::commands::record_message::record_message;
+use otc_im::commands::record_messages::record_messages;
 use otc_im::domain::ids::Accid;
 use otc_im::domain::message::Message;
 use otc_im::queries::unread_counts::UnreadCounts;
@@ -103,12 +104,12 @@ impl<'a> Run<'a> {
         match step {
             Step::Message(number, kind) => {
                 let message = self.message(number, kind);
-                record_message(log, view, clock, &message).await.unwrap();
+                assert!(record_messages(log, view, clock, slice::from_ref(&message)).await[0].is_ok());
                 self.model.messages.push(message);
             }
             Step::Receipt(reader, peer, up_to) => {
                 let receipt = self.pair(reader, peer).receipt(up_to);
-                mark_read(log, view, clock, vec![receipt.clone()], 0).await.unwrap();
+                assert!(mark_read(log, view, clock, slice::from_ref(&receipt)).await[0].is_ok());
                 self.model.receipts.push(receipt);
             }
             Step::Recall(number) => {

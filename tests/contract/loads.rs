@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all, join5};
 use otc_im::commands::recall_message::recall_message;
-use otc_im::commands::record_message::record_message;
+use otc_im::commands::record_messages::record_messages;
 use otc_im::infra::memory::MemoryView;
 use otc_im::infra::mongo::{self, MongoLog};
 use otc_im::ports::clock::Clock;
@@ -111,10 +111,10 @@ async fn a_message_that_reached_the_log_alone_is_mended_by_its_redelivery(stack:
     assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [2]);
     let message = pair.message(3, 30);
     view.failing.store(true, SeqCst);
-    assert!(record_message(&*stack.log, &*view, &clock, &message).await.is_err());
+    assert!(record_messages(&*stack.log, &*view, &clock, slice::from_ref(&message)).await[0].is_err());
     view.failing.store(false, SeqCst);
     for _ in 0..2 {
-        record_message(&*stack.log, &*view, &clock, &message).await.unwrap();
+        assert!(record_messages(&*stack.log, &*view, &clock, slice::from_ref(&message)).await[0].is_ok());
         assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [3]);
     }
 }
@@ -162,7 +162,7 @@ async fn a_memory_view_with_room_for_few_answers_rightly_about_many() {
     for round in 1..=3 {
         for (at, pair) in (0..).zip(&pairs) {
             let message = pair.message(round * 100 + at, round);
-            record_message(&*log, &*view, &*clock, &message).await.unwrap();
+            assert!(record_messages(&*log, &*view, &*clock, &[message]).await[0].is_ok());
             let answer = counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap();
             assert_eq!(answer, [round.unsigned_abs()]);
         }

@@ -34,6 +34,7 @@ macro_rules! on_each {
 
 mod account_cache;
 mod accounts;
+mod batches;
 mod big_reader;
 mod errands;
 pub mod facts;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 use futures_util::TryStreamExt;
 use otc_im::commands::forget_read::forget_read;
-use otc_im::commands::receive_copy::Inbox;
+use otc_im::commands::receive_copy::{Inbox, Ports};
 use otc_im::commands::recount::Recounter;
 use otc_im::commands::redrive::{Redriven, redrive};
 use otc_im::domain::ids::{Accid, Millis};
@@ -109,13 +109,14 @@ async fn an_explanation_tells_log_from_view(stack: &Stack) {
 }
 
 fn inbox(stack: &Stack) -> Inbox {
-    Inbox {
+    Inbox::new(Ports {
         log: stack.log.messages.clone(),
         view: stack.view.port.clone(),
         letters: stack.log.letters.clone(),
         clock: Arc::new(SetClock::default()),
         receipt_allowance_ms: 1_000,
-    }
+        group: 10,
+    })
 }
 
 async fn a_dead_letter_is_taken_in_again_once_it_can_be_understood(stack: &Stack) {

@@ -63,11 +63,11 @@ impl WatchedLog {
 
 #[async_trait]
 impl MessageLog for WatchedLog {
-    async fn record(&self, message: &Message) -> Result<Recorded, StoreError> {
-        self.inner.record(message).await
+    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
+        self.inner.record_all(messages).await
     }
-    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError> {
-        self.inner.mark_read(receipt).await
+    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
+        self.inner.mark_all(receipts).await
     }
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
         self.inner.recall(recall).await
@@ -114,9 +114,11 @@ impl UnreadView for WatchedView {
         self.reads.fetch_add(1, SeqCst);
         reading
     }
-    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
-        self.answer()?;
-        self.inner.apply(change, now).await
+    async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {
+        match self.answer() {
+            Ok(()) => self.inner.apply_all(changes, now).await,
+            Err(down) => down.of_all(changes.len()),
+        }
     }
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {
         self.answer()?;

@@ -45,7 +45,7 @@ fn a_crash_between_any_two_operations_is_mended_by_the_next_delivery() {
     let budget = Budget { loads: 1, repeats: 1, crashes: 1, ..Budget::default() };
     let reaches =
         [reached::HALF_DONE, reached::EARLY_RECALL, reached::FILLED, reached::LATE, reached::REPEATED];
-    explore(Scene { grain: Grain::Operations, ..scene(&["ann"], facts, budget, &reaches) }, 250_000);
+    explore(Scene { grain: Grain::Operations, ..scene(&["ann"], facts, budget, &reaches) }, 200_000);
 }
 
 #[test]

@@ -62,6 +62,12 @@ impl Log {
         }
     }
 
+    /// Sets `state` 1 on a message that came after its receipt.
+    pub fn set_read(&mut self, id: ServerId) {
+        let row = self.rows.entry(id).or_default();
+        row.read |= row.counted();
+    }
+
     /// Lays a tombstone.
     pub fn lay(&mut self, id: ServerId) {
         self.rows.entry(id).or_default().recalled = true;

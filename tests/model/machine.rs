@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use otc_im::commands::mark_read::mark_read;
 use otc_im::commands::recall_message::recall_message;
-use otc_im::commands::record_message::record_message;
+use otc_im::commands::record_messages::record_messages;
 use otc_im::domain::ids::{Accid, Millis};
 use otc_im::domain::message::{Message, Recall, Receipt};
 use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
@@ -54,8 +54,8 @@ impl Machine {
         let work = tokio::spawn(async move {
             let (log, view): (&dyn MessageLog, &dyn UnreadView) = (&gate, &gate);
             match fact {
-                Fact::Message(message) => record_message(log, view, &Still, &message).await.is_ok(),
-                Fact::Receipt(receipt) => mark_read(log, view, &Still, vec![receipt], 0).await.is_ok(),
+                Fact::Message(message) => record_messages(log, view, &Still, &[message]).await[0].is_ok(),
+                Fact::Receipt(receipt) => mark_read(log, view, &Still, &[receipt]).await[0].is_ok(),
                 Fact::Recall(recall) => recall_message(log, view, &Still, &recall).await.is_ok(),
             }
         });
@@ -127,14 +127,18 @@ impl Gate {
 
 #[async_trait]
 impl MessageLog for Gate {
-    async fn record(&self, message: &Message) -> Result<Recorded, StoreError> {
-        self.pass(Call::Record).await?;
-        self.log.record(message).await
+    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
+        match self.pass(Call::Record).await {
+            Ok(()) => self.log.record_all(messages).await,
+            Err(refused) => refused.of_all(messages.len()),
+        }
     }
 
-    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError> {
-        self.pass(Call::MarkRead).await?;
-        self.log.mark_read(receipt).await
+    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
+        match self.pass(Call::MarkRead).await {
+            Ok(()) => self.log.mark_all(receipts).await,
+            Err(refused) => refused.of_all(receipts.len()),
+        }
     }
 
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
@@ -158,9 +162,11 @@ impl UnreadView for Gate {
         self.view.read(reader, peers).await
     }
 
-    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
-        self.pass(Call::Apply).await?;
-        self.view.apply(change, now).await
+    async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {
+        match self.pass(Call::Apply).await {
+            Ok(()) => self.view.apply_all(changes, now).await,
+            Err(refused) => refused.of_all(changes.len()),
+        }
     }
 
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {

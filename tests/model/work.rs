@@ -1,7 +1,6 @@
 //! Work under way: the commands and loads as machines of single steps.
 
 use otc_im::domain::ids::{Accid, Millis, ServerId};
-use otc_im::domain::message::Receipt;
 use otc_im::domain::unread::{Change, Load, Snapshot};
 use otc_im::ports::message_log::{CopyNo, Recorded};
 
@@ -19,10 +18,10 @@ pub struct Handler {
 /// What a handler does next.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// `record`: look at the mark of the pair.
-    LookAtMark { recalled: bool },
+    /// `record`: look at the mark of the pair; of a message that is recalled, it does not matter.
+    LookAtMark,
     /// `record`: the mark covers the message; set `state`.
-    SetState { recalled: bool, mark: Millis },
+    SetState { mark: Millis },
     /// `mark_read`: the mark is raised; set `state`.
     SetStates,
     /// The log is done: tell the view.
@@ -35,7 +34,10 @@ impl Handler {
     /// Takes a copy in, up to its first write.
     pub fn begin(scene: &Scene, log: &mut Log, copy: usize) -> Self {
         let next = match &scene.facts[copy] {
-            Fact::Message(message) => Step::LookAtMark { recalled: log.insert(message.key.server_id) },
+            Fact::Message(message) => match log.insert(message.key.server_id) {
+                true => tell_view(scene, copy, true, None),
+                false => Step::LookAtMark,
+            },
             Fact::Receipt(receipt) => {
                 log.raise(receipt);
                 Step::SetStates
@@ -56,16 +58,13 @@ impl Handler {
     /// Does the next step on the log.
     pub fn step_log(&mut self, scene: &Scene, log: &mut Log) {
         self.next = match (&scene.facts[self.copy], &self.next) {
-            (Fact::Message(message), Step::LookAtMark { recalled }) => {
-                match log.mark(&message.to, &message.from) {
-                    Some(mark) if message.timestamp <= mark => Step::SetState { recalled: *recalled, mark },
-                    mark => tell_view(scene, self.copy, *recalled, mark),
-                }
-            }
-            (Fact::Message(message), Step::SetState { recalled, mark }) => {
-                let (reader, peer) = (message.to.clone(), message.from.clone());
-                log.set_state(scene, &Receipt { reader, peer, up_to: *mark });
-                tell_view(scene, self.copy, *recalled, Some(*mark))
+            (Fact::Message(message), Step::LookAtMark) => match log.mark(&message.to, &message.from) {
+                Some(mark) if message.timestamp <= mark => Step::SetState { mark },
+                mark => tell_view(scene, self.copy, false, mark),
+            },
+            (Fact::Message(message), Step::SetState { mark }) => {
+                log.set_read(message.key.server_id);
+                tell_view(scene, self.copy, false, Some(*mark))
             }
             (Fact::Receipt(receipt), Step::SetStates) => {
                 log.set_state(scene, receipt);

@@ -105,6 +105,9 @@ impl Drawing<'_> {
     }
 
     fn tell(&mut self, fact: Fact, bodies: Vec<String>, letter: Option<String>, first_ms: u64) {
+        // Often at the very moment of another, as copies come that are written together.
+        let before = self.history.events.last().map(|event| event.first_ms);
+        let first_ms = before.filter(|_| self.rng.chance(400)).unwrap_or(first_ms);
         let copies = if self.rng.chance(400) { self.rng.within(1, 3) } else { 0 };
         let again = |rng: &mut Rng| match rng.below(3) {
             0 => rng.below(SPAN_MS),

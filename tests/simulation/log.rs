@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use otc_im::domain::ids::{Accid, Millis, ServerId};
 use otc_im::domain::message::{ConvType, Message, MessageKey, Recall, Receipt};
 use otc_im::domain::unread::Snapshot;
@@ -58,6 +59,12 @@ impl Disk {
     fn mark_messages(&mut self, Receipt { reader, peer, up_to }: &Receipt) {
         for row in self.messages.values_mut().filter(|row| row.counted && row.to == *reader) {
             row.read |= row.message.as_ref().is_some_and(|m| m.from == *peer && m.timestamp <= *up_to);
+        }
+    }
+
+    fn read(&mut self, keys: &[MessageKey]) {
+        for (_, row) in self.messages.iter_mut().filter(|(key, _)| keys.contains(key)) {
+            row.read |= row.counted;
         }
     }
 
@@ -132,34 +139,105 @@ impl SimLog {
         Ok((if same { CopyNo::Repeated } else { CopyNo::Conflicting }, kept))
     }
 
-    async fn mark_messages(&self, receipt: Receipt) -> Result<(), StoreError> {
-        let about = About::Pair(receipt.reader.clone(), receipt.peer.clone());
-        self.step("mark messages", about, move |disk| disk.mark_messages(&receipt)).await
+    /// Marks are looked at for all at once, when every message is in.
+    async fn look_at_marks(&self, taken: &mut [Result<Taken, StoreError>]) {
+        let counting: Vec<_> =
+            taken.iter().flatten().filter(|taken| taken.counts()).map(Taken::pair).collect();
+        if counting.is_empty() {
+            return;
+        }
+        let find = move |disk: &mut Disk| {
+            let mark = |pair| Some((disk.marks.get(&pair).copied()?, pair));
+            counting.into_iter().filter_map(mark).map(|(mark, pair)| (pair, mark)).collect::<BTreeMap<_, _>>()
+        };
+        let found = self.step("find marks", About::Nothing, find).await;
+        for outcome in taken {
+            let Some(taken) = outcome.as_mut().ok().filter(|taken| taken.counts()) else { continue };
+            match &found {
+                Ok(marks) => taken.mark = marks.get(&taken.pair()).copied(),
+                Err(error) => *outcome = Err(error.again()),
+            }
+        }
+    }
+
+    async fn read_late(&self, taken: &mut [Result<Taken, StoreError>]) {
+        let late: Vec<_> = taken.iter().flatten().filter(|taken| taken.is_late()).map(Taken::key).collect();
+        if late.is_empty() {
+            return;
+        }
+        if let Err(error) = self.step("read late", About::Nothing, move |disk| disk.read(&late)).await {
+            for outcome in taken.iter_mut().filter(|outcome| outcome.as_ref().is_ok_and(Taken::is_late)) {
+                *outcome = Err(error.again());
+            }
+        }
+    }
+
+    async fn raise(&self, receipt: &Receipt) -> Result<(), StoreError> {
+        let (about, raise) = (About::Pair(receipt.reader.clone(), receipt.peer.clone()), receipt.clone());
+        self.step("raise mark", about, move |disk| disk.raise(&raise)).await
+    }
+
+    async fn mark_messages(&self, receipt: &Receipt) -> Result<(), StoreError> {
+        let (about, mark) = (About::Pair(receipt.reader.clone(), receipt.peer.clone()), receipt.clone());
+        self.step("mark messages", about, move |disk| disk.mark_messages(&mark)).await
+    }
+}
+
+/// A message of a batch, as it is in the log.
+struct Taken {
+    copy: CopyNo,
+    kept: Message,
+    recalled: bool,
+    read: bool,
+    mark: Option<Millis>,
+}
+
+impl Taken {
+    fn of(copy: CopyNo, row: Row, message: &Message) -> Self {
+        let kept = row.message.unwrap_or_else(|| message.clone());
+        Self { copy, kept, recalled: row.recalled, read: row.read, mark: None }
+    }
+
+    fn counts(&self) -> bool {
+        self.kept.counts() && !self.recalled
+    }
+
+    fn is_late(&self) -> bool {
+        !self.read && self.mark.is_some_and(|mark| self.kept.timestamp <= mark)
+    }
+
+    fn pair(&self) -> (Accid, Accid) {
+        (self.kept.to.clone(), self.kept.from.clone())
+    }
+
+    fn key(&self) -> MessageKey {
+        self.kept.key
     }
 }
 
 #[async_trait]
 impl MessageLog for SimLog {
-    async fn record(&self, message: &Message) -> Result<Recorded, StoreError> {
-        let (copy, row) = self.insert_or_find(message).await?;
-        let kept = row.message.as_ref().unwrap_or(message);
-        let pair = (kept.to.clone(), kept.from.clone());
-        let mark = if kept.counts() {
-            self.step("find mark", About::Key(kept.key), move |disk| disk.marks.get(&pair).copied()).await?
-        } else {
-            None
+    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
+        let insert = async |message| {
+            let (copy, row) = self.insert_or_find(message).await?;
+            Ok(Taken::of(copy, row, message))
         };
-        if let Some(up_to) = mark.filter(|mark| kept.timestamp <= *mark) {
-            let receipt = Receipt { reader: kept.to.clone(), peer: kept.from.clone(), up_to };
-            self.mark_messages(receipt).await?;
-        }
-        Ok(Recorded::of(copy, kept, row.recalled, mark))
+        let inserted = join_all(messages.iter().map(insert));
+        let mut taken = self.port.carry(Store::Log, messages.len(), inserted).await;
+        self.look_at_marks(&mut taken).await;
+        self.read_late(&mut taken).await;
+        let recorded = |taken: Taken| Recorded::of(taken.copy, &taken.kept, taken.recalled, taken.mark);
+        taken.into_iter().map(|taken| taken.map(recorded)).collect()
     }
 
-    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError> {
-        let (about, raise) = (About::Pair(receipt.reader.clone(), receipt.peer.clone()), receipt.clone());
-        self.step("raise mark", about, move |disk| disk.raise(&raise)).await?;
-        self.mark_messages(receipt.clone()).await
+    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
+        let raised = join_all(receipts.iter().map(|receipt| self.raise(receipt)));
+        let raised = self.port.carry(Store::Log, receipts.len(), raised).await;
+        let mark = async |(raised, receipt): (Result<(), StoreError>, _)| {
+            raised?;
+            self.mark_messages(receipt).await
+        };
+        join_all(raised.into_iter().zip(receipts).map(mark)).await
     }
 
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {

@@ -89,6 +89,34 @@ impl Port {
         }
     }
 
+    /// Has the items of a batch done, each by steps of its own, unless something befalls the batch as a whole, on its
+    /// way there or on its way back.
+    pub async fn carry<T>(
+        &self,
+        store: Store,
+        items: usize,
+        each: impl Future<Output = Vec<Result<T, StoreError>>>,
+    ) -> Vec<Result<T, StoreError>> {
+        if items < 2 {
+            return each.await;
+        }
+        self.world.count(Happening::Batched);
+        let leg = |what| Step { store, what, about: About::Nothing };
+        let nothing = Arc::new(Mutex::new(()));
+        if let Err(error) = self.step(leg("batch goes"), &nothing, |()| ()).await {
+            self.world.count(Happening::BatchFailed);
+            return error.of_all(items);
+        }
+        let outcomes = each.await;
+        if outcomes.iter().any(Result::is_err) && outcomes.iter().any(Result::is_ok) {
+            self.world.count(Happening::BatchFailedInPart);
+        }
+        match self.step(leg("batch returns"), &nothing, |()| ()).await {
+            Ok(()) => outcomes,
+            Err(error) => error.of_all(items),
+        }
+    }
+
     fn fate(&self, step: &Step) -> Fate {
         let (world, weather) = (&self.world, self.world.weather);
         let (fate, happening) = if world.strikes(weather.refused) {

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{StreamExt, stream};
-use otc_im::commands::receive_copy::Inbox;
+use otc_im::commands::receive_copy::{Inbox, Ports};
 use otc_im::commands::recount::Recounter;
 use otc_im::domain::ids::{Accid, Millis};
 use otc_im::domain::unread::{Reading, Snapshot};
@@ -135,12 +135,15 @@ fn acts(rng: &mut Rng, history: &History) -> Vec<(Act, usize, Accid)> {
 impl Run {
     fn new(backend: Backend, history: History) -> Self {
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(Still), Arc::new(Numbers::default()));
-        let inbox = |view: &Arc<dyn UnreadView>| Inbox {
-            log: Arc::clone(&backend.log),
-            view: Arc::clone(view),
-            letters: Arc::clone(&backend.letters),
-            clock: Arc::clone(&clock),
-            receipt_allowance_ms: ALLOWANCE_MS,
+        let inbox = |view: &Arc<dyn UnreadView>| {
+            Inbox::new(Ports {
+                log: Arc::clone(&backend.log),
+                view: Arc::clone(view),
+                letters: Arc::clone(&backend.letters),
+                clock: Arc::clone(&clock),
+                receipt_allowance_ms: ALLOWANCE_MS,
+                group: AT_ONCE,
+            })
         };
         let counts = |view: &Arc<dyn UnreadView>| {
             let (log, view) = (Arc::clone(&backend.log), Arc::clone(view));

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use otc_im::commands::receive_copy::Inbox;
+use otc_im::commands::receive_copy::{Inbox, Ports};
 use otc_im::domain::ids::Millis;
 use otc_im::ports::clock::{Clock, Ids};
 use otc_im::ports::dead_letters::DeadLetters;
@@ -94,7 +94,9 @@ impl Instance {
             started_at: now.now(),
             fallbacks: Semaphore::new(fallbacks),
         };
-        let inbox = Inbox { log, view, letters, clock: now, receipt_allowance_ms: ALLOWANCE_MS };
+        let group = self.world.draw(|rng| *rng.pick(&[1, 2, 200]));
+        let inbox =
+            Inbox::new(Ports { log, view, letters, clock: now, receipt_allowance_ms: ALLOWANCE_MS, group });
         self.world.note(self.name, "starts", About::Nothing, "");
         self.replace(Some(Arc::new(Service { life, inbox, counts, clock: clock(), loads })));
     }

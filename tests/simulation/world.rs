@@ -39,10 +39,13 @@ pub enum Happening {
     Healed,
     PollFailed,
     PollBounded,
+    Batched,
+    BatchFailed,
+    BatchFailedInPart,
 }
 
 impl Happening {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Delayed,
         Self::Refused,
         Self::ReplyLost,
@@ -64,6 +67,9 @@ impl Happening {
         Self::Healed,
         Self::PollFailed,
         Self::PollBounded,
+        Self::Batched,
+        Self::BatchFailed,
+        Self::BatchFailedInPart,
     ];
 }
 

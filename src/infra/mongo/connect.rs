@@ -31,6 +31,11 @@ pub async fn database(url: &str, max_connections: u32) -> Result<Database> {
     Ok(Client::with_options(options)?.database(&name))
 }
 
+/// The same write concern, for commands that the driver does not add it to.
+pub(super) fn durably() -> Document {
+    doc! { "w": "majority", "j": true }
+}
+
 /// The index that loads of readers and receipts live by.
 const UNREAD_INDEX: &str = "unread";
 

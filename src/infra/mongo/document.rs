@@ -18,6 +18,8 @@ pub(super) struct Stored {
     pub message: Option<Message>,
     /// Whether its sender took it back.
     pub recalled: bool,
+    /// Whether its `state` is 1.
+    pub read: bool,
 }
 
 /// The document of a new, unread message.
@@ -57,8 +59,8 @@ pub(super) fn to_document(message: &Message) -> Document {
 pub(super) fn from_document(document: &Document) -> Result<Stored, StoreError> {
     let flag = |name| document.get_bool(name).unwrap_or(false);
     let text = |name| document.get_str(name).ok().map(ToOwned::to_owned);
-    let recalled = flag("recalled");
-    let Some(msg_type) = text("msgType") else { return Ok(Stored { message: None, recalled }) };
+    let (recalled, read) = (flag("recalled"), document.get_i32("state").is_ok_and(|state| state == 1));
+    let Some(msg_type) = text("msgType") else { return Ok(Stored { message: None, recalled, read }) };
     let conv_type = document.get_str("convType").ok().and_then(ConvType::from_nim);
     let message = Message {
         key: MessageKey {
@@ -80,7 +82,7 @@ pub(super) fn from_document(document: &Document) -> Result<Stored, StoreError> {
             resend_flag: text("resendFlag"),
         },
     };
-    Ok(Stored { message: Some(message), recalled })
+    Ok(Stored { message: Some(message), recalled, read })
 }
 
 pub(super) fn accid(document: &Document, name: &str) -> Result<Accid, StoreError> {

@@ -1,16 +1,20 @@
 //! The message log on MongoDB.
 //!
-//! No transaction: each method is a few single-document writes in an order that lets any interleaving, and any crash
-//! followed by the same call again, end in the same documents. A mark is written before the messages that it covers
-//! are updated, and a message is written before its mark is looked at, so one of the two sides always sees the other.
+//! No transaction: each method is a few writes, each of one document or of many one by one, in an order that lets any
+//! interleaving, and any crash followed by the same call again, end in the same documents. A mark is written before the
+//! messages that it covers are updated, and a message is written before its mark is looked at, so one of the two sides
+//! always sees the other: of a batch as of a single one, for a step begins only when the one before has ended for all.
 //!
 //! `messages` is meant to be sharded by `to`: the same message always has the same `to`, so `_id` stays unique.
 
 mod connect;
 mod dead_letters;
 mod document;
+mod mark;
+mod record;
 mod upkeep;
 
+use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
@@ -21,13 +25,13 @@ use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::{Collection, Database};
 
 pub use connect::{database, is_prepared, prepare};
-use document::{STORE, Stored, from_document, to_document, unexpected};
+use document::STORE;
 
 use crate::domain::ids::{Accid, Millis};
 use crate::domain::message::{Message, Recall, Receipt};
 use crate::domain::unread::Snapshot;
 use crate::ports::StoreError;
-use crate::ports::message_log::{CopyNo, MessageLog, Recorded};
+use crate::ports::message_log::{MessageLog, Recorded};
 
 /// One operation, whatever the network does; the driver itself would wait for ever on a peer that stalls.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(3);
@@ -56,42 +60,10 @@ impl MongoLog {
         }
     }
 
-    /// Inserts the message, or fills in the tombstone that came before it, or finds what was there first.
-    async fn insert_or_find(&self, message: &Message) -> Result<(CopyNo, Stored), StoreError> {
-        let new = |recalled| (CopyNo::First, Stored { message: Some(message.clone()), recalled });
-        let document = to_document(message);
-        if inserted(bounded(self.messages.insert_one(&document)).await)? {
-            return Ok(new(false));
-        }
-        let key = message.key.to_string();
-        let mut fields = document;
-        fields.remove("_id");
-        fields.insert("counted", false);
-        let tombstone = doc! { "_id": &key, "msgType": null };
-        let filled = bounded(self.messages.update_one(tombstone, doc! { "$set": fields })).await;
-        if filled.map_err(unavailable)?.matched_count == 1 {
-            return Ok(new(true));
-        }
-        let found = bounded(self.messages.find_one(doc! { "_id": &key })).await.map_err(unavailable)?;
-        let kept = from_document(&found.ok_or_else(|| unexpected("a message vanished"))?)?;
-        let same = kept.message.as_ref() == Some(message);
-        Ok((if same { CopyNo::Repeated } else { CopyNo::Conflicting }, kept))
-    }
-
     async fn mark_of(&self, reader: &Accid, peer: &Accid) -> Result<Option<Millis>, StoreError> {
         let found =
             bounded(self.marks.find_one(doc! { "_id": pair(reader, peer) })).await.map_err(unavailable)?;
         found.map(|mark| document::millis(&mark, "mark")).transpose()
-    }
-
-    /// Raises the mark. Two first receipts of a pair may both try to insert it; the one that loses updates it.
-    async fn raise_mark(&self, receipt: &Receipt) -> Result<(), StoreError> {
-        let Receipt { reader, peer, up_to } = receipt;
-        let raise = doc! {
-            "$max": { "mark": up_to.0 },
-            "$setOnInsert": { "reader": reader.as_str(), "peer": peer.as_str() },
-        };
-        self.upsert(&self.marks, doc! { "_id": pair(reader, peer) }, raise).await.map_err(unavailable)
     }
 
     async fn upsert(
@@ -109,17 +81,21 @@ impl MongoLog {
         outcome.map(|_| ())
     }
 
-    /// Sets `state` 1 on what the reader has read; also on a message that came after its receipt.
-    async fn mark_messages(&self, receipt: &Receipt) -> Result<(), StoreError> {
-        let read = doc! {
-            "to": receipt.reader.as_str(),
-            "fromAccount": receipt.peer.as_str(),
-            "msgTimestamp": { "$lte": receipt.up_to.0 },
-            "state": 0,
-            "counted": true,
-        };
-        let updated = bounded(self.messages.update_many(read, doc! { "$set": { "state": 1 } })).await;
-        updated.map(|_| ()).map_err(unavailable)
+    /// The documents under these keys, by key.
+    async fn found(
+        &self,
+        collection: &Collection<Document>,
+        keys: impl IntoIterator<Item = String>,
+    ) -> Result<HashMap<String, Document>, StoreError> {
+        let keys: Vec<String> = keys.into_iter().collect();
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let find = collection.find(doc! { "_id": { "$in": keys } });
+        let found: Vec<Document> =
+            bounded(async move { find.await?.try_collect().await }).await.map_err(unavailable)?;
+        let by_key = |document: Document| Some((document.get_str("_id").ok()?.to_owned(), document));
+        Ok(found.into_iter().filter_map(by_key).collect())
     }
 
     /// Unread messages, marks, and what was recalled.
@@ -138,20 +114,12 @@ impl MongoLog {
 
 #[async_trait]
 impl MessageLog for MongoLog {
-    async fn record(&self, message: &Message) -> Result<Recorded, StoreError> {
-        let (copy, stored) = self.insert_or_find(message).await?;
-        let kept = stored.message.as_ref().unwrap_or(message);
-        let mark = if kept.counts() { self.mark_of(&kept.to, &kept.from).await? } else { None };
-        if let Some(up_to) = mark.filter(|mark| kept.timestamp <= *mark) {
-            let receipt = Receipt { reader: kept.to.clone(), peer: kept.from.clone(), up_to };
-            self.mark_messages(&receipt).await?;
-        }
-        Ok(Recorded::of(copy, kept, stored.recalled, mark))
+    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
+        self.record_batch(messages).await
     }
 
-    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError> {
-        self.raise_mark(receipt).await?;
-        self.mark_messages(receipt).await
+    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
+        self.mark_batch(receipts).await
     }
 
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {

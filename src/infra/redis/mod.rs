@@ -20,8 +20,9 @@ mod whole;
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use redis::{RedisError, Script};
+use redis::{ErrorKind, RedisError, RedisResult, Script, ScriptInvocation, ServerErrorKind};
 
 pub use connection::Connection;
 pub use near::NearView;
@@ -70,6 +71,38 @@ impl RedisView {
 
     fn connection(&self) -> Connection {
         self.connection.clone()
+    }
+
+    /// The call that takes one event in.
+    fn application(&self, change: &Change, now: Millis) -> ScriptInvocation<'_> {
+        let keys = Keys::of(&change.reader);
+        let (id, at) = change.arrived.map_or((None, 0), |(id, at)| (Some(id.get()), at.0));
+        let mut call = self.apply.prepare_invoke();
+        call.key(&keys.counts).key(&keys.marks).key(&keys.gone).key(keys.unread(&change.peer));
+        call.arg(change.peer.as_str()).arg(optional(change.mark.map(|m| m.0)));
+        call.arg(optional(id)).arg(at).arg(optional(change.recalled.map(ServerId::get)));
+        call.arg(now.0).arg(TOMBSTONE_MS);
+        call
+    }
+
+    async fn apply_alone(&self, change: &Change, now: Millis) -> RedisResult<()> {
+        self.application(change, now).invoke_async(&mut self.connection()).await
+    }
+
+    /// All events in one pipeline; each ends as it ends.
+    async fn apply_in_one(&self, changes: &[Change], now: Millis) -> RedisResult<Vec<RedisResult<()>>> {
+        let mut pipeline = redis::pipe();
+        for change in changes {
+            pipeline.invoke_script(&self.application(change, now));
+        }
+        let outcomes: Vec<RedisResult<()>> =
+            pipeline.ignore_errors().query_async(&mut self.connection()).await?;
+        if !outcomes.iter().any(|outcome| outcome.as_ref().is_err_and(is_unknown_script)) {
+            return Ok(outcomes);
+        }
+        // A Redis that was restarted knows no script. What it did before it learns this one, it may do again.
+        self.apply.load_async(&mut self.connection()).await?;
+        pipeline.query_async(&mut self.connection()).await
     }
 
     /// Every id that one pair held at some moment since the call began.
@@ -141,15 +174,16 @@ impl UnreadView for RedisView {
         Ok(Reading::Known { counts, loaded_at: Millis(*loaded_at) })
     }
 
-    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
-        let keys = Keys::of(&change.reader);
-        let (id, at) = change.arrived.map_or((None, 0), |(id, at)| (Some(id.get()), at.0));
-        let mut call = self.apply.prepare_invoke();
-        call.key(&keys.counts).key(&keys.marks).key(&keys.gone).key(keys.unread(&change.peer));
-        call.arg(change.peer.as_str()).arg(optional(change.mark.map(|m| m.0)));
-        call.arg(optional(id)).arg(at).arg(optional(change.recalled.map(ServerId::get)));
-        call.arg(now.0).arg(TOMBSTONE_MS);
-        call.invoke_async::<()>(&mut self.connection()).await.map_err(unavailable)
+    async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {
+        if let Connection::Cluster(_) = self.connection {
+            // A pipeline must not leave its slot there; the client of the cluster joins what goes to one node.
+            let one = async |change| self.apply_alone(change, now).await.map_err(unavailable);
+            return join_all(changes.iter().map(one)).await;
+        }
+        match self.apply_in_one(changes, now).await {
+            Ok(outcomes) => outcomes.into_iter().map(|outcome| outcome.map_err(unavailable)).collect(),
+            Err(error) => unavailable(error).of_all(changes.len()),
+        }
     }
 
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {
@@ -255,6 +289,10 @@ impl Keys {
 /// Scripts take an empty argument for "nothing".
 fn optional(value: Option<i64>) -> String {
     value.map(|v| v.to_string()).unwrap_or_default()
+}
+
+fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
 fn unavailable(error: RedisError) -> StoreError {

@@ -113,10 +113,10 @@ impl UnreadView for NearView {
         }
     }
 
-    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
-        let outcome = self.inner.apply(change, now).await;
-        self.forget(&change.reader);
-        outcome
+    async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {
+        let outcomes = self.inner.apply_all(changes, now).await;
+        changes.iter().for_each(|change| self.forget(&change.reader));
+        outcomes
     }
 
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {

@@ -44,7 +44,10 @@ impl Single {
             Ok(Value::ServerError(refusal)) => Err(refusal.into()),
             other => other,
         };
-        self.judge(&used, outcome)
+        if let Err(error) = &outcome {
+            self.judge(&used, error)?;
+        }
+        outcome
     }
 
     /// Sends a pipeline.
@@ -56,7 +59,14 @@ impl Single {
     ) -> RedisResult<Vec<Value>> {
         let mut used = self.current().clone();
         let outcome = used.manager.send_packed_commands(pipeline, offset, count).await;
-        self.judge(&used, outcome)
+        let refused = outcome.iter().flatten().find_map(|answer| match answer {
+            Value::ServerError(refusal) => Some(RedisError::from(refusal.clone())),
+            _ => None,
+        });
+        if let Some(refusal) = outcome.as_ref().err().or(refused.as_ref()) {
+            self.judge(&used, refusal)?;
+        }
+        outcome
     }
 
     /// The number of the database.
@@ -68,12 +78,9 @@ impl Single {
         self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves the connection if what it answered says that it will not get better; later commands go to a new one.
-    fn judge<T>(&self, used: &Current, outcome: RedisResult<T>) -> RedisResult<T> {
-        if let Err(error) = &outcome
-            && is_hopeless(error)
-            && used.since.elapsed() >= LEAST_AGE
-        {
+    /// Leaves the connection if such an answer says that it will not get better; later commands go to a new one.
+    fn judge(&self, used: &Current, error: &RedisError) -> RedisResult<()> {
+        if is_hopeless(error) && used.since.elapsed() >= LEAST_AGE {
             let mut current = self.current();
             // The first of many commands that failed together has done it already.
             if current.since == used.since {
@@ -84,7 +91,7 @@ impl Single {
                 tracing::warn!(%error, "leaving the connection to Redis for a new one");
             }
         }
-        outcome
+        Ok(())
     }
 }
 

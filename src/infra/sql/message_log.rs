@@ -37,33 +37,35 @@ impl SqliteLog {
         Ok((turn, self.pool.begin_with("BEGIN IMMEDIATE").await?))
     }
 
-    async fn record_in_one(&self, message: &Message) -> sqlx::Result<Recorded> {
-        let (_turn, mut tx) = self.begin().await?;
-        let (copy, kept, recalled) = match find(&mut tx, message.key).await? {
-            Some(Stored { message: Some(kept), recalled }) if kept == *message => {
-                (CopyNo::Repeated, kept, recalled)
+    async fn record_in_one(
+        &self,
+        messages: &[Message],
+    ) -> Result<Vec<Result<Recorded, StoreError>>, StoreError> {
+        let classed = store_error(STORE);
+        let (_turn, mut tx) = self.begin().await.map_err(&classed)?;
+        let mut outcomes = Vec::with_capacity(messages.len());
+        for message in messages {
+            match record(&mut tx, message).await.map_err(&classed) {
+                Err(all @ StoreError::Unavailable { .. }) => return Err(all),
+                // One that came upon a row which was never written by us is nobody else's trouble.
+                outcome => outcomes.push(outcome),
             }
-            Some(Stored { message: Some(kept), recalled }) => (CopyNo::Conflicting, kept, recalled),
-            tombstone => (CopyNo::First, message.clone(), tombstone.is_some()),
-        };
-        let mark = mark_of(&mut tx, &kept.to, &kept.from).await?;
-        if copy == CopyNo::First {
-            let read = mark.is_some_and(|mark| message.timestamp <= mark);
-            insert(&mut tx, message, recalled, read).await?;
         }
-        tx.commit().await?;
-        Ok(Recorded::of(copy, &kept, recalled, mark))
+        tx.commit().await.map_err(&classed)?;
+        Ok(outcomes)
     }
 
-    async fn mark_in_one(&self, receipt: &Receipt) -> sqlx::Result<()> {
+    async fn mark_in_one(&self, receipts: &[Receipt]) -> sqlx::Result<()> {
         let (_turn, mut tx) = self.begin().await?;
-        let (reader, peer) = (receipt.reader.as_str(), receipt.peer.as_str());
-        let raise = "INSERT INTO read_marks (reader, peer, mark) VALUES (?, ?, ?)
-             ON CONFLICT (reader, peer) DO UPDATE SET mark = max(mark, excluded.mark)";
-        sqlx::query(raise).bind(reader).bind(peer).bind(receipt.up_to.0).execute(&mut *tx).await?;
-        let read = r#"UPDATE messages SET state = 1
-             WHERE "to" = ? AND "fromAccount" = ? AND "msgTimestamp" <= ? AND state = 0 AND counted = 1"#;
-        sqlx::query(read).bind(reader).bind(peer).bind(receipt.up_to.0).execute(&mut *tx).await?;
+        for Receipt { reader, peer, up_to } in receipts {
+            let (reader, peer) = (reader.as_str(), peer.as_str());
+            let raise = "INSERT INTO read_marks (reader, peer, mark) VALUES (?, ?, ?)
+                 ON CONFLICT (reader, peer) DO UPDATE SET mark = max(mark, excluded.mark)";
+            sqlx::query(raise).bind(reader).bind(peer).bind(up_to.0).execute(&mut *tx).await?;
+            let read = r#"UPDATE messages SET state = 1
+                 WHERE "to" = ? AND "fromAccount" = ? AND "msgTimestamp" <= ? AND state = 0 AND counted = 1"#;
+            sqlx::query(read).bind(reader).bind(peer).bind(up_to.0).execute(&mut *tx).await?;
+        }
         tx.commit().await
     }
 
@@ -110,12 +112,15 @@ impl SqliteLog {
 
 #[async_trait]
 impl MessageLog for SqliteLog {
-    async fn record(&self, message: &Message) -> Result<Recorded, StoreError> {
-        self.record_in_one(message).await.map_err(store_error(STORE))
+    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
+        self.record_in_one(messages).await.unwrap_or_else(|error| error.of_all(messages.len()))
     }
 
-    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError> {
-        self.mark_in_one(receipt).await.map_err(store_error(STORE))
+    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
+        match self.mark_in_one(receipts).await.map_err(store_error(STORE)) {
+            Ok(()) => receipts.iter().map(|_| Ok(())).collect(),
+            Err(error) => error.of_all(receipts.len()),
+        }
     }
 
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
@@ -135,6 +140,22 @@ impl MessageLog for SqliteLog {
 struct Stored {
     message: Option<Message>,
     recalled: bool,
+}
+
+async fn record(tx: &mut Transaction<'_, Sqlite>, message: &Message) -> sqlx::Result<Recorded> {
+    let (copy, kept, recalled) = match find(tx, message.key).await? {
+        Some(Stored { message: Some(kept), recalled }) if kept == *message => {
+            (CopyNo::Repeated, kept, recalled)
+        }
+        Some(Stored { message: Some(kept), recalled }) => (CopyNo::Conflicting, kept, recalled),
+        tombstone => (CopyNo::First, message.clone(), tombstone.is_some()),
+    };
+    let mark = mark_of(tx, &kept.to, &kept.from).await?;
+    if copy == CopyNo::First {
+        let read = mark.is_some_and(|mark| message.timestamp <= mark);
+        insert(tx, message, recalled, read).await?;
+    }
+    Ok(Recorded::of(copy, &kept, recalled, mark))
 }
 
 async fn find(tx: &mut Transaction<'_, Sqlite>, key: MessageKey) -> sqlx::Result<Option<Stored>> {

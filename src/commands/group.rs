@@ -1,0 +1,76 @@
+//! Group commit: what comes one at a time is done many at a time, and nobody waits for a clock.
+//!
+//! Whatever gathers while a flush is under way goes together in the next one. So an item that comes alone is flushed at
+//! once, alone, and the more come, the more share a flush.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, oneshot};
+
+/// An item, and whoever waits for what becomes of it.
+type Waiting<T, R> = (T, oneshot::Sender<R>);
+
+/// A queue in front of a flush. Dropping it ends its writer once that has flushed what it was given.
+pub struct Group<T, R> {
+    queue: mpsc::Sender<Waiting<T, R>>,
+}
+
+/// Whoever flushed panicked, or was dropped as the process ended. What had been given may have been done or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the flush that it was part of did not end")]
+pub struct Lost;
+
+impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
+    /// Gives `flush` at most `at_most` items at a time, at least 1. `flush` answers one result for each item, in their
+    /// order; it is not told which item belongs to whom.
+    ///
+    /// Wants a runtime around it, on which the writer lives.
+    pub fn new<F, Flushed>(at_most: usize, flush: F) -> Self
+    where
+        F: Fn(Vec<T>) -> Flushed + Send + Sync + 'static,
+        Flushed: Future<Output = Vec<R>> + Send + 'static,
+    {
+        let (queue, waiting) = mpsc::channel(at_most);
+        tokio::spawn(write(waiting, at_most, flush));
+        Self { queue }
+    }
+
+    /// What became of `item`. While a whole flush waits already, this waits for room: whoever calls bounds how many do.
+    ///
+    /// A caller who leaves takes nothing along: an item that was given is flushed all the same.
+    pub async fn submit(&self, item: T) -> Result<R, Lost> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send((item, reply)).await.map_err(|_| Lost)?;
+        answer.await.map_err(|_| Lost)
+    }
+}
+
+/// Flushes what waits, for as long as anybody may still give something.
+async fn write<T, R, F, Flushed>(mut waiting: mpsc::Receiver<Waiting<T, R>>, at_most: usize, flush: F)
+where
+    F: Fn(Vec<T>) -> Flushed,
+    Flushed: Future<Output = Vec<R>>,
+{
+    let mut taken = Vec::new();
+    while waiting.recv_many(&mut taken, at_most).await > 0 {
+        let (items, replies): (Vec<T>, Vec<_>) = taken.drain(..).unzip();
+        // Caught, for this writer is needed for whatever comes next. Nothing that a flush may leave half-done is
+        // looked at again here, and those who wait hear of it as their replies are dropped.
+        let flushed = AssertUnwindSafe(async { flush(items).await }).catch_unwind().await;
+        match flushed {
+            // Whoever has left does not take the answer.
+            Ok(results) => {
+                for (reply, result) in replies.into_iter().zip(results) {
+                    drop(reply.send(result));
+                }
+            }
+            Err(_) => tracing::error!(items = replies.len(), "a flush panicked"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "group_tests.rs"]
+mod tests;

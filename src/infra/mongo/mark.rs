@@ -1,0 +1,69 @@
+//! Taking in receipts: one command for many marks, then one for the messages that they cover.
+
+use mongodb::bson::{Document, doc};
+
+use super::connect::durably;
+use super::document::STORE;
+use super::{MongoLog, bounded, pair, unavailable};
+use crate::domain::message::Receipt;
+use crate::ports::StoreError;
+
+impl MongoLog {
+    /// The marks first, all of them durable, and only then the messages.
+    pub(super) async fn mark_batch(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
+        let raised = self.update_each("read_marks", receipts.iter().map(raise).collect()).await;
+        let marked = raised.iter().zip(receipts).filter(|(raised, _)| raised.is_ok());
+        let reads: Vec<Document> = marked.map(|(_, receipt)| read_up_to(receipt)).collect();
+        let mut read = self.update_each("messages", reads).await.into_iter();
+        raised.into_iter().map(|raised| raised.and_then(|()| read.next().unwrap_or(Ok(())))).collect()
+    }
+
+    /// Makes the updates in one command, in no order; answers one outcome for each.
+    ///
+    /// The driver has no call for this that servers before 8.0 know, and tries none of it twice: NetEase will.
+    async fn update_each(&self, collection: &str, updates: Vec<Document>) -> Vec<Result<(), StoreError>> {
+        let count = updates.len();
+        if count == 0 {
+            return Vec::new();
+        }
+        let command =
+            doc! { "update": collection, "updates": updates, "ordered": false, "writeConcern": durably() };
+        let answer = match bounded(self.database.run_command(command)).await {
+            Ok(answer) => answer,
+            Err(error) => return unavailable(error).of_all(count),
+        };
+        if let Ok(failed) = answer.get_document("writeConcernError") {
+            return StoreError::unavailable(STORE, failed.to_string()).of_all(count);
+        }
+        let mut outcomes: Vec<_> = (0..count).map(|_| Ok(())).collect();
+        for refusal in answer.get_array("writeErrors").into_iter().flatten() {
+            let refused = StoreError::unavailable(STORE, refusal.to_string());
+            let index = refusal.as_document().and_then(|refusal| refusal.get_i32("index").ok());
+            match index.and_then(|index| outcomes.get_mut(usize::try_from(index).ok()?)) {
+                Some(outcome) => *outcome = Err(refused),
+                None => return refused.of_all(count),
+            }
+        }
+        outcomes
+    }
+}
+
+/// Raises the mark. Of two first receipts of a pair, the one that does not come to insert it is tried again by the
+/// server itself.
+fn raise(Receipt { reader, peer, up_to }: &Receipt) -> Document {
+    let set = doc! { "reader": reader.as_str(), "peer": peer.as_str() };
+    let mark = doc! { "$max": { "mark": up_to.0 }, "$setOnInsert": set };
+    doc! { "q": { "_id": pair(reader, peer) }, "u": mark, "upsert": true }
+}
+
+/// Sets `state` 1 on what the reader has read.
+fn read_up_to(Receipt { reader, peer, up_to }: &Receipt) -> Document {
+    let read = doc! {
+        "to": reader.as_str(),
+        "fromAccount": peer.as_str(),
+        "msgTimestamp": { "$lte": up_to.0 },
+        "state": 0,
+        "counted": true,
+    };
+    doc! { "q": read, "u": { "$set": { "state": 1 } }, "multi": true }
+}

@@ -1,0 +1,233 @@
+//! What a message log and a view make of many things given at once: each item ends as it would have ended alone.
+
+use futures_util::future::{join, join3};
+use otc_im::domain::message::{ConvType, Message, MessageKey};
+use otc_im::domain::unread::Snapshot;
+use otc_im::ports::StoreError;
+use otc_im::ports::message_log::CopyNo::{self, Conflicting, First, Repeated};
+use otc_im::ports::message_log::Recorded;
+
+use super::facts::{NOW, Pair, count, id, known_pair, person, with_recalled};
+use super::message_log::sorted_snapshot;
+use crate::support::backends::{self, Log};
+
+mod of_messages {
+    use super::*;
+
+    on_each! {
+        [
+            a_batch_of_all_kinds_ends_as_its_items_would_alone,
+            a_message_that_is_in_a_batch_twice_is_first_and_repeated,
+            copies_of_a_batch_that_fill_one_tombstone_are_first_and_repeated,
+            a_thousand_messages_are_stored_in_one_batch,
+            receipts_of_one_batch_leave_the_newest_mark_of_each_pair,
+            batches_that_race_receipts_leave_none_behind,
+            batches_that_race_recalls_and_one_another_count_nothing_twice,
+            no_items_are_no_trouble,
+        ]
+        each sqlite: backends::sqlite_log().await;
+        each mongo: backends::mongo_log().await;
+    }
+}
+
+mod of_changes {
+    use super::*;
+    use crate::support::backends::View;
+
+    on_each! {
+        [changes_of_many_readers_are_applied_together, a_batch_may_be_applied_again,]
+        each memory: backends::memory_view();
+        each redis: backends::redis_view().await;
+        together redis_cluster: backends::cluster_view().await;
+    }
+
+    async fn changes_of_many_readers_are_applied_together(view: &View) {
+        let mut pairs = Vec::new();
+        for _ in 0..20 {
+            pairs.push(known_pair(&**view).await);
+        }
+        let mut changes = Vec::new();
+        for pair in &pairs {
+            changes.extend((1..=50).map(|n| pair.arrived(n, n)));
+            changes.extend([pair.recalled(50), pair.arrived_with_mark(51, 51, 10), pair.read(20)]);
+        }
+        let applied = view.apply_all(&changes, NOW).await;
+        assert_eq!((applied.len(), applied.iter().all(Result::is_ok)), (20 * 53, true));
+        for pair in &pairs {
+            assert_eq!(count(&**view, pair).await, Some(30), "21 to 49, and 51");
+        }
+        assert!(view.apply_all(&[], NOW).await.is_empty());
+    }
+
+    async fn a_batch_may_be_applied_again(view: &View) {
+        let pair = known_pair(&**view).await;
+        let changes = [pair.arrived(1, 10), pair.arrived(1, 10), pair.arrived(2, 5), pair.read(5)];
+        for _ in 0..3 {
+            assert!(view.apply_all(&changes, NOW).await.iter().all(Result::is_ok));
+            assert_eq!(count(&**view, &pair).await, Some(1));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_has_forgotten_its_scripts_learns_them_in_the_middle_of_a_batch() {
+    let view = backends::redis_view().await;
+    let pair = known_pair(&*view).await;
+    for numbers in [1..=10, 11..=20] {
+        view.redis::<()>(&["SCRIPT", "FLUSH"]).await.unwrap();
+        let changes: Vec<_> = numbers.map(|n| pair.arrived(n, n)).collect();
+        assert!(view.apply_all(&changes, NOW).await.iter().all(Result::is_ok));
+    }
+    assert_eq!(count(&*view, &pair).await, Some(20));
+    view.close().await;
+}
+
+#[tokio::test]
+async fn one_change_that_redis_refuses_is_nobody_elses_trouble() {
+    let view = backends::redis_view().await;
+    let (good, bad) = (known_pair(&*view).await, Pair::fresh());
+    let key = backends::redis_key(&bad.reader, "n");
+    view.redis::<()>(&["SET", &key, "no hash"]).await.unwrap();
+    let applied = view.apply_all(&[good.arrived(1, 1), bad.arrived(2, 2), good.arrived(3, 3)], NOW).await;
+    assert_eq!(applied.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(count(&*view, &good).await, Some(2));
+    view.redis::<()>(&["DEL", &key]).await.unwrap();
+    view.close().await;
+}
+
+fn copies(recorded: Vec<Result<Recorded, StoreError>>) -> Vec<CopyNo> {
+    recorded.into_iter().map(|recorded| recorded.unwrap().copy).collect()
+}
+
+async fn a_batch_of_all_kinds_ends_as_its_items_would_alone(log: &Log) {
+    let pair = Pair::fresh();
+    let other = pair.with_another();
+    log.record_all(&[pair.message(1, 30), pair.message(2, 30)]).await;
+    log.recall(&pair.recall(3)).await.unwrap();
+    log.recall(&pair.recall(2)).await.unwrap();
+    log.mark_read(&pair.receipt(20)).await.unwrap();
+    let team = MessageKey { conv_type: ConvType::Team, server_id: id(1) };
+    let batch = [
+        pair.message(1, 30),
+        pair.message(1, 31),
+        pair.message(2, 30),
+        pair.message(3, 30),
+        pair.message(4, 20),
+        pair.message(5, 21),
+        other.message(6, 1),
+        Message { key: team, ..pair.message(1, 10) },
+        Message { withheld: true, ..pair.message(7, 40) },
+    ];
+    let recorded = log.record_all(&batch).await.into_iter().map(|recorded| recorded.unwrap());
+    let expected = [
+        (Repeated, Some(pair.arrived_with_mark(1, 30, 20))),
+        (Conflicting, Some(pair.arrived_with_mark(1, 30, 20))),
+        (Repeated, Some(pair.recalled(2))),
+        (First, Some(pair.recalled(3))),
+        (First, Some(pair.arrived_with_mark(4, 20, 20))),
+        (First, Some(pair.arrived_with_mark(5, 21, 20))),
+        (First, Some(other.arrived(6, 1))),
+        (First, None),
+        (First, None),
+    ];
+    assert_eq!(recorded.map(|recorded| (recorded.copy, recorded.change)).collect::<Vec<_>>(), expected);
+    for (number, state) in [(1, 0), (4, 1), (5, 0), (6, 0)] {
+        assert_eq!(log.state(person(number)).await, Some(state), "message {number}");
+    }
+    let mut unread = pair.snapshot([(1, 30), (5, 21)], Some(20));
+    unread.unread.extend(other.snapshot([(6, 1)], None).unread);
+    unread.unread.sort();
+    let mut snapshot = sorted_snapshot(&**log, &pair).await;
+    snapshot.recalled.sort();
+    assert_eq!(snapshot, with_recalled(unread, &pair, &[2, 3]));
+}
+
+async fn a_message_that_is_in_a_batch_twice_is_first_and_repeated(log: &Log) {
+    let pair = Pair::fresh();
+    let batch = [pair.message(1, 10), pair.message(2, 10), pair.message(1, 10), pair.message(2, 11)];
+    assert_eq!(copies(log.record_all(&batch).await), [First, First, Repeated, Conflicting]);
+    assert_eq!(copies(log.record_all(&batch).await), [Repeated, Repeated, Repeated, Conflicting]);
+    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(1, 10), (2, 10)], None));
+}
+
+async fn copies_of_a_batch_that_fill_one_tombstone_are_first_and_repeated(log: &Log) {
+    let pair = Pair::fresh();
+    log.recall(&pair.recall(1)).await.unwrap();
+    let recorded = log.record_all(&[pair.message(1, 10), pair.message(1, 10), pair.message(1, 11)]).await;
+    assert!(recorded.iter().all(|one| one.as_ref().unwrap().change == Some(pair.recalled(1))));
+    assert_eq!(copies(recorded), [First, Repeated, Conflicting]);
+}
+
+async fn a_thousand_messages_are_stored_in_one_batch(log: &Log) {
+    let pair = Pair::fresh();
+    log.mark_read(&pair.receipt(400)).await.unwrap();
+    log.record(&pair.message(500, 500)).await.unwrap();
+    let batch: Vec<_> = (1..=1_000).map(|n| pair.message(n, n)).collect();
+    let copies = copies(log.record_all(&batch).await);
+    assert_eq!(copies.iter().filter(|copy| **copy == First).count(), 999);
+    assert_eq!(copies[499], Repeated);
+    let unread = (401..=1_000).map(|n| (n, n));
+    assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot(unread, Some(400)));
+}
+
+async fn receipts_of_one_batch_leave_the_newest_mark_of_each_pair(log: &Log) {
+    let pair = Pair::fresh();
+    let other = pair.with_another();
+    let messages: Vec<_> = (1..=5).flat_map(|n| [pair.message(n, n), other.message(10 + n, n)]).collect();
+    log.record_all(&messages).await;
+    let batch = [pair.receipt(2), other.receipt(5), pair.receipt(4), pair.receipt(3)];
+    for _ in 0..2 {
+        let marked = log.mark_all(&batch).await;
+        assert_eq!((marked.len(), marked.iter().all(Result::is_ok)), (4, true), "{marked:?}");
+        let mut expected = pair.snapshot([(5, 5)], Some(4));
+        expected.marks.extend(other.snapshot([], Some(5)).marks);
+        expected.marks.sort();
+        assert_eq!(sorted_snapshot(&**log, &pair).await, expected);
+    }
+}
+
+/// Neither the message nor the receipt may be the one that does not see the other.
+async fn batches_that_race_receipts_leave_none_behind(log: &Log) {
+    for round in 0..20 {
+        let pair = Pair::fresh();
+        let number = |n: i64| round * 100 + n;
+        let batch: Vec<_> = (1..=40).map(|n| pair.message(number(n), n)).collect();
+        let receipts = [pair.receipt(10), pair.receipt(25)];
+        let (early, late) = batch.split_at(20);
+        let (one, other, marked) =
+            join3(log.record_all(early), log.record_all(late), log.mark_all(&receipts)).await;
+        assert!(one.iter().chain(&other).all(Result::is_ok), "{one:?} {other:?}");
+        assert!(marked.iter().all(Result::is_ok), "{marked:?}");
+        let unread = (26..=40).map(|n| (number(n), n));
+        assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot(unread, Some(25)), "round {round}");
+        for n in 1..=25 {
+            assert_eq!(log.state(person(number(n))).await, Some(1), "message {n} of round {round}");
+        }
+    }
+}
+
+async fn batches_that_race_recalls_and_one_another_count_nothing_twice(log: &Log) {
+    for round in 0..20 {
+        let pair = Pair::fresh();
+        let number = |n: i64| round * 100 + n;
+        let batch: Vec<_> = (1..=10).map(|n| pair.message(number(n), n)).collect();
+        let turned: Vec<_> = batch.iter().rev().cloned().collect();
+        let recalls = [pair.recall(number(3)), pair.recall(number(7))];
+        let recalled = join(log.recall(&recalls[0]), log.recall(&recalls[1]));
+        let (one, other, recalled) = join3(log.record_all(&batch), log.record_all(&turned), recalled).await;
+        assert!(recalled.0.is_ok() && recalled.1.is_ok(), "{recalled:?}");
+        let both = copies(one.into_iter().chain(other).collect());
+        assert_eq!(both.iter().filter(|copy| **copy == First).count(), 10, "round {round}: {both:?}");
+        assert!(!both.contains(&Conflicting), "round {round}: {both:?}");
+        let unread = [1, 2, 4, 5, 6, 8, 9, 10].map(|n| (number(n), n));
+        let mut snapshot = sorted_snapshot(&**log, &pair).await;
+        snapshot.recalled.sort();
+        assert_eq!(snapshot, with_recalled(pair.snapshot(unread, None), &pair, &[number(3), number(7)]));
+    }
+}
+
+async fn no_items_are_no_trouble(log: &Log) {
+    assert!(log.record_all(&[]).await.is_empty());
+    assert!(log.mark_all(&[]).await.is_empty());
+    assert_eq!(log.snapshot(&Pair::fresh().reader).await.unwrap(), Snapshot::default());
+}
