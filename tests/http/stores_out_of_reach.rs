@@ -44,6 +44,9 @@ async fn without_the_view_polls_and_copies_are_503_and_redelivery_mends_the_coun
 
     proxy.cut();
     let poll = json!({"self": alice, "users": [bob]});
+    // For a moment, the answer in memory still holds.
+    let refused = async || service.client.as_user(&alice).post("/v1/unread", &poll).await.status != 200;
+    eventually("the loss is noticed", refused).await;
     service.client.as_user(&alice).post("/v1/unread", &poll).await.problem(503, "store_unavailable");
     let path = format!("/v1/unread?self={alice}&users={bob}");
     service.client.as_user(&alice).get(&path).await.problem(503, "store_unavailable");

@@ -51,6 +51,7 @@ impl Rig {
     async fn kept_pair(&self) -> Pair {
         let pair = known_pair(&*self.other).await;
         self.other.apply(&pair.arrived(1, 10), NOW).await.unwrap();
+        near::heard_everything(&self.near, &mut self.beside().await).await;
         self.keep(&pair).await;
         pair
     }
