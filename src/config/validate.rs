@@ -50,41 +50,7 @@ impl Config {
         if self.limits.shutdown > Duration::from_secs(10) {
             return fail("limits.shutdown must be at most 10s");
         }
-        let counts = [
-            ("accounts.max_connections", u64::from(self.accounts.max_connections)),
-            ("messages.max_connections", u64::from(self.messages.max_connections)),
-            ("unread.max_readers", self.unread.max_readers),
-            ("unread.loads_at_once", self.unread.loads_at_once as u64),
-            ("netease.attempts", self.netease.attempts as u64),
-            ("netease.calls_per_second", u64::from(self.netease.calls_per_second)),
-            ("netease.batch_calls_per_minute", u64::from(self.netease.batch_calls_per_minute)),
-            ("netease.instances", u64::from(self.netease.instances)),
-            ("limits.webhooks_at_once", self.limits.webhooks_at_once as u64),
-            ("notifications.at_once", self.notifications.at_once as u64),
-            ("notifications.attempts", u64::from(self.notifications.attempts)),
-            ("notifications.max_queued", self.notifications.max_queued),
-            ("notifications.keep_days", u64::from(self.notifications.keep_days)),
-            ("limits.streams", self.limits.streams as u64),
-            ("limits.streams_per_reader", self.limits.streams_per_reader as u64),
-            ("limits.body", self.limits.body as u64),
-        ];
-        let durations = [
-            ("netease.max_age", self.netease.max_age.unwrap_or(LONGEST)),
-            ("limits.shutdown", self.limits.shutdown),
-            ("accounts.cache_ttl", self.accounts.cache_ttl),
-            ("unread.recheck_after", self.unread.recheck_after),
-            ("netease.connect_timeout", self.netease.connect_timeout),
-            ("netease.timeout", self.netease.timeout),
-            ("notifications.patience", self.notifications.patience),
-            ("notifications.give_up_after", self.notifications.give_up_after),
-            ("notifications.lease", self.notifications.lease),
-            ("netease.quota_wait", self.netease.quota_wait),
-            ("limits.body_timeout", self.limits.body_timeout),
-            ("limits.webhook_timeout", self.limits.webhook_timeout),
-            ("limits.poll_timeout", self.limits.poll_timeout),
-            ("limits.netease_timeout", self.limits.netease_timeout),
-        ];
-        if let Some((key, _)) = durations.iter().find(|(_, d)| d.is_zero() || *d > LONGEST) {
+        if let Some((key, _)) = self.durations().iter().find(|(_, d)| d.is_zero() || *d > LONGEST) {
             return fail(&format!("{key} must be above zero and at most a day"));
         }
         if self.messages.retention_days == Some(0) {
@@ -92,7 +58,7 @@ impl Config {
                 "messages.retention_days must be at least 1; leave it out to keep messages for ever",
             );
         }
-        match counts.iter().find(|(_, count)| *count == 0) {
+        match self.counts().iter().find(|(_, count)| *count == 0) {
             Some((key, _)) => fail(&format!("{key} must be at least 1")),
             None => Ok(()),
         }
@@ -109,6 +75,48 @@ impl Config {
             _ => return Ok(()),
         };
         Err(ConfigError(fault.to_owned()))
+    }
+
+    /// What must be at least 1.
+    fn counts(&self) -> [(&'static str, u64); 16] {
+        [
+            ("accounts.max_connections", u64::from(self.accounts.max_connections)),
+            ("messages.max_connections", u64::from(self.messages.max_connections)),
+            ("unread.max_readers", self.unread.max_readers),
+            ("unread.loads_at_once", self.unread.loads_at_once as u64),
+            ("netease.attempts", self.netease.attempts as u64),
+            ("netease.calls_per_second", u64::from(self.netease.calls_per_second)),
+            ("netease.batch_calls_per_minute", u64::from(self.netease.batch_calls_per_minute)),
+            ("netease.instances", u64::from(self.netease.instances)),
+            ("limits.webhooks_at_once", self.limits.webhooks_at_once as u64),
+            ("notifications.at_once", self.notifications.at_once as u64),
+            ("notifications.attempts", u64::from(self.notifications.attempts)),
+            ("notifications.max_queued", self.notifications.max_queued),
+            ("notifications.keep_days", u64::from(self.notifications.keep_days)),
+            ("limits.streams", self.limits.streams as u64),
+            ("limits.streams_per_reader", self.limits.streams_per_reader as u64),
+            ("limits.body", self.limits.body as u64),
+        ]
+    }
+
+    /// What must be above zero and at most a day.
+    fn durations(&self) -> [(&'static str, Duration); 14] {
+        [
+            ("netease.max_age", self.netease.max_age.unwrap_or(LONGEST)),
+            ("limits.shutdown", self.limits.shutdown),
+            ("accounts.cache_ttl", self.accounts.cache_ttl),
+            ("unread.recheck_after", self.unread.recheck_after),
+            ("netease.connect_timeout", self.netease.connect_timeout),
+            ("netease.timeout", self.netease.timeout),
+            ("notifications.patience", self.notifications.patience),
+            ("notifications.give_up_after", self.notifications.give_up_after),
+            ("notifications.lease", self.notifications.lease),
+            ("netease.quota_wait", self.netease.quota_wait),
+            ("limits.body_timeout", self.limits.body_timeout),
+            ("limits.webhook_timeout", self.limits.webhook_timeout),
+            ("limits.poll_timeout", self.limits.poll_timeout),
+            ("limits.netease_timeout", self.limits.netease_timeout),
+        ]
     }
 
     /// Where NetEase is, and who we are there.

@@ -115,7 +115,9 @@ impl UnreadView for NearView {
 
     async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {
         let outcomes = self.inner.apply_all(changes, now).await;
-        changes.iter().for_each(|change| self.forget(&change.reader));
+        for change in changes {
+            self.forget(&change.reader);
+        }
         outcomes
     }
 
