@@ -65,6 +65,12 @@ impl App {
         assembly::assemble(config, &stores)
     }
 
+    /// The same service with more to show at its address.
+    #[must_use]
+    pub fn with(self, more: Router) -> Self {
+        Self { router: self.router.merge(more), ..self }
+    }
+
     /// Serves until `stop`, then ends what is under way, within the bound that the configuration sets.
     ///
     /// Answers whether everything under way came to its end.

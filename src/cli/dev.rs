@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -9,8 +10,12 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::{ConfigFile, start_simulator, stop_signal, token};
 use crate::app::{self, App, StartError};
 use crate::config::{AuthMode, Config, ConfigError};
+use crate::demo::{self, Demo};
+use crate::infra::http_client;
 use crate::simulator::SimulatorConfig;
 
+/// The demo page waits no longer for the simulator, which may be told to take a minute.
+const SIMULATOR_TIMEOUT: Duration = Duration::from_mins(1);
 /// What a path must not hold bare within a URL.
 const IN_A_URL: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
 
@@ -61,8 +66,16 @@ impl Dev {
 
         app::migrate(&config).await?;
         app::forget_netease(&config).await?;
-        let app = App::build(&config).await?;
-        let token = token::sign(config.auth.hs256_secret.as_ref().unwrap_or(&key), "alice", "notify", 24)?;
+        let key = config.auth.hs256_secret.clone().unwrap_or(key);
+        let token = token::sign(&key, "alice", "notify", 24)?;
+        let demo = demo::router(Demo {
+            simulator: simulator.control_url(),
+            http: http_client::client(SIMULATOR_TIMEOUT, SIMULATOR_TIMEOUT)
+                .map_err(|e| StartError::Store(format!("the demo's client cannot be made: {e}")))?,
+            user: "alice",
+            token: Box::new(move || token::sign(&key, "alice", "notify", 24).ok()),
+        });
+        let app = App::build(&config).await?.with(demo);
         print!("{}", how_to_try(&service, &simulator.control_url(), &token, &self.data_dir));
         let drained = app.serve(listener, stop_signal()?).await;
         simulator.stop().await;
@@ -87,6 +100,7 @@ fn how_to_try(service: &str, simulator: &str, token: &str, data_dir: &Path) -> S
         r#"
 otc-im is running. Its data is in {data}; Ctrl-C stops it.
 
+  demo        {service}/demo/   (an order page with live badges: open it in a browser)
   service     {service}        (all calls: {service}/docs)
   simulator   {simulator}    (NetEase, and its users)
 

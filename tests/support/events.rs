@@ -43,9 +43,9 @@ impl Events {
     /// The next event, or nothing if the stream ends before.
     pub async fn next_or_end(&mut self) -> Option<Told> {
         loop {
-            if let Some((event, rest)) = self.text.split_once("\n\n") {
-                let told = read(event);
-                self.text = rest.to_owned();
+            if let Some(end) = self.text.find("\n\n") {
+                let event: String = self.text.drain(..end + 2).collect();
+                let told = read(&event);
                 if told.is_some() {
                     return told;
                 }

@@ -1,0 +1,114 @@
+//! The demo page of `otc-im dev`: an order page beside two phones. Its files are part of the program.
+//!
+//! The page is a caller like any other: it asks the service with a token, and the simulator, behind this same address so
+//! that the browser lets it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any, get};
+
+/// What the page needs.
+pub struct Demo {
+    /// Base of the simulator's control API.
+    pub simulator: String,
+    /// Calls it.
+    pub http: reqwest::Client,
+    /// Whose page it is.
+    pub user: &'static str,
+    /// A fresh token for that user; `None` if there is no key to sign it with.
+    pub token: Box<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
+/// Name, type and content of each file.
+const FILES: [(&str, &str, &[u8]); 18] = [
+    ("index.html", HTML, include_bytes!("index.html")),
+    ("demo.css", CSS, include_bytes!("demo.css")),
+    ("orders.css", CSS, include_bytes!("orders.css")),
+    ("desk.css", CSS, include_bytes!("desk.css")),
+    ("icon.svg", "image/svg+xml", include_bytes!("icon.svg")),
+    ("client.js", JS, include_bytes!("../../clients/js/index.js")),
+    ("api.js", JS, include_bytes!("api.js")),
+    ("chats.js", JS, include_bytes!("chats.js")),
+    ("check.js", JS, include_bytes!("check.js")),
+    ("demo.js", JS, include_bytes!("demo.js")),
+    ("dom.js", JS, include_bytes!("dom.js")),
+    ("faults.js", JS, include_bytes!("faults.js")),
+    ("orders.js", JS, include_bytes!("orders.js")),
+    ("people.js", JS, include_bytes!("people.js")),
+    ("phones.js", JS, include_bytes!("phones.js")),
+    ("texts.js", JS, include_bytes!("texts.js")),
+    ("theme.js", JS, include_bytes!("theme.js")),
+    ("words.js", JS, include_bytes!("words.js")),
+];
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+
+/// Everything under `/demo`.
+pub fn router(demo: Demo) -> Router {
+    Router::new()
+        .route("/demo", get(|| async { Redirect::permanent("/demo/") }))
+        .route("/demo/", get(|| file(Path("index.html".to_owned()))))
+        .route("/demo/config.json", get(config))
+        .route("/demo/{file}", get(file))
+        .route("/demo/simulator/{*call}", any(simulator))
+        .layer(middleware::from_fn(guard))
+        .with_state(Arc::new(demo))
+}
+
+async fn file(Path(name): Path<String>) -> Response {
+    match FILES.iter().find(|(file, ..)| *file == name) {
+        Some((_, kind, content)) => {
+            ([(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, "no-cache")], *content).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Where things are, and a token: whoever can open this page may try everything.
+async fn config(State(demo): State<Arc<Demo>>) -> Response {
+    let config = serde_json::json!({
+        "service": "", "simulator": "/demo/simulator", "user": demo.user, "token": (demo.token)(),
+    });
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (headers, config.to_string()).into_response()
+}
+
+/// Passes a call on to the simulator, and its answer back.
+async fn simulator(
+    State(demo): State<Arc<Demo>>,
+    method: Method,
+    Path(call): Path<String>,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Response {
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    let asked = demo.http.request(method, format!("{}/{call}{query}", demo.simulator)).body(body);
+    let Ok(answer) = asked.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let (status, kind) = (answer.status(), answer.headers().get(header::CONTENT_TYPE).cloned());
+    let Ok(text) = answer.bytes().await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let kind = kind.unwrap_or(HeaderValue::from_static("application/json"));
+    (status, [(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// The page hands out a token, so it is for browsers that were sent here by their own machine's name, and not by a
+/// name that somebody else points at it.
+async fn guard(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = host.and_then(|host| host.parse::<Authority>().ok());
+    let local = authority.is_some_and(|it| ["127.0.0.1", "localhost", "[::1]"].contains(&it.host()));
+    if !local {
+        return (StatusCode::FORBIDDEN, "the demo is for this machine: open it as 127.0.0.1").into_response();
+    }
+    let mut response = next.run(request).await;
+    let policy = HeaderValue::from_static("default-src 'self'; frame-ancestors 'none'");
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
