@@ -1,0 +1,118 @@
+"""Counts instructions of a poll and of a webhook, and compares them with instructions.json beside this file.
+
+A run of twice as many, less a run of as many, is the price without the start. Instructions do not depend on what
+else the machine does; they do depend on the compiler, which the file therefore names.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BASELINE = Path(__file__).with_name("instructions.json")
+SLACK = 0.15
+# What is done, how often, users on the page, and whether the view is in Redis.
+SCENES = {
+    "poll of 20, memory": ("poll", 400, 20, False),
+    "poll of 50, memory": ("poll", 300, 50, False),
+    "poll of 500, memory": ("poll", 60, 500, False),
+    "poll of 50, Redis": ("poll", 300, 50, True),
+    "webhook, nothing kept": ("acknowledged", 400, 50, False),
+    "webhook, SQLite + memory": ("message", 300, 50, False),
+    "verify and parse a copy": ("verify-and-parse", 2000, 50, False),
+}
+
+
+def toolchain():
+    """The compiler, and what it compiles for."""
+    said = subprocess.run(["rustc", "--version", "--verbose"], check=True, text=True, stdout=subprocess.PIPE).stdout
+    lines = dict(line.split(": ", 1) for line in said.splitlines() if ": " in line)
+    return f"rustc {lines['release']}, {lines['host']}"
+
+
+def counted(folder, scene, times, users, redis):
+    """Instructions of one run."""
+    own = Path(tempfile.mkdtemp(dir=folder))
+    settings = {
+        "HTTP__LISTEN": "127.0.0.1:0", "ACCOUNTS__URL": f"sqlite:{own}/accounts.db",
+        "MESSAGES__URL": f"sqlite:{own}/messages.db", "UNREAD__URL": redis or "memory:",
+        "NETEASE__BASE_URL": "http://127.0.0.1:9/nimserver", "NETEASE__APP_KEY": "bench",
+        "NETEASE__APP_SECRET": "bench_app_secret_0123456789abcdef", "AUTH__MODE": "none", "LOG__FILTER": "off",
+        # A machine under valgrind is slow; nothing may end for that reason.
+        "LIMITS__WEBHOOK_TIMEOUT": "10m", "LIMITS__POLL_TIMEOUT": "10m", "UNREAD__RECHECK_AFTER": "24h",
+    }
+    env = {"PATH": os.environ["PATH"], **{f"OTC_IM__{name}": value for name, value in settings.items()}}
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", os.environ["BENCH_TOOL"],
+               "instructions", scene, str(times), "--users", str(users)]
+    done = subprocess.run(command, env=env, cwd=own, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False)
+    found = re.search(r"Collected : (\d+)", done.stdout)
+    if done.returncode != 0 or not found:
+        raise RuntimeError(f"{scene}: {done.stdout.strip()[-600:]}")
+    return int(found[1])
+
+
+def price(folder, redis, scene):
+    """Instructions of doing it once more."""
+    what, times, users, on_redis = SCENES[scene]
+    once = counted(folder, what, times, users, on_redis and redis)
+    twice = counted(folder, what, 2 * times, users, on_redis and redis)
+    return round((twice - once) / times)
+
+
+def count():
+    """Every scene, as many at once as there are cores."""
+    with tempfile.TemporaryDirectory(prefix="otc-im-bench.") as folder:
+        servers = f"{folder}/servers"
+        try:
+            said = subprocess.run([ROOT / "scripts/servers", "start", servers, "redis"], check=True, text=True,
+                                  stdout=subprocess.PIPE, start_new_session=True).stdout
+            redis = shlex.split(said.partition("=")[2])[0]
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                prices = pool.map(lambda scene: price(folder, redis, scene), SCENES)
+                return dict(zip(SCENES, prices))
+        finally:
+            subprocess.run([ROOT / "scripts/servers", "stop", servers], check=False)
+
+
+def compare(now, baseline):
+    """Prints both; whether nothing has become dearer than it may."""
+    same = baseline["toolchain"] == toolchain()
+    if not same:
+        print(f"The file was counted with {baseline['toolchain']}, this with {toolchain()}: shown, not judged.")
+    dearer = []
+    for scene, instructions in now.items():
+        before = baseline["instructions"].get(scene)
+        change = instructions / before - 1 if before else 0
+        print(f"{scene:26} {instructions:10,}   {f'{change:+.1%}' if before else 'new'}")
+        if change > SLACK:
+            dearer.append(scene)
+        elif change < -SLACK:
+            print(f"{'':26} much cheaper: renew the file with `scripts/bench check renew`")
+    if dearer:
+        print(f"dearer by more than {SLACK:.0%}: {', '.join(dearer)}\n"
+              "If that is the price of something wanted, say so and run `scripts/bench check renew`.")
+    return not (dearer and same)
+
+
+def main(words):
+    """`renew` writes the file; nothing compares with it."""
+    if words not in ([], ["renew"]):
+        print("bench: check takes nothing, or renew", file=sys.stderr)
+        return 2
+    now = count()
+    if words:
+        BASELINE.write_text(json.dumps({"toolchain": toolchain(), "instructions": now}, indent=2) + "\n")
+        print(f"written to {BASELINE.relative_to(ROOT)}")
+        return 0
+    return 0 if compare(now, json.loads(BASELINE.read_text())) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
