@@ -1,6 +1,7 @@
 //! The same as `exhaustive` with more going on: minutes each, and some gigabytes. Run by name, with `--ignored`.
 
 use super::exhaustive::{explore, scene};
+use super::near;
 use super::scene::{Budget, Grain, Scene, message, recall, receipt};
 use super::situations as reached;
 
@@ -35,4 +36,10 @@ fn longer_a_failover_during_loads_cut_into_mongodbs_reads_is_healed() {
     let budget = Budget { loads: 3, failovers: 1, ..Budget::default() };
     let reaches = [reached::REMOVES, reached::TOO_FEW, reached::TOO_MANY, reached::TORN];
     explore(Scene { grain: Grain::Operations, ..scene(&["ann"], facts, budget, &reaches) }, 2_000_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn longer_a_near_cache_keeps_its_promises_with_more_going_on() {
+    near::explore(near::Budget { own: 2, foreign: 1, reads: 3, beats: 2, breaks: 1 }, 6_000_000);
 }
