@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 
+use arrayvec::ArrayString;
 use sha2::{Digest, Sha256};
 
 /// A user id of the site holds at most this many characters.
@@ -68,9 +69,9 @@ impl UserId {
     }
 }
 
-/// An account id at NetEase: 1–32 characters of `[a-z0-9_@.-]` (NIM server API, user/create; NIM lower-cases).
+/// An account id at NetEase, held in place, for a poll has hundreds of them: 1–32 characters of `[a-z0-9_@.-]` (NIM server API, user/create; NIM lower-cases).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Accid(Box<str>);
+pub struct Accid(ArrayString<MAX_ACCID_CHARS>);
 
 impl Accid {
     /// The accid of a user id: a pure function, so that a poll needs no look-up.
@@ -81,17 +82,19 @@ impl Accid {
     pub fn of_user(user: &str) -> Self {
         match Self::from_nim(user) {
             Ok(accid) if !accid.0.starts_with(HASHED_PREFIX) => accid,
-            _ => Self(hashed(user).into()),
+            _ => hashed(user),
         }
     }
 
     /// An accid as NetEase writes it in a copy; upper case is folded, as NetEase does.
     pub fn from_nim(raw: &str) -> Result<Self, IdError> {
         let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'@' | b'.' | b'-');
-        if raw.is_empty() || raw.len() > MAX_ACCID_CHARS || !raw.as_bytes().iter().all(allowed) {
+        if raw.is_empty() || !raw.as_bytes().iter().all(allowed) {
             return Err(IdError::NotAnAccid);
         }
-        Ok(Self(raw.to_ascii_lowercase().into()))
+        let mut accid = ArrayString::from(raw).map_err(|_| IdError::NotAnAccid)?;
+        accid.make_ascii_lowercase();
+        Ok(Self(accid))
     }
 
     /// The accid, lower-case.
@@ -114,13 +117,14 @@ impl fmt::Display for Accid {
 }
 
 /// The first 150 bits of SHA-256 in base32, behind the prefix: 32 characters in all.
-fn hashed(user: &str) -> String {
+fn hashed(user: &str) -> Accid {
     let digest = Sha256::digest(user.as_bytes());
     let bit = |i: usize| (digest[i / 8] >> (7 - i % 8)) & 1;
     let letter = |c: usize| (0..5).fold(0, |value, i| (value << 1) | bit(c * 5 + i));
-    let mut accid = String::from(HASHED_PREFIX);
-    accid.extend((0..HASH_CHARS).map(|c| char::from(BASE32[usize::from(letter(c))])));
-    accid
+    let mut accid = ArrayString::new();
+    accid.push_str(HASHED_PREFIX);
+    (0..HASH_CHARS).for_each(|c| accid.push(char::from(BASE32[usize::from(letter(c))])));
+    Accid(accid)
 }
 
 /// Milliseconds since 1970-01-01T00:00Z.

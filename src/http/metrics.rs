@@ -1,5 +1,7 @@
 //! Counters and histograms, for Prometheus at `/metrics`.
 
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,7 +9,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -25,8 +28,38 @@ use crate::queries::reader_loads::LoadCounters;
 /// Labels of one kind of answered request. Both are of closed lists.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RouteLabels {
-    route: String,
+    route: Route,
     status: u16,
+}
+
+/// The pattern that a path matched, shared with the router that has it.
+#[derive(Debug, Clone)]
+struct Route(Option<MatchedPath>);
+
+impl Route {
+    fn as_str(&self) -> &str {
+        self.0.as_ref().map_or("none", MatchedPath::as_str)
+    }
+}
+
+impl PartialEq for Route {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Route {}
+
+impl Hash for Route {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl EncodeLabelValue for Route {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
 }
 
 /// Labels of one kind of copy. Both are of closed lists.
@@ -147,11 +180,10 @@ fn register_near(registry: &mut Registry, near: &NearCounters) {
 
 /// Times every request, by the route that took it.
 pub async fn time_requests(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = Route(request.extensions().get().cloned());
     let began = Instant::now();
     let response = next.run(request).await;
-    let labels =
-        RouteLabels { route: route.unwrap_or_else(|| "none".to_owned()), status: response.status().as_u16() };
+    let labels = RouteLabels { route, status: response.status().as_u16() };
     api.metrics.requests.get_or_create(&labels).observe(began.elapsed().as_secs_f64());
     response
 }

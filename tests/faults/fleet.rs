@@ -89,7 +89,7 @@ impl Fleet {
 
     /// Bounds the file descriptors of a running instance, or takes the bound back. Those that it has stay.
     pub fn limit_files(&self, instance: usize, most: Option<u32>) {
-        let pid = self.process(instance).id();
+        let pid = self.pid(instance);
         let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("the process runs");
         let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a known limit");
         let hard = files.split_whitespace().nth(4).expect("a hard limit").to_owned();
@@ -97,6 +97,11 @@ impl Fleet {
         let limit = ["--pid".to_owned(), pid.to_string(), format!("--nofile={bound}:")];
         let set = Command::new("prlimit").args(limit).status();
         assert!(set.is_ok_and(|status| status.success()), "prlimit sets the bound");
+    }
+
+    /// The process id of a running instance.
+    pub fn pid(&self, instance: usize) -> u32 {
+        self.process(instance).id()
     }
 
     fn process(&self, instance: usize) -> &Process {

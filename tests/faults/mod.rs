@@ -10,6 +10,7 @@ mod driver;
 mod fleet;
 mod ledger;
 mod maria;
+mod million;
 mod mongo;
 mod mongo_failover;
 mod netease_outage;
