@@ -3,14 +3,14 @@
 mod attempt;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::register_account::Registrar;
@@ -24,7 +24,7 @@ use crate::ports::outbox::{Backlog, Claimed, Lease, Outbox};
 /// How long the loop waits for work before it looks again by itself.
 const IDLE: Duration = Duration::from_millis(500);
 /// How often it sees how much is owed, and what dead holders left.
-const LOOK_EVERY_MS: i64 = 1_000;
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What an entry says whose holder died while it was sent.
 const DIED: &str = "the instance that was sending it ended before NetEase's answer; it may have been sent";
 
@@ -51,7 +51,7 @@ pub struct Bounds {
     pub policy: Policy,
     /// Milliseconds for which entries are held: longer than any call may take.
     pub lease_ms: i64,
-    /// Entries that the loop holds at once.
+    /// Claims that the loop holds at once.
     pub at_once: usize,
 }
 
@@ -77,8 +77,8 @@ pub struct Courier {
     way: Way,
     bounds: Bounds,
     counters: DeliveryCounters,
-    /// Entries that are due and held by nobody, as of the last look: while there are any, new ones queue behind them.
-    waiting: AtomicU64,
+    /// Whether more waits than the last claim could take: new ones queue behind that.
+    behind: AtomicBool,
     /// Queued entries as of the last look, and those accepted here since.
     queued: AtomicU64,
     /// Claims that are being carried here.
@@ -110,7 +110,7 @@ impl Courier {
             way,
             bounds,
             counters: DeliveryCounters::default(),
-            waiting: AtomicU64::new(0),
+            behind: AtomicBool::new(false),
             queued: AtomicU64::new(0),
             in_hand: AtomicUsize::new(0),
             wake: Notify::new(),
@@ -131,7 +131,7 @@ impl Courier {
     /// Whether something new may be sent at once: nothing waits before it, there is a hand
     /// free, and NetEase is well.
     pub fn is_free(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) == 0
+        !self.behind.load(Ordering::Relaxed)
             && self.in_hand.load(Ordering::Relaxed) < self.bounds.at_once
             && self.way.gateway.resting().is_none()
             && !self.stop.is_cancelled()
@@ -148,25 +148,14 @@ impl Courier {
         self.wake.notify_one();
     }
 
-    /// Claims and carries once, and waits for the end of it; answers how many claims that were. For tests, which
-    /// drain; the service uses [`Self::run`].
-    pub async fn run_once(&self) -> Result<usize, StoreError> {
-        self.look().await?;
-        let held = self.claim(self.bounds.at_once).await?;
-        let claims = held.len();
-        join_all(held.into_iter().map(|held| self.carry(held))).await;
-        Ok(claims)
-    }
-
     /// Works until told to stop, then finishes what is under way.
     pub async fn run(self: Arc<Self>) {
         let mut under_way = JoinSet::new();
         let mut looked_at = None;
         while !self.stop.is_cancelled() {
-            let now = self.way.clock.now();
-            if looked_at.is_none_or(|at| !(0..LOOK_EVERY_MS).contains(&now.since(at))) {
+            if looked_at.is_none_or(|at: Instant| at.elapsed() >= LOOK_EVERY) {
                 self.look().await.unwrap_or_else(out_of_reach);
-                looked_at = Some(now);
+                looked_at = Some(Instant::now());
             }
             let room = self.bounds.at_once.saturating_sub(under_way.len());
             // Not one by one: a claim of many costs little more than a claim of one.
@@ -193,9 +182,8 @@ impl Courier {
         if taken_over > 0 {
             tracing::warn!(entries = taken_over, "deliveries were cut off by the end of an instance");
         }
-        let Backlog { queued, waiting, oldest_at } = self.way.outbox.backlog(now).await?;
+        let Backlog { queued, oldest_at } = self.way.outbox.backlog().await?;
         self.queued.store(queued, Ordering::Relaxed);
-        self.waiting.store(waiting, Ordering::Relaxed);
         self.counters.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
         self.counters.oldest_seconds.set(oldest_at.map_or(0, |at| now.since(at).max(0) / 1_000));
         Ok(())
@@ -203,12 +191,17 @@ impl Courier {
 
     /// Claims up to `room` entries, none while NetEase is out of reach: its quota is better spent when it is back.
     async fn claim(&self, room: usize) -> Result<Vec<Held>, StoreError> {
-        if room == 0 || self.way.gateway.resting().is_some() {
+        if room == 0 {
+            return Ok(Vec::new());
+        }
+        if self.way.gateway.resting().is_some() {
+            self.behind.store(true, Ordering::Relaxed);
             return Ok(Vec::new());
         }
         let lease = self.lease();
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
         let claimed = self.way.outbox.claim(&lease, self.way.clock.now(), limit).await?;
+        self.behind.store(claimed.len() >= room, Ordering::Relaxed);
         Ok(Held::all(&lease, claimed))
     }
 }

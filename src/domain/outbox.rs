@@ -92,6 +92,11 @@ pub struct Settled {
 }
 
 impl Policy {
+    /// Whether it is too late for what was accepted then.
+    pub fn is_over(&self, accepted_at: Millis, now: Millis) -> bool {
+        now.since(accepted_at) >= self.give_up_after_ms
+    }
+
     /// What comes after `attempt`, which ended `now`. `chance` spreads the pauses; any number will do.
     pub fn settle(&self, progress: Progress, attempt: Attempt, now: Millis, chance: u64) -> Settled {
         let Progress { attempts, accepted_at, repeatable } = progress;
@@ -106,7 +111,7 @@ impl Policy {
             Attempt::NotReached(why, Some(pause)) => (attempts, why, pause),
             Attempt::NotReached(why, None) => (attempts, why, spread(NOT_REACHED_PAUSE_MS, chance)),
         };
-        if seen >= self.attempts || now.since(accepted_at) >= self.give_up_after_ms {
+        if seen >= self.attempts || self.is_over(accepted_at, now) {
             return done(State::Failed, seen, Some(format!("given up: {why}")));
         }
         Settled { state: State::Queued, attempts: seen, due_at: now.plus(pause), last_error: Some(why) }
@@ -125,7 +130,7 @@ pub fn with_id(attach: &str, id: &str) -> Option<String> {
 }
 
 fn doubled(attempts: u32) -> i64 {
-    FIRST_PAUSE_MS.checked_shl(attempts.min(16)).unwrap_or(LONGEST_PAUSE_MS).min(LONGEST_PAUSE_MS)
+    (FIRST_PAUSE_MS << attempts.min(6)).min(LONGEST_PAUSE_MS)
 }
 
 /// Somewhere between half of `pause` and all of it.

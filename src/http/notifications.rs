@@ -98,17 +98,18 @@ pub async fn notify(
     let body = read_body(body, api.limits.body, api.limits.body_timeout).await?;
     let mut order = read_json::<NotificationRequest>(&body)?.read()?;
     order.key = order_key(&headers, &caller, &body)?;
-    let notifier = Arc::clone(&api.notifier);
-    let accept = async move { Ok(notifier.accept(order).await?) };
-    let Taken { mut status, held } = api.detached(api.limits.netease_timeout, accept).await?;
-    if !held.is_empty() {
-        let courier = Arc::clone(&api.courier);
-        let carry =
-            api.tasks.spawn(async move { join_all(held.into_iter().map(|it| courier.carry(it))).await });
-        // It goes on either way; a notice that takes longer is told as queued.
-        if let Ok(Ok(outcomes)) = tokio::time::timeout(api.limits.notice_patience, carry).await {
-            status.learn(outcomes.into_iter().flatten());
-        }
+    let work = Arc::clone(&api);
+    // What is held is carried even if the caller leaves now.
+    let accept = async move {
+        let Taken { status, held } = work.notifier.accept(order).await?;
+        let courier = Arc::clone(&work.courier);
+        let carry = async move { join_all(held.into_iter().map(|it| courier.carry(it))).await };
+        Ok((status, work.tasks.spawn(carry)))
+    };
+    let (mut status, carried) = api.detached(api.limits.netease_timeout, accept).await?;
+    // It goes on either way; a notice that takes longer is told as queued.
+    if let Ok(Ok(outcomes)) = tokio::time::timeout(api.limits.notice_patience, carried).await {
+        status.learn(outcomes.into_iter().flatten());
     }
     Ok((StatusCode::ACCEPTED, Json(status.into())))
 }

@@ -172,14 +172,15 @@ impl From<GatewayError> for Problem {
         tracing::warn!(%error, "a call to NetEase failed");
         let (code, retry_after) = match &error {
             // Only notices must not be repeated, and they go by the outbox: here it was a bind.
-            GatewayError::OutOfReach(_) | GatewayError::Troubled { .. } | GatewayError::OutcomeUnknown(_) => {
-                (Code::NeteaseUnavailable, None)
-            }
+            GatewayError::OutOfReach(_)
+            | GatewayError::Troubled { .. }
+            | GatewayError::CalledOff(_)
+            | GatewayError::OutcomeUnknown(_) => (Code::NeteaseUnavailable, None),
             GatewayError::Busy { again_in, .. } => {
                 let seconds = u32::try_from(again_in.as_secs().max(1)).unwrap_or(u32::MAX);
                 (Code::NeteaseBusy, Some(seconds))
             }
-            GatewayError::Rejected { .. } => (Code::NeteaseRejected, None),
+            GatewayError::Rejected { .. } | GatewayError::NotAccepted { .. } => (Code::NeteaseRejected, None),
         };
         Self { retry_after, ..Self::new(code, error.to_string()) }
     }

@@ -99,8 +99,9 @@ impl Feed {
             if let Some(map) = event {
                 let whole = self.page.map(&counts)?;
                 let told = Event::default().id(validator(&whole)).data(String::from_utf8_lossy(&map));
-                if self.events.send_timeout(told, SLOWEST).await.is_err() {
-                    return Ok(());
+                tokio::select! {
+                    () = &mut end => return Ok(()),
+                    sent = self.events.send_timeout(told, SLOWEST) => if sent.is_err() { return Ok(()) },
                 }
             }
             let every = if self.api.changes.are_live() { LOOK_EVERY.0 } else { LOOK_EVERY.1 };
@@ -109,7 +110,10 @@ impl Feed {
                 () = async { sleep(PAUSE).await; watch.changed().await } => {}
                 () = sleep(every) => {}
             }
-            let now = self.page.counts(&self.api).await?;
+            let now = tokio::select! {
+                () = &mut end => return Ok(()),
+                counts = self.page.counts(&self.api) => counts?,
+            };
             event = self.page.map_of_changed(&now, &counts)?;
             counts = now;
         }

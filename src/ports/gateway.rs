@@ -29,17 +29,18 @@ pub trait Gateway: Send + Sync {
     /// friend/add with type 1: friends at once and both ways. Safe to repeat.
     async fn add_friend(&self, accid: &Accid, friend: &Accid) -> Result<(), GatewayError>;
 
-    /// msg/sendAttachMsg to one person. **Not** safe to repeat after [`GatewayError::OutcomeUnknown`]: NetEase has
-    /// no idempotency here, and the user may be notified twice.
-    async fn send_notice(&self, notice: &Notice) -> Result<(), GatewayError>;
+    /// msg/sendAttachMsg to one person, each time `go` allows it. **Not** safe to repeat after
+    /// [`GatewayError::OutcomeUnknown`]: NetEase has no idempotency here, and the user may be notified twice.
+    async fn send_notice(&self, notice: &Notice, go: &dyn GoAhead) -> Result<(), GatewayError>;
 
-    /// msg/sendBatchAttachMsg to 1 to 5000 persons at once; answers those whom NetEase does not know. **Not** safe to
-    /// repeat after [`GatewayError::OutcomeUnknown`].
+    /// msg/sendBatchAttachMsg to 1 to 5000 persons at once, each time `go` allows it; answers those whom NetEase does
+    /// not know. **Not** safe to repeat after [`GatewayError::OutcomeUnknown`].
     async fn send_batch(
         &self,
         from: &Accid,
         to: &[Accid],
         content: &NoticeContent,
+        go: &dyn GoAhead,
     ) -> Result<Vec<Accid>, GatewayError>;
 
     /// user/getUinfos: the names of those of up to 200 accounts that NetEase knows; empty where it knows no name.
@@ -47,6 +48,13 @@ pub trait Gateway: Send + Sync {
 
     /// How long calls will be refused without being sent, because the last ones did not get through.
     fn resting(&self) -> Option<Duration>;
+}
+
+/// Asked right before each attempt of a call that must happen once: after its turn has come, before its first byte.
+#[async_trait]
+pub trait GoAhead: Send + Sync {
+    /// Whether the attempt may be made. If not, the call ends as [`GatewayError::CalledOff`].
+    async fn may_send(&self) -> bool;
 }
 
 /// The answer to user/create.
@@ -99,7 +107,21 @@ pub enum GatewayError {
     /// Not sent: nothing happened at NetEase. Of a call that is safe to repeat also: sent, and no answer came.
     #[error("NetEase is out of reach: {0}")]
     OutOfReach(String),
-    /// Refused for a passing reason: nothing happened at NetEase.
+    /// The caller did not let it go: nothing happened at NetEase.
+    #[error("{0} was called off")]
+    CalledOff(&'static str),
+    /// NetEase does not accept this service: a wrong key, secret, clock or address. Every call will fail like this
+    /// until somebody acts; nothing happened.
+    #[error("NetEase does not accept this service: {api} was answered with code {code}, {desc}")]
+    NotAccepted {
+        /// Which call.
+        api: &'static str,
+        /// NetEase's code.
+        code: i64,
+        /// NetEase's words.
+        desc: String,
+    },
+    /// Refused for a passing reason: nothing happened at NetEase, or it may happen twice.
     #[error("NetEase is in passing trouble: {api} was answered with code {code}")]
     Troubled {
         /// Which call.

@@ -113,7 +113,7 @@ pub trait Outbox: Send + Sync {
     async fn take_over(&self, now: Millis, why: &str) -> Result<u64, StoreError>;
 
     /// How much is owed.
-    async fn backlog(&self, now: Millis) -> Result<Backlog, StoreError>;
+    async fn backlog(&self) -> Result<Backlog, StoreError>;
 }
 
 /// How much is owed.
@@ -121,8 +121,6 @@ pub trait Outbox: Send + Sync {
 pub struct Backlog {
     /// Queued entries, also those that are held or not due.
     pub queued: u64,
-    /// Those of them that are due and held by nobody.
-    pub waiting: u64,
     /// When the oldest queued one was accepted.
     pub oldest_at: Option<Millis>,
 }

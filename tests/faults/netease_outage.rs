@@ -32,6 +32,8 @@ const BIND_EVERY: Duration = Duration::from_millis(700);
 const OUTAGE: Duration = Duration::from_mins(1);
 /// NetEase's quota, for all instances together (calls of one API in one second).
 const QUOTA: usize = 100;
+/// Notices that may have an unknown outcome: those that were on their way as NetEase or an instance went.
+const MOST_UNKNOWN: usize = 100;
 /// What may pass beside the time that the quota allows: until NetEase is seen to be back, and a dead instance's lease.
 const SLACK: Duration = Duration::from_secs(25);
 
@@ -158,13 +160,14 @@ async fn queued(fleet: &Fleet) -> u64 {
     line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).expect("a gauge of what is queued")
 }
 
-/// Holds what NetEase delivered against what was said of each notice; answers how many were sent and unknown.
+/// Holds what NetEase delivered against what was said of each notice; answers how many were sent, how many are unknown,
+/// and how many of those NetEase never got.
 async fn reckon(
     traffic: &Traffic,
     netease: &NetEase,
     states: &HashMap<(usize, u64), String>,
-) -> (usize, usize) {
-    let mut unknown = 0;
+) -> (usize, usize, usize) {
+    let (mut unknown, mut never) = (0, 0);
     for recipient in 0..RECIPIENTS {
         let got = netease.look(&format!("notices?to=recipient-{recipient}")).await;
         let number = |notice: &Value| {
@@ -179,6 +182,7 @@ async fn reckon(
         for ((_, n), state) in states.iter().filter(|((to, _), _)| *to == recipient) {
             let times = got.iter().filter(|number| *number == n).count();
             unknown += usize::from(state == "unknown");
+            never += usize::from(state == "unknown" && times == 0);
             match (&**state, times) {
                 ("sent", 1) | ("unknown", 0 | 1) => {}
                 _ => traffic
@@ -186,7 +190,7 @@ async fn reckon(
             }
         }
     }
-    (states.len() - unknown, unknown)
+    (states.len() - unknown, unknown, never)
 }
 
 /// Binds the buyers whom NetEase is to know, and begins to notify and to bind.
@@ -269,14 +273,15 @@ async fn a_minute_without_netease_loses_nothing_and_doubles_nothing() {
     within(allowed, &gone, async || queued(&fleet).await == 0).await;
     let drained = back.elapsed();
     let states = states(&traffic, &fleet).await;
-    let (sent, unknown) = reckon(&traffic, &netease, &states).await;
+    let (sent, unknown, never) = reckon(&traffic, &netease, &states).await;
     let most = judge_calls(&traffic, &netease).await;
     let complaints = fleet.complaints();
     assert!(lock(&traffic.wrongs).is_empty(), "{:#?}\nlogged: {complaints:#?}", lock(&traffic.wrongs));
     assert!(sent > gathered, "{sent} sent");
+    assert!(unknown < MOST_UNKNOWN, "{unknown} are unknown, {never} of them were never sent");
     println!(
         "NetEase is away for {} s: {} notices accepted, {gathered} of them meanwhile, {sent} delivered once, {unknown} \
-         unknown, 0 lost, 0 doubled, 0 out of order; {} binds of known users, 0 refused, {} pending, slowest {:.2} s; \
+         unknown ({never} of them never sent), 0 lost, 0 doubled, 0 out of order; {} binds of known users, 0 refused, {} pending, slowest {:.2} s; \
          backlog gone {:.1} s after NetEase was back; at most {most} notices in a second; seed {}",
         away.as_secs(),
         traffic.count(),

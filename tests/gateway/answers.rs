@@ -4,7 +4,7 @@ use otc_im::infra::netease::NeteaseSettings;
 use otc_im::ports::gateway::{Gateway, GatewayError};
 use serde_json::json;
 
-use super::{accid, content, gateway, made, notify, register, settings};
+use super::{Always, accid, content, gateway, made, notify, register, settings};
 use crate::support::netease::NetEase;
 
 #[tokio::test]
@@ -14,9 +14,9 @@ async fn a_batch_reaches_all_and_tells_who_is_not_there() {
     let (gateway, all) = (gateway(&netease).background(), ["alice", "nobody", "bob", "no.one"].map(accid));
     for form in ["array", "string"] {
         netease.faults(json!({"unregisterAs": form})).await;
-        let unknown = gateway.send_batch(&accid("shop"), &all, &content()).await.unwrap();
+        let unknown = gateway.send_batch(&accid("shop"), &all, &content(), &Always).await.unwrap();
         assert_eq!(unknown, ["nobody", "no.one"].map(accid), "{form}");
-        let none = gateway.send_batch(&accid("shop"), &all[..1], &content()).await.unwrap();
+        let none = gateway.send_batch(&accid("shop"), &all[..1], &content(), &Always).await.unwrap();
         assert!(none.is_empty(), "{form}");
     }
     let seen = netease.look("notices?to=bob").await["notices"].clone();
@@ -33,7 +33,7 @@ async fn a_batch_without_an_answer_is_not_sent_again() {
     let netease = NetEase::start().await;
     register(&netease, &["shop", "alice"]).await;
     netease.faults(json!({"failNext": [{"api": "*", "mode": "lose-reply"}]})).await;
-    let sent = gateway(&netease).send_batch(&accid("shop"), &[accid("alice")], &content()).await;
+    let sent = gateway(&netease).send_batch(&accid("shop"), &[accid("alice")], &content(), &Always).await;
     assert_eq!(sent, Err(GatewayError::OutcomeUnknown("msg/sendBatchAttachMsg")));
     assert_eq!(netease.calls("msg/sendBatchAttachMsg").await, 1);
 }
@@ -77,7 +77,7 @@ async fn a_service_that_netease_does_not_know_is_refused() {
     let netease = NetEase::start().await;
     let wrong = NeteaseSettings { app_secret: "wrong".into(), ..settings(netease.base_url()) };
     let names = made(wrong).names(&["alice", "bob"].map(accid)).await;
-    let Err(GatewayError::Rejected { api, code, desc }) = names else { panic!("{names:?}") };
+    let Err(GatewayError::NotAccepted { api, code, desc }) = names else { panic!("{names:?}") };
     assert_eq!((api, code, &*desc), ("user/getUinfos", 414, "checksum"));
     assert_eq!(netease.calls("user/getUinfos").await, 1, "halves would fare no better");
 }

@@ -88,7 +88,7 @@ async fn codes_of_netease_are_answers_and_open_nothing() {
     netease.faults(json!({"failNext": [{"api": "*", "mode": "500", "count": 10}]})).await;
     for _ in 0..5 {
         let named = gateway.set_name(&accid("alice"), "Alice").await;
-        assert!(matches!(named, Err(GatewayError::OutOfReach(_))), "{named:?}");
+        assert!(matches!(named, Err(GatewayError::Troubled { code: 500, .. })), "{named:?}");
     }
     assert_eq!(gateway.resting(), None);
     assert_eq!(netease.calls("user/updateUinfo").await, 10);

@@ -7,13 +7,24 @@ mod quotas;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use otc_im::domain::ids::Accid;
 use otc_im::infra::clock::System;
 use otc_im::infra::netease::{Netease, NeteaseSettings};
-use otc_im::ports::gateway::{Gateway, GatewayError, Notice, NoticeContent};
+use otc_im::ports::gateway::{Gateway, GatewayError, GoAhead, Notice, NoticeContent};
 
 use crate::support::netease::NetEase;
 use crate::support::webhook::SECRET;
+
+/// Lets every call go.
+struct Always;
+
+#[async_trait]
+impl GoAhead for Always {
+    async fn may_send(&self) -> bool {
+        true
+    }
+}
 
 /// Nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:1/nimserver";
@@ -70,5 +81,6 @@ fn content() -> NoticeContent {
 
 /// From the shop to alice.
 async fn notify(gateway: &Netease) -> Result<(), GatewayError> {
-    gateway.send_notice(&Notice { from: accid("shop"), to: accid("alice"), content: content() }).await
+    let notice = Notice { from: accid("shop"), to: accid("alice"), content: content() };
+    gateway.send_notice(&notice, &Always).await
 }

@@ -42,6 +42,10 @@ async fn received(site: &Site, to: &str) -> Vec<u64> {
     notices(site, to).await.iter().map(number).collect()
 }
 
+async fn state_of(client: &Client, id: &str) -> String {
+    look_up(client, id).await["state"].as_str().unwrap().to_owned()
+}
+
 async fn becomes(client: &Client, id: &str, state: &str) -> Value {
     eventually(state, async || look_up(client, id).await["state"] == state).await;
     look_up(client, id).await
@@ -262,7 +266,8 @@ async fn too_many_that_wait_are_429_and_those_that_wait_are_kept() {
     site.netease.faults(json!({})).await;
     for notice in &accepted {
         let id = id_of(notice);
-        let done = async || look_up(&service.client, &id).await["state"] != "queued";
+        // A cut connection is an unknown outcome: of the first few, until nothing is sent any more.
+        let done = async || ["sent", "unknown"].contains(&&*state_of(&service.client, &id).await);
         eventually("what was accepted is done", done).await;
     }
     eventually("there is room again", async || notify(&service.client, &order("bob", 2)).await.status == 202)
@@ -277,4 +282,41 @@ async fn an_id_that_is_none_is_not_found_and_the_scope_is_needed() {
     service.client.get(&path).await.problem(401, "unauthorized");
     let reader = service.client.with_token(crate::support::client::token("shop", "read"));
     reader.get(&path).await.problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_wrong_secret_keeps_notices_until_it_is_put_right() {
+    let site = Site::new(Stores::embedded()).await;
+    let service = site.start().await;
+    notify(&service.client, &order("alice", 0)).await.ok();
+    let refused = json!({"api": "msg/sendAttachMsg", "mode": "315", "count": 2});
+    site.netease.faults(json!({"failNext": [refused]})).await;
+    let queued = notify(&service.client, &order("alice", 1)).await.ok();
+    assert_eq!((&queued["state"], &queued["attempts"]), (&json!("queued"), &json!(0)), "{queued}");
+    assert!(queued["lastError"].as_str().unwrap().contains("does not accept this service"), "{queued}");
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_has_the_notice_delivered_all_the_same() {
+    let (site, service) = site().await;
+    notify(&service.client, &order("alice", 0)).await.ok();
+    site.netease.faults(json!({"latencyMs": 300})).await;
+    let call = service.client.as_user("shop").request(reqwest::Method::POST, PATH);
+    let left =
+        call.body(order("alice", 1).to_string()).timeout(std::time::Duration::from_millis(100)).send().await;
+    assert!(left.is_err(), "the answer waits for the delivery");
+    eventually("it is delivered", async || received(&site, "alice").await == [0, 1]).await;
+    assert_eq!(notify(&service.client, &order("alice", 2)).await.ok()["state"], "sent", "its lane is free");
+}
+
+#[tokio::test]
+async fn users_who_share_an_accid_are_told_apart_in_a_batch_too() {
+    let (site, service) = site().await;
+    notify(&service.client, &json!({"to": "alice", "attach": "hello"})).await.ok();
+    let others: Vec<String> = (0..20).map(|n| format!("u{n}")).collect();
+    let to: Vec<&str> = ["Alice"].into_iter().chain(others.iter().map(String::as_str)).collect();
+    let told = notify(&service.client, &json!({"to": to, "attach": "for Alice alone"})).await.ok();
+    assert_eq!(told["recipients"][0]["state"], "failed");
+    assert!(told["recipients"][0]["lastError"].as_str().unwrap().contains("another user"), "{told}");
+    assert_eq!(notices(&site, "alice").await.len(), 1, "alice has nothing to do with it");
 }

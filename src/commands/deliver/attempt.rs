@@ -1,10 +1,14 @@
 //! One delivery: attempted, and its outcome written down.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
+use futures_util::{StreamExt, stream};
 
 use super::{Courier, Held};
 use crate::commands::befriend::befriend;
@@ -12,40 +16,33 @@ use crate::commands::register_account::RegisterError;
 use crate::domain::ids::{Accid, UserId};
 use crate::domain::outbox::{Attempt, Progress, Settled, State};
 use crate::ports::StoreError;
-use crate::ports::gateway::{GatewayError, Notice};
+use crate::ports::gateway::{GatewayError, GoAhead, Notice};
 use crate::ports::outbox::{Claimed, Entry, EntryId, Errand, Lease, Letter};
 
 /// What NetEase's answer to a batch says of a recipient whom it names.
 const STRANGER: &str = "NetEase does not know this user: they have no account there yet";
-
 /// What a caller is told of our own troubles; the log has more.
 const OUT_OF_REACH: &str = "a store of this service is out of reach";
 const CORRUPT: &str = "a store of this service holds something unexpected; see its log";
+/// Account rows that a batch looks at at once.
+const LOOKS_AT_ONCE: usize = 16;
+/// How soon it is worth asking again when NetEase does not accept this service: somebody has to act first.
+const NOT_ACCEPTED_PAUSE_MS: i64 = 10_000;
+/// The longest pause between two tries to write down an outcome.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Why nothing was sent.
-enum Halt {
-    /// The lease has run out: the entries are somebody else's now.
-    Lost,
-    /// What came before it failed, and so did the attempt.
-    Before(Attempt),
-}
+/// What an attempt ends with before anything is sent.
+struct Before(Attempt);
 
 impl Courier {
     /// Does what is held, writes down what came of it, and answers that for each recipient. Whatever happens in here,
     /// the entries end settled, or are free again when the lease runs out.
-    pub async fn carry(&self, held: Held) -> Vec<(UserId, Settled)> {
-        self.in_hand.fetch_add(1, Ordering::Relaxed);
-        let outcomes = self.attempt_and_settle(held).await;
-        self.in_hand.fetch_sub(1, Ordering::Relaxed);
-        outcomes
-    }
-
-    async fn attempt_and_settle(&self, Held { lease, claimed }: Held) -> Vec<(UserId, Settled)> {
+    pub async fn carry(&self, Held { lease, claimed }: Held) -> Vec<(UserId, Settled)> {
+        let _hand = Hand::new(&self.in_hand);
         let Claimed { from, errand } = claimed;
         let attempts = match self.attempt(&lease, &from, &errand).await {
             Ok(attempts) => attempts,
-            Err(Halt::Before(attempt)) => vec![attempt; errand.entries().len()],
-            Err(Halt::Lost) => return Vec::new(),
+            Err(Before(attempt)) => vec![attempt; errand.entries().len()],
         };
         let outcomes = self.judge(&errand, attempts);
         self.write_down(&lease, &outcomes).await;
@@ -54,11 +51,14 @@ impl Courier {
     }
 
     /// One attempt for each entry, in their order.
-    async fn attempt(&self, lease: &Lease, from: &UserId, errand: &Errand) -> Result<Vec<Attempt>, Halt> {
-        if self.stop.is_cancelled() {
-            return Err(Halt::Before(Attempt::NotReached("this instance is stopping".to_owned(), Some(0))));
+    async fn attempt(&self, lease: &Lease, from: &UserId, errand: &Errand) -> Result<Vec<Attempt>, Before> {
+        let now = self.way.clock.now();
+        // Entries of one errand were accepted together.
+        if errand.entries().first().is_some_and(|entry| self.bounds.policy.is_over(entry.accepted_at, now)) {
+            return Err(Before(Attempt::Refused("given up: it waited for too long".to_owned())));
         }
         let from = self.way.registrar.register(from, None).await?.accid;
+        let go = Begin { courier: self, lease, errand };
         match errand {
             Errand::Friendship(entry) => {
                 let way = &self.way;
@@ -67,44 +67,51 @@ impl Courier {
             }
             Errand::Notice(entry, letter) => {
                 let to = self.way.registrar.register(&entry.to, None).await?.accid;
-                self.begin(lease, errand).await?;
                 let notice = Notice { from, to, content: letter.content.clone() };
-                Ok(vec![outcome(self.way.gateway.send_notice(&notice).await)])
+                Ok(vec![outcome(self.way.gateway.send_notice(&notice, &go).await)])
             }
-            Errand::Batch(entries, letter) => {
-                self.begin(lease, errand).await?;
-                Ok(self.send_batch(&from, entries, letter).await)
-            }
+            Errand::Batch(entries, letter) => self.send_batch(&from, entries, letter, &go).await,
         }
     }
 
     /// Recipients are not registered first: that would take a call for each, and a batch is there to save them.
-    async fn send_batch(&self, from: &Accid, entries: &[Entry], letter: &Letter) -> Vec<Attempt> {
+    async fn send_batch(
+        &self,
+        from: &Accid,
+        entries: &[Entry],
+        letter: &Letter,
+        go: &Begin<'_>,
+    ) -> Result<Vec<Attempt>, Before> {
+        let taken = self.taken(entries).await?;
         let to: Vec<Accid> = entries.iter().map(|entry| entry.to.accid()).collect();
-        let strangers = match self.way.gateway.send_batch(from, &to, &letter.content).await {
-            Ok(strangers) => strangers,
-            Err(error) => return vec![outcome(Err(error)); to.len()],
+        let theirs: Vec<Accid> =
+            to.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(accid, _)| accid.clone()).collect();
+        let sent = match theirs.is_empty() {
+            true => Ok(HashSet::new()),
+            false => {
+                let sent = self.way.gateway.send_batch(from, &theirs, &letter.content, go).await;
+                sent.map(|strangers| strangers.into_iter().collect::<HashSet<_>>())
+            }
         };
-        let each = to.iter().map(|accid| match strangers.contains(accid) {
-            true => Attempt::Refused(STRANGER.to_owned()),
-            false => Attempt::Done,
+        let each = to.iter().zip(taken).map(|(accid, taken)| match &sent {
+            _ if taken => Attempt::Refused(RegisterError::Taken(accid.clone()).to_string()),
+            Ok(strangers) if strangers.contains(accid) => Attempt::Refused(STRANGER.to_owned()),
+            Ok(_) => Attempt::Done,
+            Err(error) => outcome(Err(error.clone())),
         });
-        each.collect()
+        Ok(each.collect())
     }
 
-    /// From here on a death leaves an unknown outcome; before, it left nothing done.
-    async fn begin(&self, lease: &Lease, errand: &Errand) -> Result<(), Halt> {
-        let ids: Vec<EntryId> = errand.entries().iter().map(|entry| entry.id).collect();
-        let lease = Lease { token: lease.token.clone(), ..self.lease() };
-        match self.way.outbox.begin(&lease, &ids).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Halt::Lost),
-            // It may have been said, so the entries wait for the end of the lease.
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn Error, "the outbox is out of reach; nothing was sent");
-                Err(Halt::Lost)
-            }
-        }
+    /// For each entry, whether its account is another user's: two ids may differ in letter case alone.
+    async fn taken(&self, entries: &[Entry]) -> Result<Vec<bool>, Before> {
+        let look = |to: UserId| async move {
+            let account = self.way.accounts.find(&to.accid()).await?;
+            Ok(account.is_some_and(|account| account.user != to))
+        };
+        let users: Vec<UserId> = entries.iter().map(|entry| entry.to.clone()).collect();
+        let looks: Vec<Result<bool, StoreError>> =
+            stream::iter(users).map(look).buffered(LOOKS_AT_ONCE).collect().await;
+        looks.into_iter().collect::<Result<_, _>>().map_err(|error| RegisterError::Store(error).into())
     }
 
     fn judge(&self, errand: &Errand, attempts: Vec<Attempt>) -> Vec<(EntryId, Settled)> {
@@ -121,10 +128,14 @@ impl Courier {
         errand.entries().iter().zip(attempts).map(judge).collect()
     }
 
-    /// Worth some patience: what was sent and is not written down will count as unknown.
+    /// Tried for as long as the lease holds: what was sent and is not written down will count as unknown.
     async fn write_down(&self, lease: &Lease, outcomes: &[(EntryId, Settled)]) {
+        let pauses = ExponentialBuilder::default()
+            .with_max_delay(LONGEST_PAUSE)
+            .without_max_times()
+            .with_total_delay(Some(Duration::from_millis(self.bounds.lease_ms.unsigned_abs() / 2)));
         let write = || self.way.outbox.settle(lease, outcomes);
-        if let Err(error) = write.retry(ExponentialBuilder::default().with_max_times(3)).await {
+        if let Err(error) = write.retry(pauses).await {
             tracing::error!(
                 error = &error as &dyn Error,
                 "what came of deliveries could not be written down"
@@ -146,12 +157,54 @@ impl Courier {
     }
 }
 
+/// Says in the outbox that a call is about to be sent. From here on a death leaves an unknown outcome; before, it left
+/// nothing done.
+struct Begin<'a> {
+    courier: &'a Courier,
+    lease: &'a Lease,
+    errand: &'a Errand,
+}
+
+#[async_trait]
+impl GoAhead for Begin<'_> {
+    async fn may_send(&self) -> bool {
+        if self.courier.stop.is_cancelled() {
+            return false;
+        }
+        let ids: Vec<EntryId> = self.errand.entries().iter().map(|entry| entry.id).collect();
+        let lease = Lease { token: self.lease.token.clone(), ..self.courier.lease() };
+        // If the outbox does not answer, it may have been said all the same: settling takes it back.
+        self.courier.way.outbox.begin(&lease, &ids).await.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn Error, "the outbox is out of reach; nothing was sent");
+            false
+        })
+    }
+}
+
+/// One of the hands that carry, until it is dropped.
+struct Hand<'a>(&'a AtomicUsize);
+
+impl<'a> Hand<'a> {
+    fn new(in_hand: &'a AtomicUsize) -> Self {
+        in_hand.fetch_add(1, Ordering::Relaxed);
+        Self(in_hand)
+    }
+}
+
+impl Drop for Hand<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What a call that was sent, or refused on the way, came to.
 fn outcome(answer: Result<(), GatewayError>) -> Attempt {
     let Err(error) = answer else { return Attempt::Done };
     let why = error.to_string();
     match error {
         GatewayError::OutOfReach(_) => Attempt::NotReached(why, None),
+        GatewayError::CalledOff(_) => Attempt::NotReached(why, Some(0)),
+        GatewayError::NotAccepted { .. } => Attempt::NotReached(why, Some(NOT_ACCEPTED_PAUSE_MS)),
         GatewayError::Busy { again_in, .. } => {
             Attempt::NotReached(why, Some(i64::try_from(again_in.as_millis()).unwrap_or(i64::MAX)))
         }
@@ -161,9 +214,9 @@ fn outcome(answer: Result<(), GatewayError>) -> Attempt {
     }
 }
 
-impl From<RegisterError> for Halt {
+impl From<RegisterError> for Before {
     fn from(error: RegisterError) -> Self {
-        Self::Before(match error {
+        Self(match error {
             RegisterError::Gateway(error) => outcome(Err(error)),
             RegisterError::Store(error) => {
                 tracing::error!(error = &error as &dyn Error, "a store failed");

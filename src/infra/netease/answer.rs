@@ -102,6 +102,7 @@ pub(super) fn refused(api: Api, answer: &Answer) -> GatewayError {
         // Every call fails like this until someone acts, so it must be seen.
         tracing::error!(api, code = answer.code, %desc, "NetEase does not accept this service: check netease.app_key, \
             netease.app_secret, the clock of this machine and the list of allowed addresses at NetEase");
+        return GatewayError::NotAccepted { api, code: answer.code, desc };
     }
     GatewayError::Rejected { api, code: answer.code, desc }
 }

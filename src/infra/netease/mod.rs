@@ -25,7 +25,7 @@ pub use settings::NeteaseSettings;
 use super::http_client::HttpClientError;
 use crate::domain::ids::Accid;
 use crate::ports::clock::{Clock, Ids};
-use crate::ports::gateway::{Created, Gateway, GatewayError, Notice, NoticeContent};
+use crate::ports::gateway::{Created, Gateway, GatewayError, GoAhead, Notice, NoticeContent};
 
 /// user/getUinfos takes at most this many accids.
 const MOST_NAMES: usize = 200;
@@ -54,16 +54,22 @@ impl Netease {
     }
 
     async fn call(&self, call: &Call) -> Result<Answer, GatewayError> {
-        self.transport.call(call, self.urgency).await
+        self.transport.call(call, self.urgency, None).await
     }
 
     /// The answer to a call whose only good code is 200.
     async fn done(&self, call: &Call) -> Result<Answer, GatewayError> {
-        match self.call(call).await? {
-            answer if answer.code == 200 => Ok(answer),
-            other => Err(refused(call.api, &other)),
-        }
+        good(call, self.call(call).await?)
     }
+
+    /// The same of a call that must happen once.
+    async fn done_once(&self, call: &Call, go: &dyn GoAhead) -> Result<Answer, GatewayError> {
+        good(call, self.transport.call(call, self.urgency, Some(go)).await?)
+    }
+}
+
+fn good(call: &Call, answer: Answer) -> Result<Answer, GatewayError> {
+    if answer.code == 200 { Ok(answer) } else { Err(refused(call.api, &answer)) }
 }
 
 /// What both notice calls say in the same words.
@@ -117,12 +123,12 @@ impl Gateway for Netease {
         self.done(&call.with("type", "1")).await.map(drop)
     }
 
-    async fn send_notice(&self, notice: &Notice) -> Result<(), GatewayError> {
+    async fn send_notice(&self, notice: &Notice, go: &dyn GoAhead) -> Result<(), GatewayError> {
         let call = Call::new(Api::SendAttachMsg)
             .with("from", notice.from.as_str())
             .with("msgtype", "0")
             .with("to", notice.to.as_str());
-        self.done(&with_content(call, &notice.content)).await.map(drop)
+        self.done_once(&with_content(call, &notice.content), go).await.map(drop)
     }
 
     async fn send_batch(
@@ -130,10 +136,11 @@ impl Gateway for Netease {
         from: &Accid,
         to: &[Accid],
         content: &NoticeContent,
+        go: &dyn GoAhead,
     ) -> Result<Vec<Accid>, GatewayError> {
         let call =
             Call::new(Api::SendBatchAttachMsg).with("fromAccid", from.as_str()).with("toAccids", list(to));
-        Ok(self.done(&with_content(call, content)).await?.unregistered())
+        Ok(self.done_once(&with_content(call, content), go).await?.unregistered())
     }
 
     /// Whether NetEase leaves out whom it does not know or refuses all for one (414) is not known. So what is refused

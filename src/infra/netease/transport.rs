@@ -18,7 +18,7 @@ use super::settings::NeteaseSettings;
 use crate::domain::signature::call_check_sum;
 use crate::infra::http_client::{self, HttpClientError};
 use crate::ports::clock::{Clock, Ids};
-use crate::ports::gateway::GatewayError;
+use crate::ports::gateway::{GatewayError, GoAhead};
 
 /// An answer has at most this many bytes; 200 profiles that are as long as can be (user/getUinfos) have a quarter.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
@@ -40,7 +40,7 @@ enum Failure {
     /// NetEase, at the endpoint of this name, refused it for a passing reason: not done.
     Troubled(&'static str, i64),
     /// NetEase, at the endpoint of this name, stumbled on the way: it may have been done.
-    Stumbled(&'static str),
+    Stumbled(&'static str, i64),
     /// NetEase has closed this API.
     Closed,
 }
@@ -83,8 +83,13 @@ impl Transport {
         self.endpoints.resting()
     }
 
-    /// The final answer to `call`, whatever its code.
-    pub async fn call(&self, call: &Call, urgency: Urgency) -> Result<Answer, GatewayError> {
+    /// The final answer to `call`, whatever its code. Each attempt is made only if `go` allows it.
+    pub async fn call(
+        &self,
+        call: &Call,
+        urgency: Urgency,
+        go: Option<&dyn GoAhead>,
+    ) -> Result<Answer, GatewayError> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(100))
             .with_max_delay(Duration::from_secs(1))
@@ -93,7 +98,7 @@ impl Transport {
         let mut pauses = pauses.build();
         let mut avoid = None;
         loop {
-            let next = match self.attempt(call, urgency, avoid).await {
+            let next = match self.attempt(call, urgency, go, avoid).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => self.next(call.api, failure),
             };
@@ -116,10 +121,10 @@ impl Transport {
             Failure::Lost(at, Lost::NoAnswer(why)) if repeatable => {
                 (true, Some(at), GatewayError::OutOfReach(why.to_owned()))
             }
-            Failure::Stumbled(at) if repeatable => {
-                (true, Some(at), GatewayError::OutOfReach("no clear answer".to_owned()))
+            Failure::Stumbled(at, code) if repeatable => {
+                (true, Some(at), GatewayError::Troubled { api: api.name(), code })
             }
-            Failure::Lost(..) | Failure::Stumbled(_) => {
+            Failure::Lost(..) | Failure::Stumbled(..) => {
                 (false, None, GatewayError::OutcomeUnknown(api.name()))
             }
             // Another endpoint knows nothing of the RequestIds and quotas of this one: what must happen once stays.
@@ -134,7 +139,13 @@ impl Transport {
         Next { again, avoid, error }
     }
 
-    async fn attempt(&self, call: &Call, urgency: Urgency, avoid: Option<&str>) -> Result<Answer, Failure> {
+    async fn attempt(
+        &self,
+        call: &Call,
+        urgency: Urgency,
+        go: Option<&dyn GoAhead>,
+        avoid: Option<&str>,
+    ) -> Result<Answer, Failure> {
         let out_of_reach = |left: Duration| {
             let why = format!("it did not answer; calls rest for another {} ms", left.as_millis());
             Failure::NotTried(GatewayError::OutOfReach(why))
@@ -151,6 +162,11 @@ impl Transport {
             passage = self.endpoints.pass(avoid).map_err(out_of_reach)?;
         }
         let endpoint = passage.endpoint();
+        if let Some(go) = go
+            && !go.may_send().await
+        {
+            return Err(Failure::NotTried(GatewayError::CalledOff(call.api.name())));
+        }
         slot.sending();
         let answer = match self.send(call, passage.url(call.api)).await {
             Ok(answer) => answer,
@@ -164,7 +180,7 @@ impl Transport {
         match answer.verdict() {
             Verdict::Final => Ok(answer),
             Verdict::NotDone => Err(Failure::Troubled(endpoint, answer.code)),
-            Verdict::Unknown => Err(Failure::Stumbled(endpoint)),
+            Verdict::Unknown => Err(Failure::Stumbled(endpoint, answer.code)),
             Verdict::Closed => {
                 quota.close();
                 Err(Failure::Closed)

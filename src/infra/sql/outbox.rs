@@ -69,16 +69,14 @@ impl<DB: Dialect> SqlOutbox<DB> {
         }
     }
 
-    async fn count(&self, now: Millis) -> sqlx::Result<Backlog> {
-        let count = Statement::<DB>::new("SELECT COUNT(*) AS queued, COUNT(CASE WHEN due_at <= ");
-        let count = count.number(now.0).sql(" AND leased_until <= ").number(now.0);
-        let count =
-            count.sql(" THEN 1 END) AS waiting, MIN(accepted_at) AS oldest FROM outbox WHERE state = 0");
+    async fn count(&self) -> sqlx::Result<Backlog> {
+        let count = Statement::<DB>::new(
+            "SELECT COUNT(*) AS queued, MIN(accepted_at) AS oldest FROM outbox WHERE state = 0",
+        );
         let rows = count.fetch(&mut *self.pool.acquire().await?).await?;
         let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-        let count = |column| rows::number::<DB>(row, column).map(i64::unsigned_abs);
-        let oldest_at = DB::number(row, "oldest")?.map(Millis);
-        Ok(Backlog { queued: count("queued")?, waiting: count("waiting")?, oldest_at })
+        let queued = rows::number::<DB>(row, "queued")?.unsigned_abs();
+        Ok(Backlog { queued, oldest_at: DB::number(row, "oldest")?.map(Millis) })
     }
 }
 
@@ -125,8 +123,8 @@ impl<DB: Dialect> Outbox for SqlOutbox<DB> {
         done(|| self.take_from_the_dead(now, why)).await.map_err(store_error(STORE))
     }
 
-    async fn backlog(&self, now: Millis) -> Result<Backlog, StoreError> {
-        bounded(self.count(now)).await.map_err(store_error(STORE))
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        bounded(self.count()).await.map_err(store_error(STORE))
     }
 }
 

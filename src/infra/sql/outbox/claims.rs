@@ -74,7 +74,13 @@ impl<DB: Dialect> SqlOutbox<DB> {
         for ids in notifications.chunks(CHUNK) {
             contents.extend(bounded(self.contents(ids)).await?);
         }
-        claimed(kept, &contents)
+        let (claimed, unreadable) = claimed(kept, &contents);
+        // Alone, so that it does not hold up its neighbours for ever.
+        for ids in unreadable.chunks(CHUNK) {
+            tracing::error!(entries = ids.len(), "notices in the outbox cannot be read, and are given up");
+            done(|| self.give_up(lease, ids, now)).await?;
+        }
+        Ok(claimed)
     }
 
     async fn read(&self, lease: &Lease, now: Millis, ids: &[i64]) -> sqlx::Result<Vec<Stored>> {
@@ -96,11 +102,20 @@ impl<DB: Dialect> SqlOutbox<DB> {
         change.tx.commit().await
     }
 
-    async fn contents(&self, ids: &[String]) -> sqlx::Result<Vec<(String, NoticeContent)>> {
+    async fn give_up(&self, lease: &Lease, ids: &[i64], now: Millis) -> sqlx::Result<()> {
+        let why = Some("this service cannot read what it stored".to_owned());
+        let failed = Settled { state: State::Failed, attempts: 0, due_at: now, last_error: why };
+        let mut change = self.change().await?;
+        settle::<DB>(&mut change.tx, lease, ids, &failed).await?;
+        change.tx.commit().await
+    }
+
+    /// `None` for what this version of the program cannot read.
+    async fn contents(&self, ids: &[String]) -> sqlx::Result<Vec<(String, Option<NoticeContent>)>> {
         let select = Statement::<DB>::new("SELECT id, content FROM notifications WHERE id IN ").texts(ids);
         let rows = select.fetch(&mut *self.pool.acquire().await?).await?;
         let content =
-            |row| Ok((rows::text::<DB>(row, "id")?, rows::content(&rows::text::<DB>(row, "content")?)?));
+            |row| Ok((rows::text::<DB>(row, "id")?, rows::content(&rows::text::<DB>(row, "content")?).ok()));
         rows.iter().map(content).collect()
     }
 
@@ -232,9 +247,12 @@ async fn settle<DB: Dialect>(
     update.execute(connection).await.map(|_| ())
 }
 
-/// Singles as they come, then the batch.
-fn claimed(kept: Vec<Stored>, contents: &BTreeMap<String, NoticeContent>) -> sqlx::Result<Vec<Claimed>> {
-    let mut singles = Vec::new();
+/// Singles as they come, then the batch; and the entries whose notice cannot be read.
+fn claimed(
+    kept: Vec<Stored>,
+    contents: &BTreeMap<String, Option<NoticeContent>>,
+) -> (Vec<Claimed>, Vec<i64>) {
+    let (mut singles, mut unreadable) = (Vec::new(), Vec::new());
     let mut batches: BTreeMap<String, (UserId, Vec<Entry>, Letter)> = BTreeMap::new();
     for Stored { entry, from, notification, batch, resendable, .. } in kept {
         let Some(notification) = notification else {
@@ -245,7 +263,10 @@ fn claimed(kept: Vec<Stored>, contents: &BTreeMap<String, NoticeContent>) -> sql
             entries.push(entry);
             continue;
         }
-        let content = contents.get(&notification).ok_or_else(|| rows::odd("notification"))?.clone();
+        let Some(Some(content)) = contents.get(&notification).cloned() else {
+            unreadable.push(entry.id.0);
+            continue;
+        };
         let letter = Letter { content, resendable };
         if batch {
             batches.insert(notification, (from, vec![entry], letter));
@@ -254,5 +275,5 @@ fn claimed(kept: Vec<Stored>, contents: &BTreeMap<String, NoticeContent>) -> sql
         }
     }
     let batch = |(from, entries, letter)| Claimed { from, errand: Errand::Batch(entries, letter) };
-    Ok(singles.into_iter().chain(batches.into_values().map(batch)).collect())
+    (singles.into_iter().chain(batches.into_values().map(batch)).collect(), unreadable)
 }
