@@ -205,9 +205,11 @@ function startWatch({ open, poll }, onChange, { signal, onError, onState, ...giv
       const lasted = worked && Date.now() - began >= set.pollInterval;
       failures = lasted ? 0 : failures + 1;
       if (lasted) rounds = 0;
-      const none = !worked && (NO_STREAM.has(error?.status) || error?.code === "no_stream");
+      // Whoever has as many streams as one may have is refused no poll, and need not wait for one.
+      const full = error?.code === "too_many_streams";
+      const none = !worked && (full || NO_STREAM.has(error?.status) || error?.code === "no_stream");
       if (none || failures >= set.maxFailures) {
-        if (error?.retryAfter) await pause(0, error);
+        if (error?.retryAfter && !full) await pause(0, error);
         await pollFor(set.streamRetry * 2 ** Math.min(rounds++, 3), { untilBack: !none });
       } else {
         if (error) enter("offline", error);

@@ -10,7 +10,10 @@ import { chatWith, judged, link, openPage, shows, startBrowser, startDemo } from
 
 let demo;
 let browser;
-before(async () => ([demo, browser] = await Promise.all([startDemo(), startBrowser()])));
+before(async () => {
+  demo = await startDemo();
+  browser = await startBrowser();
+});
 after(async () => {
   await browser?.close();
   await demo?.stop();
@@ -108,7 +111,7 @@ test("light and dark, by the system and by the switch, and pictures of both", as
     ? new URL("../../docs/images/", import.meta.url).pathname
     : join(tmpdir(), "otc-im-demo-images");
   await mkdir(images, { recursive: true });
-  const page = await openPage(t, browser, demo.url);
+  const page = await openPage(t, browser, demo.url, { context: { viewport: { width: 1280, height: 940 } } });
   for (const [id, ...words] of [["heidi", "Paid just now.", "Reference 20368."], ["小红", "在吗？"], ["bob"]]) {
     const chat = chatWith(page, id);
     await chat.open();
@@ -133,8 +136,7 @@ test("light and dark, by the system and by the switch, and pictures of both", as
   const grounds = [];
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
-    await page.waitForTimeout(1_200); // a look at the simulator, and the end of small movements
-    await page.screenshot({ path: join(images, `demo-${colorScheme}.png`), fullPage: true });
+    await page.screenshot({ path: join(images, `demo-${colorScheme}.png`), animations: "disabled" });
     grounds.push(await ground());
   }
   assert.notEqual(...grounds);

@@ -7,7 +7,10 @@ import { chatWith, judged, link, openPage, shows, startBrowser, startDemo } from
 
 let demo;
 let browser;
-before(async () => ([demo, browser] = await Promise.all([startDemo(), startBrowser()])));
+before(async () => {
+  demo = await startDemo();
+  browser = await startBrowser();
+});
 after(async () => {
   await browser?.close();
   await demo?.stop();
@@ -23,7 +26,7 @@ test("without the stream the page polls, and an unchanged map costs a 304", asyn
   };
   const page = await openPage(t, browser, demo.url, { before });
   await link(page, "polling");
-  while (!statuses.includes(304)) await page.waitForTimeout(100);
+  if (!statuses.includes(304)) await page.waitForResponse((response) => response.status() === 304);
   const chat = chatWith(page, "frank");
   await chat.open();
   await chat.says("Hello");

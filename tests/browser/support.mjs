@@ -4,7 +4,6 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -26,35 +25,45 @@ export async function startDemo() {
 
 async function ownDemo(program) {
   const data = await mkdtemp(join(tmpdir(), "otc-im-demo-"));
-  const [service, simulator] = [await freePort(), await freePort()];
-  const url = `http://127.0.0.1:${service}/demo/`;
-  const args = ["dev", "--data-dir", data, "--simulator-listen", `127.0.0.1:${simulator}`];
-  const env = { ...process.env, OTC_IM__HTTP__LISTEN: `127.0.0.1:${service}` };
+  const args = ["dev", "--data-dir", data, "--simulator-listen", "127.0.0.1:0"];
+  let listen = "127.0.0.1:0"; // any free port, and after a restart the same
   let child;
   const start = async () => {
-    child = spawn(program, args, { env, cwd: data, stdio: ["ignore", "ignore", "inherit"] });
-    await answers(url);
+    const env = { ...process.env, OTC_IM__HTTP__LISTEN: listen };
+    child = spawn(program, args, { env, cwd: data, stdio: ["ignore", "pipe", "inherit"] });
+    const url = await printedUrl(child.stdout);
+    listen = new URL(url).host;
+    return url;
   };
   const halt = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, "exit");
     child.kill("SIGTERM");
     await ended;
   };
-  await start();
-  return {
-    url,
-    restart: () => halt().then(start),
-    stop: () => halt().then(() => rm(data, { recursive: true, force: true })),
-  };
+  const stop = () => halt().then(() => rm(data, { recursive: true, force: true }));
+  const late = setTimeout(() => child.kill("SIGKILL"), START_WITHIN);
+  try {
+    return { url: await start(), restart: () => halt().then(start), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  } finally {
+    clearTimeout(late);
+  }
 }
 
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+/** The demo's URL, as the program prints it once it listens. */
+async function printedUrl(out) {
+  let text = "";
+  for await (const chunk of out.iterator({ destroyOnReturn: false })) {
+    text += chunk;
+    const [url] = /http:\/\/[^/\s]+\/demo\/(?=\s)/.exec(text) ?? [];
+    if (!url) continue;
+    out.resume();
+    return url;
+  }
+  throw new Error(`the program ended before it printed the demo's URL: ${text}`);
 }
 
 async function answers(url) {

@@ -1,12 +1,17 @@
 //! SIGTERM: the process ends in time, with exit code 0, and what it acknowledged is stored.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::iter;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::support::client::http;
+use crate::support::events::Events;
 use crate::support::service::{Site, eventually};
 use crate::support::stores::{Stores, on_both_sets};
 use crate::support::webhook::{PATH, SECRET, message, now, signature};
@@ -89,4 +94,39 @@ async fn connections_without_a_whole_request_do_not_hold_the_process() {
     let site = Site::new(Stores::embedded()).await.set("limits.shutdown", "2s");
     let took = ends_while_clients_wait(&site, &["GET /healthz HTTP/1.1\r\nHost: x\r\n"]).await;
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+/// Each stream is a connection, so a file in this process and one in the process that it starts.
+fn allow_open_files(count: usize) {
+    let (own, soft) = (std::process::id().to_string(), format!("--nofile={count}:"));
+    let set = Command::new("prlimit").args(["--pid", &own, &soft]).status().expect("prlimit is there");
+    assert!(set.success(), "the hard limit is below {count}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_streams_end_with_the_process() {
+    allow_open_files(4096);
+    let site = Site::new(Stores::embedded()).await;
+    let process = site.spawn().await;
+    let client = process.client.clone();
+    let open = (0..1000).map(|n| {
+        let reader = format!("reader{}", n % 100);
+        let client = client.as_user(&reader);
+        async move { Events::open(&client, &format!("/v1/unread/stream?self={reader}&users=bob")).await }
+    });
+    let mut streams: Vec<_> = iter(open).buffered(50).collect().await;
+    for stream in &mut streams {
+        assert_eq!(stream.next().await.map, json!({"bob": 0}));
+    }
+    assert!(client.get("/metrics").await.text.contains("otc_im_streams_open 1000\n"));
+
+    let told = Instant::now();
+    process.terminate();
+    let ends = join_all(streams.iter_mut().map(Events::next_or_end));
+    let ends = tokio::time::timeout(Duration::from_secs(10), ends).await.expect("the streams end in time");
+    assert!(ends.iter().all(Option::is_none), "nothing has changed");
+    let (code, log) = process.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
+    assert!(!log.contains("in time"), "{log}");
 }

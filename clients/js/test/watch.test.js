@@ -126,6 +126,17 @@ for (const status of [404, 406, 501]) {
   });
 }
 
+test("a reader with too many streams polls at once, whatever Retry-After says of the stream", async (t) => {
+  const server = await serve(t, (asked, response) => {
+    if (asked.path === STREAM) problem(response, 429, { code: "too_many_streams" }, { "Retry-After": "5" });
+    else json(response, { bob: 1 });
+  });
+  const log = recorded(t, client(server), ["bob"]);
+  await log.until(() => log.states.length > 0);
+  assert.deepEqual([log.states, log.maps], [["polling"], [{ bob: 1 }]]);
+  assert.ok(server.seen[1].at - server.seen[0].at < 2_000);
+});
+
 test("an answer that is no event stream means polling", async (t) => {
   const server = await serve(t, (_, response) => json(response, { bob: 5 }));
   const log = recorded(t, client(server), ["bob"]);
