@@ -56,6 +56,13 @@ pip_cached() {
   rm -rf "$new"
 }
 
+# npm_install DIR: puts what DIR/package.json names into DIR/node_modules, unless it is there. Runs no code of it.
+npm_install() {
+  npm --prefix "$1" ls >/dev/null 2>&1 ||
+    quietly npm --prefix "$1" install --ignore-scripts --no-package-lock --no-audit --no-fund ||
+    die "npm could not install what $1/package.json names"
+}
+
 # cargo_tool NAME VERSION: leaves the path of cargo-NAME in $tool. Prebuilt from PyPI in seconds;
 # compiled, which takes minutes, only where there is no wheel for the platform.
 cargo_tool() {

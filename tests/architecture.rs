@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which parts of the crate each part may name.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("domain", &["domain"]),
     ("ports", &["ports", "domain"]),
     ("commands", &["commands", "domain", "ports"]),
     ("queries", &["queries", "domain", "ports"]),
     ("infra", &["infra", "domain", "ports"]),
     ("http", &["http", "domain", "ports", "commands", "queries"]),
+    ("demo", &["demo"]),
     ("simulator", &["simulator"]),
 ];
 

@@ -1,7 +1,7 @@
 // The open chats: opening one (which binds the two accounts), its tab, and what the phones' buttons do.
 
 import { CallError, pairs, service, simulator } from "./api.js";
-import { recallOlder } from "./check.js";
+import { noteOlder, recallOlder } from "./check.js";
 import { avatar, byId, el } from "./dom.js";
 import { badgeOf } from "./orders.js";
 import { ORDERS, person } from "./people.js";
@@ -68,6 +68,7 @@ async function atSimulator(page, chat, path, body) {
     return await simulator("POST", path, body);
   } catch (error) {
     if (!(error instanceof CallError) || error.status !== 404) throw error;
+    noteOlder(chat, page.counts?.[chat.id]);
     await bind(page, chat);
     if (chat.problem || chat.pending) throw error;
     return simulator("POST", path, body);

@@ -15,11 +15,16 @@ const MOMENT = { streaming: 2_500, polling: 9_000 };
  */
 export function compare(chat, before, defined, known, now) {
   if (known.readUpTo !== null) chat.older = 0;
-  else if (known.messages.length === 0 && before !== undefined) chat.older = before;
+  else if (known.messages.length === 0) noteOlder(chat, before);
   chat.defined = defined + (chat.older ?? 0);
   remember(chat);
   if (before === undefined || before === chat.defined) chat.apartSince = undefined;
   else chat.apartSince ??= now;
+}
+
+/** What is shown now is from before the simulator's start. */
+export function noteOlder(chat, shown) {
+  if (shown !== undefined) chat.older = shown;
 }
 
 const key = (chat) => `otc-im.older.${chat.id}`;

@@ -164,8 +164,12 @@ async function start() {
   listen();
   watchCounts(config);
   const ids = chatsOfLastTime();
-  await Promise.all(ids.map((id) => openChat(page, id)));
-  await show(ids[0]);
+  const opening = ids.map((id) => openChat(page, id));
+  page.active = ids[0]; // now, so that whoever clicks while they open is not taken back
+  drawChats();
+  await Promise.all(opening);
+  await lookAround();
+  drawChats();
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
     if (!document.hidden) await lookAround();

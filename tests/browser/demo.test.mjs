@@ -111,7 +111,7 @@ test("light and dark, by the system and by the switch, and pictures of both", as
     ? new URL("../../docs/images/", import.meta.url).pathname
     : join(tmpdir(), "otc-im-demo-images");
   await mkdir(images, { recursive: true });
-  const page = await openPage(t, browser, demo.url, { context: { viewport: { width: 1280, height: 940 } } });
+  const page = await openPage(t, browser, demo.url, { context: { viewport: { width: 1360, height: 990 } } });
   for (const [id, ...words] of [["heidi", "Paid just now.", "Reference 20368."], ["小红", "在吗？"], ["bob"]]) {
     const chat = chatWith(page, id);
     await chat.open();
