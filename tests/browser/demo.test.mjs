@@ -59,6 +59,21 @@ test("a system notice arrives on the phone", async (t) => {
   await chat.phone("alice").locator(".notice", { hasText: "20410" }).waitFor();
 });
 
+test("a chat picked while another still opens stays in front", async (t) => {
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  const before = (page) =>
+    page.route("**/v1/accounts/bind", async (route) => {
+      if (route.request().postDataJSON().seller === "bob") await held;
+      await route.continue();
+    });
+  const page = await openPage(t, browser, demo.url, { before });
+  await chatWith(page, "grace").open();
+  release();
+  await page.locator('[data-check="bob"][data-verdict="right"]').waitFor();
+  assert.equal(await page.locator('[data-phone="grace"]').count(), 1);
+});
+
 test("everything works by keyboard, and a screen reader is told", async (t) => {
   const page = await openPage(t, browser, demo.url);
   await page.locator('#orders [data-user="erin"]').first().focus();

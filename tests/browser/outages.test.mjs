@@ -77,6 +77,28 @@ test("badges survive a restart of the service, and live on after it", async (t) 
   await judged(chat, "right");
 });
 
+test("what is written before the page has seen a restart is counted on top", async (t) => {
+  if (!demo.restart) return t.skip("the demo cannot be restarted from here");
+  const page = await openPage(t, browser, demo.url);
+  const chat = chatWith(page, "erin");
+  await chat.open();
+  await chat.says("one");
+  await shows(chat.badge, 1);
+  await judged(chat, "right");
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  await page.route("**/simulator/stats", (route) => held.then(() => route.continue()));
+  await demo.restart();
+  await link(page, "streaming", 40_000);
+  await chat.says("two");
+  await shows(chat.badge, 2);
+  release();
+  await chat.verdict.locator("td.defined", { hasText: "2" }).waitFor();
+  await judged(chat, "right");
+  await chat.does("read", "alice");
+  await shows(chat.badge, 0);
+});
+
 test("copies repeated, shuffled and late end in the right number", async (t) => {
   const page = await openPage(t, browser, demo.url);
   const chat = chatWith(page, "heidi");
