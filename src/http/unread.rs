@@ -64,13 +64,14 @@ pub async fn get_unread(
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
     let page = Page::of(read_query(&query)?, &api, &caller)?;
-    let map = page.map(&page.counts(&api).await?)?;
-    let etag = format!("\"{}\"", validator(&map));
+    let counts = page.counts(&api).await?;
+    let etag = format!("\"{}\"", validator(&counts));
     // The answer is one person's; a browser may keep it, if it asks each time whether it still holds.
     let mut response = if none_match(&headers, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], map).into_response()
+        let json = HeaderValue::from_static("application/json");
+        ([(header::CONTENT_TYPE, json)], page.map(&counts)?).into_response()
     };
     let answered = response.headers_mut();
     answered.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));

@@ -97,8 +97,7 @@ impl Feed {
         tokio::pin!(end);
         loop {
             if let Some(map) = event {
-                let whole = self.page.map(&counts)?;
-                let told = Event::default().id(validator(&whole)).data(String::from_utf8_lossy(&map));
+                let told = Event::default().id(validator(&counts)).data(String::from_utf8_lossy(&map));
                 tokio::select! {
                     () = &mut end => return Ok(()),
                     sent = self.events.send_timeout(told, SLOWEST) => if sent.is_err() { return Ok(()) },
