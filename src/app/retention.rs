@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Stores;
-use crate::commands::forget_notifications::forget_notifications;
-use crate::commands::forget_read::forget_read;
+use crate::commands::forget_old::{forget_notifications, forget_read};
 use crate::config::Config;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;

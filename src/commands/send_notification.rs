@@ -25,18 +25,7 @@ pub struct Notification {
     /// Within NetEase's limits; the edge checks them.
     pub content: NoticeContent,
     /// By what the caller can repeat the order.
-    pub key: Option<OrderKey>,
-}
-
-/// By what a caller can repeat an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrderKey {
-    /// Whose key it is.
-    pub caller: String,
-    /// 1 to 255 characters of ASCII.
-    pub key: String,
-    /// SHA-256 of the order, 64 hex digits.
-    pub fingerprint: String,
+    pub key: Option<IdempotencyKey>,
 }
 
 /// Why an order was not accepted.
@@ -116,17 +105,11 @@ impl Notifier {
         if let Some(attach) = carries_id {
             content.attach = attach;
         }
-        let since = at.plus(-KEY_LIFETIME_MS);
-        let key = key.map(|OrderKey { caller, key, fingerprint }| IdempotencyKey {
-            caller,
-            key,
-            fingerprint,
-            since,
-        });
         let from = from.unwrap_or_else(|| self.system_account.clone());
         NewNotification {
             id,
             key,
+            keys_since: at.plus(-KEY_LIFETIME_MS),
             from,
             batch: to.len() > HANDFUL,
             to,

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
 use super::request::{Authenticated, read_json};
-use crate::commands::send_notification::OrderKey;
+use crate::ports::outbox::IdempotencyKey;
 
 /// IETF draft, httpapi-idempotency-key-header.
 pub const HEADER: &str = "Idempotency-Key";
@@ -18,11 +18,11 @@ pub fn order_key(
     headers: &HeaderMap,
     caller: &Authenticated,
     body: &[u8],
-) -> Result<Option<OrderKey>, Problem> {
+) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(key) = key(headers)? else { return Ok(None) };
     let body: Value = read_json(body)?;
     let (caller, fingerprint) = (sha256(caller.0.subject()), sha256(&body.to_string()));
-    Ok(Some(OrderKey { caller, key, fingerprint }))
+    Ok(Some(IdempotencyKey { caller, key, fingerprint }))
 }
 
 /// Bare, or in the quotes of a structured field.

@@ -45,14 +45,6 @@ impl<A: Accounts> CachedAccounts<A> {
     }
 }
 
-/// The same failure for one more of those who waited for it.
-fn same(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Unavailable { store, source } => StoreError::unavailable(store, source.to_string()),
-        StoreError::Corrupt { store, what } => StoreError::Corrupt { store, what: what.clone() },
-    }
-}
-
 fn pair(one: &Accid, other: &Accid) -> (Accid, Accid) {
     (one.min(other).clone(), one.max(other).clone())
 }
@@ -68,7 +60,7 @@ impl<A: Accounts> Accounts for CachedAccounts<A> {
                 Ok(Miss::Failed(error)) => Err(error),
                 Err(shared) => match &*shared {
                     Miss::Absent(found) => Ok(found.clone()),
-                    Miss::Failed(error) => Err(same(error)),
+                    Miss::Failed(error) => Err(error.again()),
                 },
             },
         }

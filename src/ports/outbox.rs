@@ -132,6 +132,8 @@ pub struct NewNotification {
     pub id: String,
     /// By what its caller can repeat it.
     pub key: Option<IdempotencyKey>,
+    /// Keys accepted before this moment are forgotten.
+    pub keys_since: Millis,
     /// The sender.
     pub from: UserId,
     /// The recipients, 1 to [`BATCH`], each once, in the order of the request.
@@ -153,8 +155,6 @@ pub struct IdempotencyKey {
     pub key: String,
     /// SHA-256 of what was asked for, 64 hex digits: the same key must come with the same.
     pub fingerprint: String,
-    /// Keys accepted before this moment are forgotten.
-    pub since: Millis,
 }
 
 /// What became of a notification that was to be accepted.

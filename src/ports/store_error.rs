@@ -37,7 +37,7 @@ impl StoreError {
         }
     }
 
-    /// The same failure, for one more item of a batch that failed as a whole.
+    /// The same failure, for one more of those whom it concerns.
     #[must_use]
     pub fn again(&self) -> Self {
         match self {

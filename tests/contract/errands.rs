@@ -40,6 +40,7 @@ pub fn notice(to: &[&str]) -> NewNotification {
     NewNotification {
         id: format!("{:-<36}", fresh_name()),
         key: None,
+        keys_since: NOW,
         from: user("shop"),
         to: to.iter().map(|id| user(id)).collect(),
         letter: Letter { content: content(r#"{"order":1}"#), resendable: false },
@@ -58,13 +59,8 @@ pub fn batch(to: &[&str]) -> NewNotification {
 }
 
 pub fn keyed(new: NewNotification, caller: &str, key: &str, body: &str) -> NewNotification {
-    let key = IdempotencyKey {
-        caller: caller.into(),
-        key: key.into(),
-        fingerprint: format!("{body:0>64}"),
-        since: new.at.plus(-1_000),
-    };
-    NewNotification { key: Some(key), ..new }
+    let key = IdempotencyKey { caller: caller.into(), key: key.into(), fingerprint: format!("{body:0>64}") };
+    NewNotification { key: Some(key), keys_since: new.at.plus(-1_000), ..new }
 }
 
 /// A lease from `now` on.

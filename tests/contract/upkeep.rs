@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 use futures_util::TryStreamExt;
-use otc_im::commands::forget_read::forget_read;
+use otc_im::commands::forget_old::forget_read;
 use otc_im::commands::receive_copy::{Inbox, Ports};
 use otc_im::commands::recount::Recounter;
 use otc_im::commands::redrive::{Redriven, redrive};

@@ -37,7 +37,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
             let taken = refusal.as_database_error().is_some_and(DatabaseError::is_unique_violation);
             let Some(key) = new.key.as_ref().filter(|_| taken && tries < TRIES) else { return Err(refusal) };
             match bounded(self.used(key)).await? {
-                Some(old) if old.accepted_at < key.since => done(|| self.free_key(&old)).await?,
+                Some(old) if old.accepted_at < new.keys_since => done(|| self.free_key(&old)).await?,
                 Some(old) if old.fingerprint == key.fingerprint => return Ok(Accepted::Repeated(old.id)),
                 Some(_) => return Ok(Accepted::KeyTaken),
                 None => {}
