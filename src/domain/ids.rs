@@ -16,6 +16,17 @@ pub const HASHED_PREFIX: &str = "h-";
 const HASH_CHARS: usize = MAX_ACCID_CHARS - HASHED_PREFIX.len();
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
+/// Which bytes NetEase takes in an accid.
+const IN_ACCIDS: [bool; 256] = {
+    let mut taken = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        taken[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'@' | b'.' | b'-');
+        byte += 1;
+    }
+    taken
+};
+
 /// Why a string is not the identity it was taken for. The text is a sentence's predicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -80,16 +91,22 @@ impl Accid {
     /// exact bytes, and so does an id that itself begins with the prefix, so that no two users meet by accident.
     /// Ids that differ in ASCII case alone do meet; binding them tells them apart.
     pub fn of_user(user: &str) -> Self {
-        match Self::from_nim(user) {
-            Ok(accid) if !accid.0.starts_with(HASHED_PREFIX) => accid,
-            _ => hashed(user),
-        }
+        Self::plain(user).unwrap_or_else(|| hashed(user))
+    }
+
+    /// [`UserId::check`] and [`Accid::of_user`] in one look: what NetEase would take is a user id.
+    pub fn of_checked(user: &str) -> Result<Self, IdError> {
+        Self::plain(user).map_or_else(|| UserId::check(user).map(|()| hashed(user)), Ok)
+    }
+
+    /// The accid of a user id that NetEase would take.
+    fn plain(user: &str) -> Option<Self> {
+        Self::from_nim(user).ok().filter(|accid| !accid.0.starts_with(HASHED_PREFIX))
     }
 
     /// An accid as NetEase writes it in a copy; upper case is folded, as NetEase does.
     pub fn from_nim(raw: &str) -> Result<Self, IdError> {
-        let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'@' | b'.' | b'-');
-        if raw.is_empty() || !raw.as_bytes().iter().all(allowed) {
+        if raw.is_empty() || !raw.bytes().all(|b| IN_ACCIDS[usize::from(b)]) {
             return Err(IdError::NotAnAccid);
         }
         let mut accid = ArrayString::from(raw).map_err(|_| IdError::NotAnAccid)?;
@@ -214,6 +231,11 @@ mod tests {
         fn every_accid_is_one_that_netease_takes(user in "\\PC{1,128}") {
             let accid = Accid::of_user(&user);
             prop_assert_eq!(Accid::from_nim(accid.as_str()), Ok(accid.clone()));
+        }
+
+        #[test]
+        fn one_look_is_as_good_as_two(user in "[a-zH\\-@张\\x00]{0,3}|\\PC{0,140}") {
+            prop_assert_eq!(Accid::of_checked(&user), UserId::check(&user).map(|()| Accid::of_user(&user)));
         }
 
         #[test]

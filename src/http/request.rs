@@ -33,6 +33,13 @@ pub async fn read_body(body: Body, limit: usize, patience: Duration) -> Result<B
 /// Reads JSON, borrowing from `body`. Broken text is unreadable; a wrong type or an unknown field is invalid and
 /// named.
 pub fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    // Keeping track of the path costs more than reading does: only what cannot be read is read once more that way.
+    // And a text is looked through for its encoding sooner as a whole than string by string.
+    let read = str::from_utf8(body).ok().and_then(|text| serde_json::from_str(text).ok());
+    read.map_or_else(|| read_json_tracked(body), Ok)
+}
+
+fn read_json_tracked<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let field = error.path().to_string();

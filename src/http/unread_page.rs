@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -11,7 +12,7 @@ use utoipa::ToSchema;
 use super::api::{Api, too_slow};
 use super::problem::{Code, Problem};
 use super::request::Authenticated;
-use crate::domain::ids::{Accid, UserId};
+use crate::domain::ids::Accid;
 
 /// Whose unread messages, and from whom.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -24,8 +25,12 @@ pub struct UnreadRequest<'a> {
     /// The users on the page. 1 to 500 of them; one that is named twice is answered once.
     #[serde(borrow)]
     #[schema(value_type = Vec<String>, example = json!(["bob", "carol"]), min_items = 1, max_items = 500)]
-    users: Vec<Cow<'a, str>>,
+    users: Vec<Text<'a>>,
 }
+
+/// Borrows from the request unless it was escaped there, which serde does for a field, but not for what is in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Reads `self=alice&users=bob,carol`: commas part the ids, so one inside an id is percent-encoded.
 pub fn read_query(query: &str) -> Result<UnreadRequest<'_>, Problem> {
@@ -51,7 +56,7 @@ pub fn read_query(query: &str) -> Result<UnreadRequest<'_>, Problem> {
     }
     let reader = reader.ok_or_else(|| Problem::invalid("self", "is missing: write self=alice"))?;
     let users = users.ok_or_else(|| Problem::invalid("users", "is missing: write users=bob,carol"))?;
-    let users = users.split(',').filter(|user| !user.is_empty()).map(|user| decode("users", user));
+    let users = users.split(',').filter(|user| !user.is_empty()).map(|user| decode("users", user).map(Text));
     Ok(UnreadRequest { reader, users: users.collect::<Result<_, _>>()? })
 }
 
@@ -59,25 +64,41 @@ pub fn read_query(query: &str) -> Result<UnreadRequest<'_>, Problem> {
 pub struct Page<'a> {
     /// Whose counts.
     pub reader: Accid,
-    users: Vec<Cow<'a, str>>,
+    users: Vec<Text<'a>>,
     peers: Vec<Accid>,
 }
 
 impl<'a> Page<'a> {
     /// A question that keeps to the rules, from somebody who may ask it.
     pub fn of(request: UnreadRequest<'a>, api: &Api, caller: &Authenticated) -> Result<Self, Problem> {
-        check(api, &request)?;
+        let reader = Accid::of_checked(&request.reader).map_err(|rule| Problem::invalid("self", rule))?;
         caller.must_be("self", &request.reader)?;
-        let UnreadRequest { reader, mut users } = request;
-        let mut seen = HashSet::with_capacity(users.len());
-        users.retain(|user| seen.insert(user.clone()));
-        let peers = users.iter().map(|user| Accid::of_user(user)).collect();
-        Ok(Self { reader: Accid::of_user(&reader), users, peers })
+        let (count, limit) = (request.users.len(), api.limits.poll_users);
+        if count == 0 {
+            return Err(Problem::invalid("users", "must name at least one user"));
+        }
+        if count > limit {
+            return Err(Problem::invalid(
+                "users",
+                format!("must name at most {limit} users; there are {count}"),
+            ));
+        }
+        let mut seen = HashSet::with_capacity_and_hasher(count, RandomState::default());
+        let (mut users, mut peers) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for (at, user) in request.users.into_iter().enumerate() {
+            let peer =
+                Accid::of_checked(&user.0).map_err(|rule| Problem::invalid(format!("users[{at}]"), rule))?;
+            if seen.insert(user.clone()) {
+                users.push(user);
+                peers.push(peer);
+            }
+        }
+        Ok(Self { reader, users, peers })
     }
 
     /// The same, no longer tied to the request.
     pub fn into_owned(self) -> Page<'static> {
-        let users = self.users.into_iter().map(|user| Cow::Owned(user.into_owned())).collect();
+        let users = self.users.into_iter().map(|Text(user)| Text(Cow::Owned(user.into_owned()))).collect();
         Page { reader: self.reader, users, peers: self.peers }
     }
 
@@ -108,10 +129,11 @@ impl<'a> Page<'a> {
 
     fn map_of(&self, counts: &[u64], wanted: impl Fn(usize) -> bool) -> Result<Vec<u8>, Problem> {
         let mut map = Vec::with_capacity(self.users.len() * 24 + 2);
-        for (_, (user, count)) in self.users.iter().zip(counts).enumerate().filter(|(at, _)| wanted(*at)) {
+        let asked = self.users.iter().zip(&self.peers).zip(counts).enumerate();
+        for (_, ((Text(user), peer), count)) in asked.filter(|(at, _)| wanted(*at)) {
             map.push(if map.is_empty() { b'{' } else { b',' });
             // Writing to memory cannot fail.
-            let written = serde_json::to_writer(&mut map, user);
+            let written = quote(&mut map, user, peer);
             map.push(b':');
             written
                 .and_then(|()| serde_json::to_writer(&mut map, count))
@@ -122,18 +144,15 @@ impl<'a> Page<'a> {
     }
 }
 
-fn check(api: &Api, request: &UnreadRequest<'_>) -> Result<(), Problem> {
-    UserId::check(&request.reader).map_err(|rule| Problem::invalid("self", rule))?;
-    let limit = api.limits.poll_users;
-    match request.users.len() {
-        0 => Err(Problem::invalid("users", "must name at least one user")),
-        count if count > limit => {
-            Err(Problem::invalid("users", format!("must name at most {limit} users; there are {count}")))
-        }
-        _ => request.users.iter().enumerate().try_for_each(|(at, user)| {
-            UserId::check(user).map_err(|rule| Problem::invalid(format!("users[{at}]"), rule))
-        }),
+/// As JSON. Nearly every user is an accid, in which nothing is escaped.
+fn quote(map: &mut Vec<u8>, user: &str, peer: &Accid) -> serde_json::Result<()> {
+    if user != peer.as_str() {
+        return serde_json::to_writer(map, user);
     }
+    map.push(b'"');
+    map.extend_from_slice(user.as_bytes());
+    map.push(b'"');
+    Ok(())
 }
 
 /// A strong validator of the answer to one question, without quotes: the question is in the URL, so the counts decide.

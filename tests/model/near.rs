@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use otc_im::infra::redis::near::entries::{Found, Slot, Token};
+use otc_im::infra::redis::near::entries::{Slot, Token};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 /// What the server sends on the tracking connection.
@@ -72,7 +72,7 @@ pub struct Budget {
 pub enum Action {
     /// Tracking is turned on, on a new connection.
     Open,
-    /// A poll misses and sends its read, with a token.
+    /// A poll does not find what it asks for, whatever else is kept, and sends its read, with a token.
     Miss,
     /// Redis answers this read.
     Answer(usize),
@@ -108,10 +108,7 @@ impl World {
     /// What a poll would be answered from memory now, if heartbeats had not run out of time.
     fn kept(&self) -> Option<(&Session, u8)> {
         let session = self.session.as_ref()?;
-        match session.slot.as_ref()?.look() {
-            Found::Ready(held) => Some((session, held)),
-            Found::Absent(_) => None,
-        }
+        Some((session, session.slot.as_ref()?.look().0?))
     }
 
     fn session(&mut self) -> &mut Session {
@@ -120,8 +117,7 @@ impl World {
 
     fn miss(&mut self) {
         let fresh = self.next_token;
-        let slot = self.session().slot.get_or_insert(Slot::Pending(fresh));
-        let Found::Absent(token) = slot.look() else { unreachable!("only offered when it is not kept") };
+        let (_, token) = self.session().slot.get_or_insert(Slot::new(fresh)).look();
         self.next_token += u64::from(token == fresh);
         self.reads.push(Read::Sent(self.number, token));
         self.left.reads -= 1;
@@ -165,7 +161,7 @@ impl Model for Budget {
         actions.extend((left.foreign > 0).then_some(Action::Foreign));
         actions.extend((left.own > 0).then_some(Action::Own));
         let Some(session) = &world.session else { return actions.push(Action::Open) };
-        actions.extend((left.reads > 0 && world.kept().is_none()).then_some(Action::Miss));
+        actions.extend((left.reads > 0).then_some(Action::Miss));
         match session.beating {
             None => actions.extend((left.beats > 0).then_some(Action::Beat)),
             Some((_, arrived)) => actions.extend((session.heard && !arrived).then_some(Action::BeatArrives)),
@@ -258,10 +254,9 @@ impl Model for Budget {
                 world.kept().is_some_and(|(_, held)| held < world.view)
             }),
             Property::sometimes("an answer comes too late to be kept", |_: &Self, world: &World| {
-                let waits = |token| Some(Slot::Pending(token));
-                let slot = world.session.as_ref().map(|session| &session.slot);
-                let late =
-                    |read: &Read| matches!(read, Read::Answered(_, token, _) if slot != Some(&waits(*token)));
+                let slot = world.session.as_ref().and_then(|session| session.slot.as_ref());
+                let waits = slot.map(|slot| slot.look().1);
+                let late = |read: &Read| matches!(read, Read::Answered(_, token, _) if waits != Some(*token));
                 world.reads.iter().any(late)
             }),
             Property::sometimes(

@@ -103,7 +103,7 @@ async fn a_reader_whom_redis_does_not_know_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_reader_with_very_many_peers_is_answered_by_redis() {
+async fn of_a_reader_with_very_many_peers_the_last_page_is_kept() {
     let rig = Rig::new(Duration::from_secs(5)).await;
     let pair = known_pair(&*rig.other).await;
     let many: Vec<_> = (0..300).map(|_| pair.with_another()).collect();
@@ -114,6 +114,14 @@ async fn a_reader_with_very_many_peers_is_answered_by_redis() {
         assert_eq!(rig.ask(pair).await, Some(1));
     }
     assert_eq!(rig.counted().hits.get(), 0);
+    rig.keep(&many[9]).await;
+    rig.near.apply(&many[9].read(10), NOW).await.unwrap();
+    assert_eq!(rig.ask(&many[9]).await, Some(0));
+    rig.keep(&many[9]).await;
+    rig.other.apply(&many[9].arrived(2, 20), NOW).await.unwrap();
+    near::heard_everything(&rig.near, &mut rig.beside().await).await;
+    assert_eq!(rig.ask(&many[9]).await, Some(1));
+    // Whoever is few again is kept whole.
     for pair in &many[..200] {
         rig.near.apply(&pair.read(10), NOW).await.unwrap();
     }

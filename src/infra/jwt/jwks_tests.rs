@@ -166,6 +166,16 @@ async fn a_removed_key_is_refused_at_the_greatest_age() {
 }
 
 #[tokio::test]
+async fn a_key_replaced_under_its_name_no_longer_vouches_for_what_it_signed() {
+    let (issuer, clock, authenticator) = issuer().await;
+    let signed = token(&Signer::rsa("rsa"), "r");
+    assert_eq!(authenticator.check(&signed).await, alice());
+    issuer.publish(&[Signer::rsa("rsa-other").jwk("r")]);
+    clock.advance(MAX_AGE);
+    assert_eq!(authenticator.check(&signed).await, refused("its signature does not match"));
+}
+
+#[tokio::test]
 async fn keys_stay_in_force_while_the_issuer_is_out() {
     let (issuer, clock, authenticator) = issuer().await;
     let token_of = |kid| token(&Signer::ec(), kid);

@@ -144,6 +144,18 @@ async fn expiry_is_demanded_by_the_injected_clock() {
 }
 
 #[tokio::test]
+async fn only_what_was_accepted_is_remembered() {
+    let (authenticator, signer) = (authenticator(key_file("rsa.public")), Signer::rsa("rsa"));
+    let (good, expired) = (signer.token(None, &claims()), signer.token(None, &with("exp", json!(1))));
+    for _ in 0..2 {
+        assert_eq!(authenticator.check(&good).await, alice());
+        assert_eq!(authenticator.check(&expired).await, refused("it has expired"));
+        assert_eq!(authenticator.check(&format!("{good}A")).await, refused(WRONG_SIGNATURE));
+        assert_eq!(authenticator.remembered(), 1);
+    }
+}
+
+#[tokio::test]
 async fn not_before_is_honoured() {
     for (nbf, expected) in [
         (json!(NOW), alice()),

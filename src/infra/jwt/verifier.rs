@@ -5,29 +5,53 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jsonwebtoken::decode_header;
+use moka::sync::Cache;
+use sha2::{Digest, Sha256};
 
-use super::claims::invalid;
+use super::claims::{Reason, invalid};
 use super::crypto;
 use super::jwks::Jwks;
 use super::key::{self, VerifyingKey};
 use super::settings::{JwtSettings, JwtSetupError};
+use crate::domain::ids::Millis;
 use crate::ports::authenticator::{AuthError, Authenticator, Caller};
 use crate::ports::clock::Clock;
 
 /// A longer `Authorization` value is refused unread, in bytes.
 pub const MAX_AUTHORIZATION_BYTES: usize = 8 * 1024;
 
+/// Tokens that are remembered at most; the least used are forgotten first. About 20 MB.
+const MAX_REMEMBERED: u64 = 100_000;
+
 /// Verifies tokens with the one source of keys that was configured.
+///
+/// An RSA signature costs more than the poll that it comes with, so a token that was accepted is remembered, by its
+/// hash: it is accepted again until it expires, as long as its key is the one in force.
 pub struct JwtAuthenticator {
     keys: Keys,
+    accepted: Cache<[u8; 32], Accepted>,
     issuer: Option<String>,
     audience: Option<String>,
     clock: Arc<dyn Clock>,
 }
 
 enum Keys {
-    Fixed(Box<VerifyingKey>),
+    Fixed(Arc<VerifyingKey>),
     Published(Arc<Jwks>),
+}
+
+/// Whose token it was, and the key that said so.
+#[derive(Clone)]
+struct Accepted {
+    key: Arc<VerifyingKey>,
+    caller: Caller,
+}
+
+impl Accepted {
+    /// Whether this is what verifying the token anew would say. A key that is fetched anew counts as another one.
+    fn holds(&self, key: &Arc<VerifyingKey>, now: Millis) -> bool {
+        Arc::ptr_eq(&self.key, key) && self.caller.expires_at().is_none_or(|end| now < end)
+    }
 }
 
 impl JwtAuthenticator {
@@ -36,9 +60,9 @@ impl JwtAuthenticator {
         crypto::install();
         let keys = match (&settings.hs256_secret, &settings.public_key_file, &settings.jwks_url) {
             (Some(secret), None, None) => {
-                Keys::Fixed(Box::new(VerifyingKey::hs256(secret).ok_or(JwtSetupError::ShortSecret)?))
+                Keys::Fixed(Arc::new(VerifyingKey::hs256(secret).ok_or(JwtSetupError::ShortSecret)?))
             }
-            (None, Some(path), None) => Keys::Fixed(Box::new(read_key(path)?)),
+            (None, Some(path), None) => Keys::Fixed(Arc::new(read_key(path)?)),
             (None, None, Some(url)) => Keys::Published(Arc::new(Jwks::new(
                 url,
                 settings.jwks_cool_down,
@@ -50,7 +74,32 @@ impl JwtAuthenticator {
                 return Err(JwtSetupError::KeySources(set.into_iter().filter(|set| *set).count()));
             }
         };
-        Ok(Self { keys, issuer: settings.issuer, audience: settings.audience, clock })
+        let accepted = Cache::new(MAX_REMEMBERED);
+        Ok(Self { keys, accepted, issuer: settings.issuer, audience: settings.audience, clock })
+    }
+
+    /// The key in force that this token says to be signed with.
+    async fn key_of(&self, token: &str) -> Result<Arc<VerifyingKey>, AuthError> {
+        match &self.keys {
+            Keys::Fixed(key) => Ok(Arc::clone(key)),
+            Keys::Published(jwks) => {
+                let header = decode_header(token).map_err(|error| invalid(key::reason(&error)))?;
+                jwks.find(header.kid.as_deref()).await
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> u64 {
+        self.accepted.run_pending_tasks();
+        self.accepted.entry_count()
+    }
+
+    fn verify(&self, token: &str, key: &VerifyingKey, now: Millis) -> Result<Caller, Reason> {
+        let claims = key.verify(token)?;
+        claims.check_times(now)?;
+        claims.check_parties(self.issuer.as_deref(), self.audience.as_deref())?;
+        claims.into_caller()
     }
 }
 
@@ -58,17 +107,16 @@ impl JwtAuthenticator {
 impl Authenticator for JwtAuthenticator {
     async fn authenticate(&self, authorization: Option<&str>) -> Result<Caller, AuthError> {
         let token = bearer(authorization.ok_or(AuthError::Missing)?)?;
-        let claims = match &self.keys {
-            Keys::Fixed(key) => key.verify(token),
-            Keys::Published(jwks) => {
-                let header = decode_header(token).map_err(|error| invalid(key::reason(&error)))?;
-                jwks.find(header.kid.as_deref()).await?.verify(token)
-            }
+        let (key, now) = (self.key_of(token).await?, self.clock.now());
+        let digest = Sha256::digest(token).into();
+        if let Some(accepted) = self.accepted.get(&digest)
+            && accepted.holds(&key, now)
+        {
+            return Ok(accepted.caller);
         }
-        .map_err(invalid)?;
-        claims.check_times(self.clock.now()).map_err(invalid)?;
-        claims.check_parties(self.issuer.as_deref(), self.audience.as_deref()).map_err(invalid)?;
-        claims.into_caller().map_err(invalid)
+        let caller = self.verify(token, &key, now).map_err(invalid)?;
+        self.accepted.insert(digest, Accepted { key, caller: caller.clone() });
+        Ok(caller)
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::RedisResult;
 
-use self::entries::Found;
 use super::tracking::Tracking;
 use super::whole::{Known, Whole};
 use super::{Connection, RedisView};
@@ -26,15 +25,6 @@ pub struct NearSettings {
     pub readers: usize,
     /// No answer is older than this, whatever becomes of the connection that tells of changes.
     pub staleness: Duration,
-}
-
-/// What is held of a reader who has not changed.
-#[derive(Clone)]
-pub(super) enum Cached {
-    /// Everything that a poll can ask for.
-    Known(Arc<Known>),
-    /// That it is too much to be kept.
-    Large,
 }
 
 /// A [`RedisView`] that answers from memory what Redis has not said to have changed.
@@ -87,30 +77,29 @@ impl UnreadView for NearView {
             self.counters.bypassed.inc();
             return self.inner.read(reader, peers).await;
         };
-        let token = match session.entries.look(reader) {
-            Found::Ready(Cached::Known(known)) => {
-                self.counters.hits.inc();
-                return Ok(known.read(peers));
-            }
-            Found::Ready(Cached::Large) => {
-                self.counters.misses.inc();
-                return self.inner.read(reader, peers).await;
-            }
-            Found::Absent(token) => token,
-        };
-        self.counters.misses.inc();
-        match self.inner.read_whole(reader).await? {
-            Whole::Unknown => Ok(Reading::Unknown),
-            Whole::Known(known) => {
-                let reading = known.read(peers);
-                session.entries.fill(reader, token, Cached::Known(Arc::new(known)));
-                Ok(reading)
-            }
-            Whole::Large => {
-                session.entries.fill(reader, token, Cached::Large);
-                self.inner.read(reader, peers).await
-            }
+        let (held, token) = session.entries.look(reader);
+        if let Some(reading) = held.as_ref().and_then(|known| known.read(peers)) {
+            self.counters.hits.inc();
+            return Ok(reading);
         }
+        self.counters.misses.inc();
+        // What is held and is not enough is of a reader who was too large.
+        let whole = match held {
+            None => self.inner.read_whole(reader).await?,
+            Some(_) => Whole::Large,
+        };
+        let known = match whole {
+            Whole::Known(known) => known,
+            Whole::Unknown => return Ok(Reading::Unknown),
+            Whole::Large => match self.inner.read(reader, peers).await? {
+                Reading::Known { counts, loaded_at } => Known::page(peers, &counts, loaded_at),
+                Reading::Unknown => return Ok(Reading::Unknown),
+            },
+        };
+        // Whichever it is, it tells of everybody who was asked for.
+        let reading = known.read(peers).unwrap_or(Reading::Unknown);
+        session.entries.fill(reader, token, Arc::new(known));
+        Ok(reading)
     }
 
     async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {

@@ -35,8 +35,9 @@ use tokio::task::JoinHandle;
 
 use super::Connection;
 use super::connection::{CONNECT_TIMEOUT, tcp_settings, timed_out};
+use super::near::NearSettings;
 use super::near::entries::Entries;
-use super::near::{Cached, NearSettings};
+use super::whole::Known;
 use crate::ports::near_counters::NearCounters;
 use crate::ports::unread_changes::UnreadChanges;
 
@@ -48,7 +49,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// One tracking connection, and what was read under it.
 pub(super) struct Session {
     /// Readers that have not changed since they were read.
-    pub entries: Entries<Cached>,
+    pub entries: Entries<Arc<Known>>,
     changes: Arc<UnreadChanges>,
     counters: NearCounters,
     born: Instant,

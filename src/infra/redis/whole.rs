@@ -1,4 +1,8 @@
-//! All that the view counts of one reader, read in one round trip, to be kept in memory.
+//! What the view counts of one reader, to be kept in memory: all of it, read in one round trip, if it is not too much.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
 
 use super::{Keys, RedisView, unavailable};
 use crate::domain::ids::{Accid, Millis};
@@ -16,22 +20,24 @@ pub(super) enum Whole {
     Unknown,
     /// Everything that is not zero.
     Known(Known),
-    /// Too much to be kept.
+    /// Too much to be kept: ask for what is wanted.
     Large,
 }
 
-/// The counts of one reader, all that are not zero.
+/// Counts of one reader.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Known {
     loaded_at: Millis,
-    /// By peer: usually a handful, and looking through a sorted handful beats hashing.
-    counts: Box<[(Accid, u64)]>,
+    counts: HashMap<Accid, u64, RandomState>,
+    /// Whoever is not among `counts` has written nothing; else nobody knows.
+    all: bool,
 }
 
 impl Known {
-    /// `None` if nobody vouches for these fields.
-    fn of(fields: Vec<(String, String)>) -> Result<Option<Self>, StoreError> {
-        let (mut loaded_at, mut counts) = (None, Vec::with_capacity(fields.len()));
+    /// All counts of a reader; `None` if nobody vouches for these fields.
+    fn whole(fields: Vec<(String, String)>) -> Result<Option<Self>, StoreError> {
+        let (mut loaded_at, mut counts) =
+            (None, HashMap::with_capacity_and_hasher(fields.len(), RandomState::default()));
         for (field, value) in fields {
             let corrupt = |_| {
                 let what = format!("`{field}` of a reader's counts is `{value}`");
@@ -39,22 +45,27 @@ impl Known {
             };
             let number = || value.parse().map_err(corrupt);
             match Accid::from_nim(&field) {
-                Ok(peer) => counts.push((peer, number().map(i64::unsigned_abs)?)),
+                Ok(peer) => _ = counts.insert(peer, number().map(i64::unsigned_abs)?),
                 Err(_) if field == "!at" => loaded_at = Some(Millis(number()?)),
                 Err(_) => {}
             }
         }
-        counts.sort_unstable();
-        Ok(loaded_at.map(|loaded_at| Self { loaded_at, counts: counts.into() }))
+        Ok(loaded_at.map(|loaded_at| Self { loaded_at, counts, all: true }))
     }
 
-    /// One count per peer asked for: who is not here has written nothing.
-    pub fn read(&self, peers: &[Accid]) -> Reading {
-        let count = |peer| {
-            let found = self.counts.binary_search_by(|(held, _)| held.cmp(peer));
-            found.map_or(0, |at| self.counts[at].1)
-        };
-        Reading::Known { counts: peers.iter().map(count).collect(), loaded_at: self.loaded_at }
+    /// The counts of those who were asked for: most polls of a reader ask for the same.
+    pub fn page(peers: &[Accid], counts: &[u64], loaded_at: Millis) -> Self {
+        let counts = peers.iter().cloned().zip(counts.iter().copied()).collect();
+        Self { loaded_at, counts, all: false }
+    }
+
+    /// One count per peer asked for, if that can be said.
+    pub fn read(&self, peers: &[Accid]) -> Option<Reading> {
+        let mut counts = Vec::with_capacity(peers.len());
+        for peer in peers {
+            counts.push(self.counts.get(peer).copied().or(self.all.then_some(0))?);
+        }
+        Some(Reading::Known { counts, loaded_at: self.loaded_at })
     }
 }
 
@@ -66,7 +77,7 @@ impl RedisView {
         let fields: Option<Vec<(String, String)>> =
             call.invoke_async(&mut self.connection()).await.map_err(unavailable)?;
         let Some(fields) = fields else { return Ok(Whole::Large) };
-        Ok(Known::of(fields)?.map_or(Whole::Unknown, Whole::Known))
+        Ok(Known::whole(fields)?.map_or(Whole::Unknown, Whole::Known))
     }
 }
 
@@ -81,16 +92,25 @@ mod tests {
     #[test]
     fn counts_are_found_by_peer_and_who_is_not_there_has_none() {
         let read = fields(&[("zoe", "7"), ("!marks", "2"), ("!token", "abc"), ("ben", "3"), ("!at", "99")]);
-        let known = Known::of(read).unwrap().unwrap();
+        let known = Known::whole(read).unwrap().unwrap();
         let peers = ["ann", "ben", "zoe", "ben", "zz"].map(Accid::of_user);
         let expected = Reading::Known { counts: vec![0, 3, 7, 3, 0], loaded_at: Millis(99) };
-        assert_eq!(known.read(&peers), expected);
+        assert_eq!(known.read(&peers), Some(expected));
+    }
+
+    #[test]
+    fn a_page_tells_of_those_who_were_asked_for_and_of_nobody_else() {
+        let [ann, ben, zoe] = ["ann", "ben", "zoe"].map(Accid::of_user);
+        let known = Known::page(&[ann.clone(), ben.clone()], &[0, 3], Millis(99));
+        let expected = Reading::Known { counts: vec![3, 0], loaded_at: Millis(99) };
+        assert_eq!(known.read(&[ben.clone(), ann]), Some(expected));
+        assert_eq!(known.read(&[ben, zoe]), None);
     }
 
     #[test]
     fn without_its_marker_a_reader_is_unknown_and_nonsense_is_an_error() {
-        assert_eq!(Known::of(fields(&[])).unwrap(), None);
-        assert_eq!(Known::of(fields(&[("ben", "3"), ("!marks", "1"), ("!gone", "0")])).unwrap(), None);
-        assert!(Known::of(fields(&[("!at", "99"), ("ben", "many")])).is_err());
+        assert_eq!(Known::whole(fields(&[])).unwrap(), None);
+        assert_eq!(Known::whole(fields(&[("ben", "3"), ("!marks", "1"), ("!gone", "0")])).unwrap(), None);
+        assert!(Known::whole(fields(&[("!at", "99"), ("ben", "many")])).is_err());
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! A read takes a token *before* it is sent, and what it brings goes in only while that token is still there; a change
 //! takes away entry and token alike. So nothing goes in that was read before a change that has been heard of. Reads of
-//! one reader that overlap share a token: none was heard of since the first of them began, which is all it says.
+//! one reader share a token until then: nothing was heard of since the first of them began, which is all it says.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use foldhash::quality::RandomState;
 
 use crate::domain::ids::Accid;
 
@@ -17,37 +19,29 @@ const SHARDS: usize = 64;
 /// Tells the reads of a reader before a change from those after it.
 pub type Token = u64;
 
-/// What is held of one reader.
+/// What is held of one reader: something that was read with this token, unless the first read is still under way.
+/// Nothing that changed since the first read with it began has been heard of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Slot<T> {
-    /// Reads with this token are under way, and nothing has changed since the first of them began.
-    Pending(Token),
-    /// This was read, and nothing has changed since.
-    Ready(T),
-}
-
-/// What a look finds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found<T> {
-    /// The answer.
-    Ready(T),
-    /// None: read, and bring the token along when filling.
-    Absent(Token),
+pub struct Slot<T> {
+    token: Token,
+    held: Option<T>,
 }
 
 impl<T: Clone> Slot<T> {
-    /// What to answer, or the token of a read that may begin now.
-    pub fn look(&self) -> Found<T> {
-        match self {
-            Self::Ready(held) => Found::Ready(held.clone()),
-            Self::Pending(token) => Found::Absent(*token),
-        }
+    /// An empty one, for reads that are sent from now on.
+    pub fn new(token: Token) -> Self {
+        Self { token, held: None }
+    }
+
+    /// What is held, and the token for a read, should that not be enough.
+    pub fn look(&self) -> (Option<T>, Token) {
+        (self.held.clone(), self.token)
     }
 
     /// Takes in what a read with `token` brought, unless that token is no longer there.
     pub fn fill(&mut self, token: Token, read: T) {
-        if matches!(self, Self::Pending(held) if *held == token) {
-            *self = Self::Ready(read);
+        if self.token == token {
+            self.held = Some(read);
         }
     }
 }
@@ -63,31 +57,32 @@ pub struct Entries<T> {
 
 /// Two halves: what is looked at moves to the first; when that is full, it becomes the second, whose rest is forgotten.
 struct Shard<T> {
-    recent: HashMap<Accid, Slot<T>>,
-    older: HashMap<Accid, Slot<T>>,
+    recent: HashMap<Accid, Slot<T>, RandomState>,
+    older: HashMap<Accid, Slot<T>, RandomState>,
 }
 
 impl<T: Clone> Entries<T> {
     /// Room for about `readers`; for some in any case.
     pub fn new(readers: usize) -> Self {
-        let shard = |_| Mutex::new(Shard { recent: HashMap::new(), older: HashMap::new() });
+        let shard = |_| Mutex::new(Shard { recent: HashMap::default(), older: HashMap::default() });
         Self {
             shards: (0..SHARDS).map(shard).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             next_token: AtomicU64::new(0),
             half: readers.div_ceil(2 * SHARDS).max(1),
         }
     }
 
-    /// The answer that is held of this reader, or a token for a read, which may be sent only now.
-    pub fn look(&self, reader: &Accid) -> Found<T> {
+    /// What is held of this reader, and a token for a read, which may be sent only now.
+    pub fn look(&self, reader: &Accid) -> (Option<T>, Token) {
         let mut shard = self.shard(reader.as_str());
         if let Some(slot) = shard.recent.get(reader) {
             return slot.look();
         }
-        let (reader, slot) = shard.older.remove_entry(reader).unwrap_or_else(|| {
-            (reader.clone(), Slot::Pending(self.next_token.fetch_add(1, Ordering::Relaxed)))
-        });
+        let (reader, slot) = shard
+            .older
+            .remove_entry(reader)
+            .unwrap_or_else(|| (reader.clone(), Slot::new(self.next_token.fetch_add(1, Ordering::Relaxed))));
         let found = slot.look();
         if shard.recent.len() >= self.half {
             shard.older = std::mem::take(&mut shard.recent);
@@ -138,10 +133,11 @@ mod tests {
     }
 
     fn token(entries: &Entries<u8>, reader: &Accid) -> Token {
-        match entries.look(reader) {
-            Found::Absent(token) => token,
-            Found::Ready(held) => panic!("{held} is held"),
-        }
+        entries.look(reader).1
+    }
+
+    fn held(entries: &Entries<u8>, reader: &Accid) -> Option<u8> {
+        entries.look(reader).0
     }
 
     #[test]
@@ -152,20 +148,21 @@ mod tests {
         entries.fill(&reader, before, 1);
         let after = token(&entries, &reader);
         entries.fill(&reader, before, 1);
-        assert_eq!(entries.look(&reader), Found::Absent(after));
+        assert_eq!(entries.look(&reader), (None, after));
         entries.fill(&reader, after, 2);
         entries.fill(&reader, before, 1);
-        assert_eq!(entries.look(&reader), Found::Ready(2));
+        assert_eq!(entries.look(&reader), (Some(2), after));
     }
 
     #[test]
-    fn reads_that_overlap_share_a_token_and_the_first_back_fills() {
+    fn reads_between_two_changes_share_a_token_and_the_last_back_fills() {
         let (entries, reader) = (Entries::new(10), accid(1));
         let (one, other) = (token(&entries, &reader), token(&entries, &reader));
         assert_eq!(one, other);
         entries.fill(&reader, one, 1);
+        assert_eq!(entries.look(&reader), (Some(1), one));
         entries.fill(&reader, other, 2);
-        assert_eq!(entries.look(&reader), Found::Ready(1));
+        assert_eq!(entries.look(&reader), (Some(2), one));
     }
 
     #[test]
@@ -175,7 +172,7 @@ mod tests {
         entries.clear();
         for (reader, token) in readers.iter().zip(tokens) {
             entries.fill(reader, token, 1);
-            assert!(matches!(entries.look(reader), Found::Absent(_)));
+            assert_eq!(held(&entries, reader), None);
         }
     }
 
@@ -186,7 +183,7 @@ mod tests {
         for number in 1..20_000 {
             let reader = accid(number);
             entries.fill(&reader, token(&entries, &reader), 2);
-            assert_eq!(entries.look(&busy), Found::Ready(1));
+            assert_eq!(held(&entries, &busy), Some(1));
         }
         let shards = entries.shards.iter().map(|shard| shard.lock().unwrap());
         let held: usize = shards.map(|shard| shard.recent.len() + shard.older.len()).sum();
