@@ -7,10 +7,12 @@ import traceback
 
 import binds
 import document
+import fresh
 import growth
 import machine
 import mixed
 import polls
+import profiles
 import startup
 import streams
 import variants
@@ -18,7 +20,8 @@ import webhooks
 from bed import Bed
 
 ROWS = {"poll": polls, "variants": variants, "webhook": webhooks, "bind": binds, "growth": growth, "mixed": mixed,
-        "startup": startup, "stream": streams}
+        "fresh": fresh, "startup": startup, "stream": streams,
+        "profile": profiles}
 
 
 def main(words):

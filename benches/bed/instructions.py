@@ -17,15 +17,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BASELINE = Path(__file__).with_name("instructions.json")
 SLACK = 0.15
-# What is done, how often, users on the page, and whether the view is in Redis.
+# Where the view is, by the size of the near cache in front of Redis.
+MEMORY, NEAR, FAR = None, 1000, 0
+# What is done, how often, users on the page, and where the view is.
 SCENES = {
-    "poll of 20, memory": ("poll", 400, 20, False),
-    "poll of 50, memory": ("poll", 300, 50, False),
-    "poll of 500, memory": ("poll", 60, 500, False),
-    "poll of 50, Redis": ("poll", 300, 50, True),
-    "webhook, nothing kept": ("acknowledged", 400, 50, False),
-    "webhook, SQLite + memory": ("message", 300, 50, False),
-    "verify and parse a copy": ("verify-and-parse", 2000, 50, False),
+    "poll of 20, near cache": ("poll", 400, 20, NEAR),
+    "poll of 50, near cache": ("poll", 300, 50, NEAR),
+    "poll of 500, near cache": ("poll", 60, 500, NEAR),
+    "poll of 50, Redis": ("poll", 300, 50, FAR),
+    "poll of 50, memory": ("poll", 300, 50, MEMORY),
+    "webhook, nothing kept": ("acknowledged", 400, 50, MEMORY),
+    "webhook, SQLite + memory": ("message", 300, 50, MEMORY),
+    "verify and parse a copy": ("verify-and-parse", 2000, 50, MEMORY),
 }
 
 
@@ -36,34 +39,57 @@ def toolchain():
     return f"rustc {lines['release']}, {lines['host']}"
 
 
-def counted(folder, scene, times, users, redis):
-    """Instructions of one run."""
+def run(folder, scene, times, users, stores):
+    """What valgrind says of one run, and the file that it writes."""
     own = Path(tempfile.mkdtemp(dir=folder))
+    written = own / "callgrind.out"
     settings = {
         "HTTP__LISTEN": "127.0.0.1:0", "ACCOUNTS__URL": f"sqlite:{own}/accounts.db",
-        "MESSAGES__URL": f"sqlite:{own}/messages.db", "UNREAD__URL": redis or "memory:",
+        "MESSAGES__URL": f"sqlite:{own}/messages.db", **stores,
         "NETEASE__BASE_URL": "http://127.0.0.1:9/nimserver", "NETEASE__APP_KEY": "bench",
         "NETEASE__APP_SECRET": "bench_app_secret_0123456789abcdef", "AUTH__MODE": "none", "LOG__FILTER": "off",
         # A machine under valgrind is slow; nothing may end for that reason.
         "LIMITS__WEBHOOK_TIMEOUT": "10m", "LIMITS__POLL_TIMEOUT": "10m", "UNREAD__RECHECK_AFTER": "24h",
+        "UNREAD__NEAR_CACHE_STALENESS": "10s",
     }
     env = {"PATH": os.environ["PATH"], **{f"OTC_IM__{name}": value for name, value in settings.items()}}
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", os.environ["BENCH_TOOL"],
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={written}", os.environ["BENCH_TOOL"],
                "instructions", scene, str(times), "--users", str(users)]
     done = subprocess.run(command, env=env, cwd=own, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           check=False)
-    found = re.search(r"Collected : (\d+)", done.stdout)
-    if done.returncode != 0 or not found:
+    if done.returncode != 0:
         raise RuntimeError(f"{scene}: {done.stdout.strip()[-600:]}")
-    return int(found[1])
+    return done.stdout, written
+
+
+def counted(*what):
+    """Instructions of one run."""
+    said, _ = run(*what)
+    return int(re.search(r"Collected : (\d+)", said)[1])
+
+
+def counted_by_function(*what):
+    """Instructions of one run, those of each function by its name."""
+    _, written = run(*what)
+    shown = subprocess.run(["callgrind_annotate", "--threshold=100", written], check=True, text=True,
+                           stdout=subprocess.PIPE).stdout
+    prices = {}
+    for count, name in re.findall(r"^ *([\d,]+) \([^)]*\)  [^:\n]*:(.*?)(?: \[[^\]]*\])?$", shown, re.MULTILINE):
+        prices[name] = prices.get(name, 0) + int(count.replace(",", ""))
+    return prices
 
 
 def price(folder, redis, scene):
     """Instructions of doing it once more."""
-    what, times, users, on_redis = SCENES[scene]
-    once = counted(folder, what, times, users, on_redis and redis)
-    twice = counted(folder, what, 2 * times, users, on_redis and redis)
-    return round((twice - once) / times)
+    what, times, users, near = SCENES[scene]
+
+    def once(times, database):
+        # A database for each run: all have the same reader.
+        url = "memory:" if near is MEMORY else f"{redis}/{database}"
+        return counted(folder, what, times, users, {"UNREAD__URL": url, "UNREAD__NEAR_CACHE_READERS": str(near or 0)})
+
+    first = 2 * list(SCENES).index(scene)
+    return round((once(2 * times, first) - once(times, first + 1)) / times)
 
 
 def count():

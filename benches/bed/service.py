@@ -56,14 +56,6 @@ def embedded(bed, name):
     return {"messages.url": f"sqlite:{bed.folder}/{name}.db", "unread.url": "memory:"}
 
 
-def knows(bed, key):
-    """Whether the program has this setting."""
-    env = settings_env({key: "0"})
-    said = subprocess.run([bed.service, "check"], env=env, cwd=bed.folder, stderr=subprocess.PIPE, text=True,
-                          stdout=subprocess.DEVNULL, check=False).stderr
-    return "unknown field" not in said
-
-
 def call(address, method, path, body=None, headers=None):
     """One request: status, headers and body."""
     connection = http.client.HTTPConnection(address, timeout=10)

@@ -64,27 +64,37 @@ impl Connection {
         self.answer.clear();
         loop {
             self.more().await?;
-            if let Some(at) = self.answer.windows(END.len()).position(|window| window == END) {
-                self.body_at = at + END.len();
-                return parse(&self.answer[..at]);
+            let lines = self.answer.iter().enumerate().filter(|(_, b)| **b == b'\n');
+            if let Some(end) = lines.map(|(at, _)| at + 1).find(|end| self.answer[..*end].ends_with(END)) {
+                self.body_at = end;
+                return parse(&self.answer[..end - END.len()]);
             }
         }
     }
 }
 
+/// The status, and how the end of the body is known. Bytes, as looking for text costs more than all the rest here.
 fn parse(head: &[u8]) -> io::Result<(u16, Length)> {
     let broken = || io::Error::from(io::ErrorKind::InvalidData);
-    let text = str::from_utf8(head).map_err(|_| broken())?;
-    let mut lines = text.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
-    let status: u16 = status.ok_or_else(broken)?;
+    let mut lines = head.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
+    let code = lines.next().and_then(|line| line.get(9..12)).and_then(number);
+    let status = code.and_then(|code| u16::try_from(code).ok()).ok_or_else(broken)?;
     let mut length = Length::Bytes(0);
-    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-        if name.eq_ignore_ascii_case("content-length") {
-            length = Length::Bytes(value.trim().parse().map_err(|_| broken())?);
-        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+    for line in lines {
+        if let Some(value) = value_of(line, b"content-length:") {
+            length = Length::Bytes(number(value).ok_or_else(broken)?);
+        } else if value_of(line, b"transfer-encoding:").is_some() {
             length = Length::Chunks;
         }
     }
     Ok((status, if status == 304 { Length::Bytes(0) } else { length }))
+}
+
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (head, value) = line.split_at_checked(name.len())?;
+    head.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+}
+
+fn number(digits: &[u8]) -> Option<usize> {
+    str::from_utf8(digits).ok()?.parse().ok()
 }
