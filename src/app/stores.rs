@@ -79,7 +79,9 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
     match scheme(url) {
         "mongodb" | "mongodb+srv" => {
             let database = mongo::database(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
-            mongo::prepare(&database).await.map_err(|e| unreachable_store(key, url, &e))
+            let prepared = mongo::prepare(&database).await;
+            mongo::close(database).await;
+            prepared.map_err(|e| unreachable_store(key, url, &e))
         }
         "sqlite" => migrate_sqlite(key, url).await,
         _ => Err(odd_scheme(key, url, "mongodb: or sqlite:")),

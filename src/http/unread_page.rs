@@ -73,7 +73,8 @@ impl<'a> Page<'a> {
     pub fn of(request: UnreadRequest<'a>, api: &Api, caller: &Authenticated) -> Result<Self, Problem> {
         let reader = Accid::of_checked(&request.reader).map_err(|rule| Problem::invalid("self", rule))?;
         caller.must_be("self", &request.reader)?;
-        let (count, limit) = (request.users.len(), api.limits.poll_users);
+        let (mut users, limit) = (request.users, api.limits.poll_users);
+        let count = users.len();
         if count == 0 {
             return Err(Problem::invalid("users", "must name at least one user"));
         }
@@ -83,15 +84,16 @@ impl<'a> Page<'a> {
                 format!("must name at most {limit} users; there are {count}"),
             ));
         }
+        let mut peers = Vec::with_capacity(count);
+        for (at, Text(user)) in users.iter().enumerate() {
+            let peer = Accid::of_checked(user);
+            peers.push(peer.map_err(|rule| Problem::invalid(format!("users[{at}]"), rule))?);
+        }
         let mut seen = HashSet::with_capacity_and_hasher(count, RandomState::default());
-        let (mut users, mut peers) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for (at, user) in request.users.into_iter().enumerate() {
-            let peer =
-                Accid::of_checked(&user.0).map_err(|rule| Problem::invalid(format!("users[{at}]"), rule))?;
-            if seen.insert(user.clone()) {
-                users.push(user);
-                peers.push(peer);
-            }
+        let repeated: Vec<usize> = (0..count).filter(|at| !seen.insert(&*users[*at].0)).collect();
+        for at in repeated.into_iter().rev() {
+            users.remove(at);
+            peers.remove(at);
         }
         Ok(Self { reader, users, peers })
     }

@@ -191,6 +191,19 @@ async fn passing_trouble_is_borne_so_often_then_the_notice_fails() {
 }
 
 #[tokio::test]
+async fn what_waited_for_too_long_fails_without_another_attempt() {
+    let site = Site::new(Stores::embedded()).await.set("notifications.give_up_after", "500ms");
+    let service = site.start().await;
+    notify(&service.client, &order("alice", 0)).await.ok();
+    let trouble = json!({"api": "msg/sendAttachMsg", "mode": "503", "count": 100});
+    site.netease.faults(json!({"failNext": [trouble]})).await;
+    let queued = notify(&service.client, &order("alice", 1)).await.ok();
+    let failed = becomes(&service.client, &id_of(&queued), "failed").await;
+    assert_eq!(failed["attempts"], 1);
+    assert_eq!(failed["lastError"], "given up: it waited for too long");
+}
+
+#[tokio::test]
 async fn one_recipient_of_few_can_fail_alone() {
     let (site, service) = site().await;
     let refused = json!({"api": "msg/sendAttachMsg", "mode": "404"});

@@ -47,6 +47,18 @@ async fn what_was_read_before_a_change_that_was_heard_of_is_not_kept() {
     assert_eq!(rig.ask(&pair).await, Some(2), "what it read did not stay");
 }
 
+#[tokio::test]
+async fn many_polls_of_a_reader_who_has_changed_read_once() {
+    let rig = Rig::new(NEVER).await;
+    let pair = rig.kept_pair().await;
+    rig.near.apply(&pair.arrived(2, 20), NOW).await.unwrap();
+    heard_everything(&rig.near, &mut rig.beside().await).await;
+    let (hits, misses) = (rig.counted().hits.get(), rig.counted().misses.get());
+    let answers = futures_util::future::join_all((0..50).map(|_| rig.ask(&pair))).await;
+    assert_eq!(answers, [Some(2); 50]);
+    assert_eq!((rig.counted().hits.get(), rig.counted().misses.get()), (hits + 49, misses + 1));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_own_change_is_in_the_next_poll_though_polls_never_cease() {
     let rig = Rig::new(NEVER).await;

@@ -55,7 +55,7 @@ impl Courier {
         let now = self.way.clock.now();
         // Entries of one errand were accepted together.
         if errand.entries().first().is_some_and(|entry| self.bounds.policy.is_over(entry.accepted_at, now)) {
-            return Err(Before(Attempt::Refused("given up: it waited for too long".to_owned())));
+            return Err(Before(Attempt::NotReached("it waited for too long".to_owned(), None)));
         }
         let from = self.way.registrar.register(from, None).await?.accid;
         let go = Begin { courier: self, lease, errand };

@@ -31,6 +31,11 @@ pub async fn database(url: &str, max_connections: u32) -> Result<Database> {
     Ok(Client::with_options(options)?.database(&name))
 }
 
+/// Ends the driver's own tasks, for a process that is about to end: one that outlives the others panics, and says so.
+pub async fn close(database: Database) {
+    database.client().clone().shutdown().await;
+}
+
 /// The same write concern, for commands that the driver does not add it to.
 pub(super) fn durably() -> Document {
     doc! { "w": "majority", "j": true }

@@ -24,7 +24,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::{Collection, Database};
 
-pub use connect::{database, is_prepared, prepare};
+pub use connect::{close, database, is_prepared, prepare};
 use document::STORE;
 
 use crate::domain::ids::{Accid, Millis};

@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use redis::aio::ConnectionLike;
 use redis::{ErrorKind, RedisError, RedisResult, Script, ScriptInvocation, ServerErrorKind, Value};
 
 pub use connection::Connection;
@@ -167,8 +168,13 @@ impl UnreadView for RedisView {
         for peer in peers {
             command.arg(peer.as_str());
         }
-        let fields: Vec<Value> = command.query_async(&mut self.connection()).await.map_err(unavailable)?;
-        let Some((loaded_at, counts)) = fields.split_first() else { return Ok(Reading::Unknown) };
+        // Not `query_async`: its conversions go through all fields twice before one is looked at.
+        let reply = self.connection().req_packed_command(&command).await.map_err(unavailable)?;
+        let (loaded_at, counts) = match &reply {
+            Value::Array(fields) => fields.split_first().ok_or_else(no_counts)?,
+            Value::ServerError(refusal) => return Err(unavailable(refusal.clone().into())),
+            _ => return Err(no_counts()),
+        };
         let Some(loaded_at) = number(loaded_at)? else { return Ok(Reading::Unknown) };
         let counts = counts.iter().map(|count| Ok(number(count)?.unwrap_or(0).unsigned_abs()));
         Ok(Reading::Known { counts: counts.collect::<Result<_, _>>()?, loaded_at: Millis(loaded_at) })
@@ -256,10 +262,11 @@ fn number(field: &Value) -> Result<Option<i64>, StoreError> {
         Value::BulkString(text) => std::str::from_utf8(text).ok(),
         _ => None,
     };
-    match text.and_then(|text| text.parse().ok()) {
-        Some(number) => Ok(Some(number)),
-        None => Err(StoreError::Corrupt { store: "unread", what: "a count is no number".to_owned() }),
-    }
+    text.and_then(|text| text.parse().ok()).map(Some).ok_or_else(no_counts)
+}
+
+fn no_counts() -> StoreError {
+    StoreError::Corrupt { store: "unread", what: "what should be counts is none".to_owned() }
 }
 
 /// Sorts a snapshot, and what the view held beyond it, by peer.

@@ -2,13 +2,17 @@
 
 pub mod entries;
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use foldhash::quality::RandomState;
 use redis::RedisResult;
+use tokio::sync::Mutex;
 
-use super::tracking::Tracking;
+use self::entries::Token;
+use super::tracking::{Session, Tracking};
 use super::whole::{Known, Whole};
 use super::{Connection, RedisView};
 use crate::domain::ids::{Accid, Millis};
@@ -17,6 +21,9 @@ use crate::ports::StoreError;
 use crate::ports::near_counters::NearCounters;
 use crate::ports::unread_changes::UnreadChanges;
 use crate::ports::unread_view::{Held, UnreadView};
+
+/// Readers that can be read at once.
+const TURNS: usize = 1_024;
 
 /// How much a near cache may hold, and how old it may be.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +42,21 @@ pub struct NearSettings {
 pub struct NearView {
     inner: RedisView,
     tracking: Tracking,
+    /// Held while a reader is read. Readers share them by their hash, which costs one of them a moment now and then.
+    turns: Box<[Mutex<()>]>,
+    hasher: RandomState,
     counters: NearCounters,
     changes: Arc<UnreadChanges>,
+}
+
+/// What a poll finds in memory.
+enum Looked {
+    /// Its answer.
+    Hit(Reading),
+    /// Not enough. What a read with the token brings may go in.
+    Miss { session: Arc<Session>, too_large: bool, token: Token },
+    /// Nothing that could be relied upon.
+    Unsure,
 }
 
 impl NearView {
@@ -47,7 +67,9 @@ impl NearView {
         let changes = Arc::default();
         let tracking =
             Tracking::start(connection.clone(), url, settings, counters.clone(), Arc::clone(&changes))?;
-        Ok(Self { inner: RedisView::new(connection), tracking, counters, changes })
+        let turns = (0..TURNS).map(|_| Mutex::default()).collect();
+        let (inner, hasher) = (RedisView::new(connection), RandomState::default());
+        Ok(Self { inner, tracking, turns, hasher, counters, changes })
     }
 
     /// What it did so far.
@@ -58,6 +80,27 @@ impl NearView {
     /// Tells of what Redis says to have changed, and of what is changed through this view.
     pub fn changes(&self) -> Arc<UnreadChanges> {
         Arc::clone(&self.changes)
+    }
+
+    fn look(&self, reader: &Accid, peers: &[Accid]) -> Looked {
+        let Some(session) = self.tracking.fresh() else { return Looked::Unsure };
+        let (held, token) = session.entries.look(reader);
+        if let Some(reading) = held.as_ref().and_then(|known| known.read(peers)) {
+            self.counters.hits.inc();
+            return Looked::Hit(reading);
+        }
+        // What is held and is not enough is of a reader who was too large.
+        Looked::Miss { session, too_large: held.is_some(), token }
+    }
+
+    async fn read_past(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
+        self.counters.bypassed.inc();
+        self.inner.read(reader, peers).await
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+    fn turn_of(&self, reader: &Accid) -> usize {
+        self.hasher.hash_one(reader) as usize % TURNS
     }
 
     /// Forgets a reader whom this process has changed, or may have: also while the session is not fresh, as it may
@@ -73,20 +116,23 @@ impl NearView {
 #[async_trait]
 impl UnreadView for NearView {
     async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
-        let Some(session) = self.tracking.fresh() else {
-            self.counters.bypassed.inc();
-            return self.inner.read(reader, peers).await;
-        };
-        let (held, token) = session.entries.look(reader);
-        if let Some(reading) = held.as_ref().and_then(|known| known.read(peers)) {
-            self.counters.hits.inc();
-            return Ok(reading);
+        match self.look(reader, peers) {
+            Looked::Hit(reading) => return Ok(reading),
+            Looked::Unsure => return self.read_past(reader, peers).await,
+            Looked::Miss { .. } => {}
         }
+        // Redis is asked for a reader once at a time: of many who find nothing, the first brings it for all. Were each to
+        // read, a slower Redis would get more to do, not less.
+        let _turn = self.turns[self.turn_of(reader)].lock().await;
+        let (session, too_large, token) = match self.look(reader, peers) {
+            Looked::Hit(reading) => return Ok(reading),
+            Looked::Unsure => return self.read_past(reader, peers).await,
+            Looked::Miss { session, too_large, token } => (session, too_large, token),
+        };
         self.counters.misses.inc();
-        // What is held and is not enough is of a reader who was too large.
-        let whole = match held {
-            None => self.inner.read_whole(reader).await?,
-            Some(_) => Whole::Large,
+        let whole = match too_large {
+            true => Whole::Large,
+            false => self.inner.read_whole(reader).await?,
         };
         let known = match whole {
             Whole::Known(known) => known,
