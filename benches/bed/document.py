@@ -2,6 +2,7 @@
 
 import json
 
+import goals
 from bed import ROOT
 
 BEGIN, END = "<!-- measured: from here -->", "<!-- measured: to here -->"
@@ -38,8 +39,10 @@ def text(rows, results, folder):
     for name in rows:
         if name in results:
             groups.setdefault(str(where(results[name]["machine"])), []).append(name)
-    for names in groups.values():
+    for at, names in enumerate(groups.values()):
         parts.append(machine([results[name]["machine"] for name in names]))
+        if at == 0:
+            parts.append(goals.markdown(results))
         parts += [section(rows[name], results[name], folder) for name in names]
     return "\n\n".join(parts) + "\n"
 

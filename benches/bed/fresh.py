@@ -17,6 +17,7 @@ from service import Service, on_servers
 from streams import PEER, READER, answer, post as copy
 
 TITLE = "How soon a message counts"
+NAMES = {"same": "the same instance", "other": "another instance"}
 LOAD = {"polls": 2000, "webhooks": 200}
 
 
@@ -88,7 +89,7 @@ def summary(ages):
 
 def markdown(result):
     """The section."""
-    rows = [[{"same": "the same instance", "other": "another instance"}[name], f"{values['trials']:,}", values["stale"],
+    rows = [[NAMES[name], f"{values['trials']:,}", values["stale"],
              *(tables.number(values[key]) if values[key] else "0" for key in ("p50", "p99", "max"))]
             for name, values in result.items()]
     return (f"One message at a time through the webhook of one instance; after its 200, polls without a pause until it is "

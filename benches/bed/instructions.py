@@ -19,15 +19,15 @@ BASELINE = Path(__file__).with_name("instructions.json")
 SLACK = 0.15
 # Where the view is, by the size of the near cache in front of Redis.
 MEMORY, NEAR, FAR = None, 1000, 0
-# What is done, how often, users on the page, and where the view is.
+# What is done, how often (so often that what happens by the clock beside it makes no difference), users on the page, and where the view is.
 SCENES = {
-    "poll of 20, near cache": ("poll", 400, 20, NEAR),
-    "poll of 50, near cache": ("poll", 300, 50, NEAR),
-    "poll of 500, near cache": ("poll", 60, 500, NEAR),
-    "poll of 50, Redis": ("poll", 300, 50, FAR),
-    "poll of 50, memory": ("poll", 300, 50, MEMORY),
-    "webhook, nothing kept": ("acknowledged", 400, 50, MEMORY),
-    "webhook, SQLite + memory": ("message", 300, 50, MEMORY),
+    "poll of 20, near cache": ("poll", 3000, 20, NEAR),
+    "poll of 50, near cache": ("poll", 2000, 50, NEAR),
+    "poll of 500, near cache": ("poll", 500, 500, NEAR),
+    "poll of 50, Redis": ("poll", 1000, 50, FAR),
+    "poll of 50, memory": ("poll", 2000, 50, MEMORY),
+    "webhook, nothing kept": ("acknowledged", 2000, 50, MEMORY),
+    "webhook, SQLite + memory": ("message", 600, 50, MEMORY),
     "verify and parse a copy": ("verify-and-parse", 2000, 50, MEMORY),
 }
 

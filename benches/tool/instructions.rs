@@ -1,6 +1,8 @@
 //! One thing, many times, on one thread and in turn: what a run of twice as many costs more is the price of the thing
 //! in instructions, which a noisy machine does not change.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 use otc_im::app::{self, App};
 use otc_im::config::Config;
@@ -73,6 +75,7 @@ impl Instructions {
             answered(connection, &request).await?;
         }
         if self.scene == Scene::Poll {
+            near_cache_is_up(connection).await?;
             // Half of them have written.
             let users: Vec<String> =
                 (0..self.users).map(|n| user(if n % 2 == 0 { 'p' } else { 'q' }, n / 2)).collect();
@@ -102,6 +105,18 @@ impl Instructions {
             answered(connection, &request).await?;
         }
         Ok(())
+    }
+}
+
+/// Waits until changes are heard of, if they are to be: a poll before that costs something else.
+async fn near_cache_is_up(connection: &mut Connection) -> Outcome {
+    loop {
+        answered(connection, b"GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n").await?;
+        let waits = |line: &[u8]| line.starts_with(b"otc_im_near_cache_active 0");
+        if !connection.body().split(|b| *b == b'\n').any(waits) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
