@@ -19,17 +19,16 @@ OWNERS = {"otc_im": "this service", "redis": "redis", "combine": "redis", "mongo
           "indexmap": "mongodb, bson", "axum": "axum, tower", "tower": "axum, tower", "matchit": "axum, tower",
           "hyper": "hyper, http", "httparse": "hyper, http", "http": "hyper, http", "bytes": "hyper, http",
           "serde": "serde", "serde_core": "serde", "serde_json": "serde", "prometheus_client": "prometheus",
-          "tokio": "tokio", "mio": "tokio", "md5": "md5, sha1", "sha1": "md5, sha1", "mi_": "memory", "_mi_": "memory",
-          "__mem": "memory"}
-WORD = re.compile(r"\b(" + "|".join(name for name in OWNERS if not name.endswith("_") and not name.startswith("_")) + r")\b")
+          "tokio": "tokio", "mio": "tokio", "md5": "md5, sha1", "sha1": "md5, sha1"}
+WORD = re.compile(rf"\b({'|'.join(OWNERS)})\b")
+MEMORY = ("mi_", "_mi_", "__mem")
 SHOWN = 12
 
 
 def owner(function):
     """Whose function it is."""
-    for prefix in ("mi_", "_mi_", "__mem"):
-        if function.startswith(prefix):
-            return OWNERS[prefix]
+    if function.startswith(MEMORY):
+        return "memory"
     found = WORD.search(function)
     return OWNERS[found[1]] if found else "the standard library and the rest"
 
@@ -65,7 +64,7 @@ def run(bed):
 
 def markdown(result):
     """The section."""
-    parts = ["Instructions of one more, counted by `valgrind --tool=callgrind`, the kernel and the client left out; first by "
+    parts = ["Instructions of one more, counted by `valgrind --tool=callgrind`, the kernel and the client's own functions left out; first by "
              "whose code it is, then the dearest functions."]
     for title, scene in result.items():
         total = sum(scene["owners"].values())

@@ -8,7 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 pub struct NearCounters {
     /// Reads answered from memory.
     pub hits: Counter,
-    /// Reads of readers who were not in memory.
+    /// Reads of what was not in memory.
     pub misses: Counter,
     /// Reads that went past the near cache, because it could not be sure to hear of changes.
     pub bypassed: Counter,

@@ -90,6 +90,11 @@ async fn only_the_reader_may_ask() {
     for other in ["bob", "Alice", "alice "] {
         service.client.as_user(other).post(PATH, &body).await.problem(403, "forbidden");
     }
+    // A question that breaks the rules is told so, whoever asks.
+    for users in [json!([]), json!(["bob", ""])] {
+        let broken = json!({"self": "alice", "users": users});
+        service.client.as_user("bob").post(PATH, &broken).await.problem(422, "invalid");
+    }
     let nobody = service.client.post(PATH, &body).await;
     nobody.problem(401, "unauthorized");
     assert_eq!(nobody.header("www-authenticate"), "Bearer");

@@ -1,7 +1,7 @@
 //! Changes that come while a read is under way, and while its own instance is asked on all sides.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use otc_im::ports::unread_view::UnreadView;
 
@@ -57,6 +57,20 @@ async fn many_polls_of_a_reader_who_has_changed_read_once() {
     let answers = futures_util::future::join_all((0..50).map(|_| rig.ask(&pair))).await;
     assert_eq!(answers, [Some(2); 50]);
     assert_eq!((rig.counted().hits.get(), rig.counted().misses.get()), (hits + 49, misses + 1));
+}
+
+#[tokio::test]
+async fn polls_that_wait_for_one_another_all_hear_in_time_of_a_server_that_is_silent() {
+    let rig = Rig::new(NEVER).await;
+    let pair = rig.kept_pair().await;
+    rig.near.apply(&pair.arrived(2, 20), NOW).await.unwrap();
+    heard_everything(&rig.near, &mut rig.beside().await).await;
+    rig.polls.hold_replies();
+    let asked = Instant::now();
+    let peers = [pair.peer.clone()];
+    let polls = futures_util::future::join_all((0..20).map(|_| rig.near.read(&pair.reader, &peers))).await;
+    assert!(polls.iter().all(Result::is_err));
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}: not one after another", asked.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

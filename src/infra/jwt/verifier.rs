@@ -20,8 +20,8 @@ use crate::ports::clock::Clock;
 /// A longer `Authorization` value is refused unread, in bytes.
 pub const MAX_AUTHORIZATION_BYTES: usize = 8 * 1024;
 
-/// Tokens that are remembered at most; the least used are forgotten first. About 20 MB.
-const MAX_REMEMBERED: u64 = 100_000;
+/// Tokens that are remembered at most; the least used are forgotten first. About 20 MB, if they say no more than usual.
+const MAX_REMEMBERED: u64 = 50_000;
 
 /// Verifies tokens with the one source of keys that was configured.
 ///

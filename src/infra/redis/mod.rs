@@ -171,10 +171,11 @@ impl UnreadView for RedisView {
         // Not `query_async`: its conversions go through all fields twice before one is looked at.
         let reply = self.connection().req_packed_command(&command).await.map_err(unavailable)?;
         let (loaded_at, counts) = match &reply {
-            Value::Array(fields) => fields.split_first().ok_or_else(no_counts)?,
+            Value::Array(fields) => fields.split_first(),
             Value::ServerError(refusal) => return Err(unavailable(refusal.clone().into())),
-            _ => return Err(no_counts()),
-        };
+            _ => None,
+        }
+        .ok_or_else(|| corrupt("HMGET is not answered with a list"))?;
         let Some(loaded_at) = number(loaded_at)? else { return Ok(Reading::Unknown) };
         let counts = counts.iter().map(|count| Ok(number(count)?.unwrap_or(0).unsigned_abs()));
         Ok(Reading::Known { counts: counts.collect::<Result<_, _>>()?, loaded_at: Millis(loaded_at) })
@@ -262,11 +263,11 @@ fn number(field: &Value) -> Result<Option<i64>, StoreError> {
         Value::BulkString(text) => std::str::from_utf8(text).ok(),
         _ => None,
     };
-    text.and_then(|text| text.parse().ok()).map(Some).ok_or_else(no_counts)
+    text.and_then(|text| text.parse().ok()).map(Some).ok_or_else(|| corrupt("a count is no number"))
 }
 
-fn no_counts() -> StoreError {
-    StoreError::Corrupt { store: "unread", what: "what should be counts is none".to_owned() }
+fn corrupt(what: &str) -> StoreError {
+    StoreError::Corrupt { store: "unread", what: what.to_owned() }
 }
 
 /// Sorts a snapshot, and what the view held beyond it, by peer.

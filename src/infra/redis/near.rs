@@ -25,6 +25,9 @@ use crate::ports::unread_view::{Held, UnreadView};
 /// Readers that can be read at once.
 const TURNS: usize = 1_024;
 
+/// How long a poll waits for what another one reads before it reads for itself alone: a fraction of what Redis is given.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 /// How much a near cache may hold, and how old it may be.
 #[derive(Debug, Clone, Copy)]
 pub struct NearSettings {
@@ -42,7 +45,7 @@ pub struct NearSettings {
 pub struct NearView {
     inner: RedisView,
     tracking: Tracking,
-    /// Held while a reader is read. Readers share them by their hash, which costs one of them a moment now and then.
+    /// Held while a reader is read. Readers share them by their hash, so now and then one waits for another.
     turns: Box<[Mutex<()>]>,
     hasher: RandomState,
     counters: NearCounters,
@@ -53,10 +56,17 @@ pub struct NearView {
 enum Looked {
     /// Its answer.
     Hit(Reading),
-    /// Not enough. What a read with the token brings may go in.
-    Miss { session: Arc<Session>, too_large: bool, token: Token },
+    /// Not enough.
+    Miss(Miss),
     /// Nothing that could be relied upon.
     Unsure,
+}
+
+/// What a read with the token brings may go into the session.
+struct Miss {
+    session: Arc<Session>,
+    too_large: bool,
+    token: Token,
 }
 
 impl NearView {
@@ -90,7 +100,29 @@ impl NearView {
             return Looked::Hit(reading);
         }
         // What is held and is not enough is of a reader who was too large.
-        Looked::Miss { session, too_large: held.is_some(), token }
+        Looked::Miss(Miss { session, too_large: held.is_some(), token })
+    }
+
+    /// Reads what was missed, and keeps it.
+    async fn fetch(&self, miss: Miss, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
+        self.counters.misses.inc();
+        let keep = |known| miss.session.entries.fill(reader, miss.token, Arc::new(known));
+        if !miss.too_large {
+            match self.inner.read_whole(reader).await? {
+                Whole::Unknown => return Ok(Reading::Unknown),
+                Whole::Known(known) => {
+                    let reading = known.read(peers);
+                    keep(known);
+                    return Ok(reading.unwrap_or(Reading::Unknown));
+                }
+                Whole::Large => {}
+            }
+        }
+        let reading = self.inner.read(reader, peers).await?;
+        if let Reading::Known { counts, loaded_at } = &reading {
+            keep(Known::page(peers, counts, *loaded_at));
+        }
+        Ok(reading)
     }
 
     async fn read_past(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
@@ -119,33 +151,18 @@ impl UnreadView for NearView {
         match self.look(reader, peers) {
             Looked::Hit(reading) => return Ok(reading),
             Looked::Unsure => return self.read_past(reader, peers).await,
-            Looked::Miss { .. } => {}
+            Looked::Miss(_) => {}
         }
-        // Redis is asked for a reader once at a time: of many who find nothing, the first brings it for all. Were each to
-        // read, a slower Redis would get more to do, not less.
-        let _turn = self.turns[self.turn_of(reader)].lock().await;
-        let (session, too_large, token) = match self.look(reader, peers) {
-            Looked::Hit(reading) => return Ok(reading),
-            Looked::Unsure => return self.read_past(reader, peers).await,
-            Looked::Miss { session, too_large, token } => (session, too_large, token),
-        };
-        self.counters.misses.inc();
-        let whole = match too_large {
-            true => Whole::Large,
-            false => self.inner.read_whole(reader).await?,
-        };
-        let known = match whole {
-            Whole::Known(known) => known,
-            Whole::Unknown => return Ok(Reading::Unknown),
-            Whole::Large => match self.inner.read(reader, peers).await? {
-                Reading::Known { counts, loaded_at } => Known::page(peers, &counts, loaded_at),
-                Reading::Unknown => return Ok(Reading::Unknown),
-            },
-        };
-        // Whichever it is, it tells of everybody who was asked for.
-        let reading = known.read(peers).unwrap_or(Reading::Unknown);
-        session.entries.fill(reader, token, Arc::new(known));
-        Ok(reading)
+        // Of many who find nothing, one reads for all: were each to read, a slower Redis would get more to do, not less.
+        let turn = tokio::time::timeout(PATIENCE, self.turns[self.turn_of(reader)].lock());
+        if let Ok(_turn) = turn.await {
+            match self.look(reader, peers) {
+                Looked::Hit(reading) => return Ok(reading),
+                Looked::Miss(miss) => return self.fetch(miss, reader, peers).await,
+                Looked::Unsure => {}
+            }
+        }
+        self.read_past(reader, peers).await
     }
 
     async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {

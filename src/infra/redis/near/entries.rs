@@ -19,7 +19,7 @@ const SHARDS: usize = 64;
 /// Tells the reads of a reader before a change from those after it.
 pub type Token = u64;
 
-/// What is held of one reader: something that was read with this token, unless the first read is still under way.
+/// What is held of one reader: something that was read with this token, if any read has brought something yet.
 /// Nothing that changed since the first read with it began has been heard of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Slot<T> {
