@@ -24,9 +24,7 @@ LOAD = {"polls": 2000, "webhooks": 200}
 async def ask(reader, writer):
     """The count that one poll answers."""
     writer.write(post("/v1/unread", {"self": READER, "users": [PEER]}).encode())
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-    length = head.partition("content-length:")[2].split("\r\n")[0]
-    text = await reader.readexactly(int(length))
+    _, text = await answer(reader)
     return json.loads(text)[PEER]
 
 
@@ -40,7 +38,7 @@ async def trials(same, other, first_id, stopped):
     while not stopped.is_set():
         number += 1
         hook[1].write(copy(number, first_id))
-        if await answer(hook[0]) != 200:
+        if (await answer(hook[0]))[0] != 200:
             raise RuntimeError("a copy was not taken")
         taken = time.monotonic()
         ages = await asyncio.gather(*(last_stale(way, number, taken) for way in ways))

@@ -35,11 +35,10 @@ def post(number, first_id):
 
 
 async def answer(reader):
-    """The status of one answer whose length is told."""
+    """The status and the body of one answer whose length is told."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     length = head.partition("content-length:")[2].split("\r\n")[0]
-    await reader.readexactly(int(length))
-    return int(head.split()[1])
+    return int(head.split()[1]), await reader.readexactly(int(length))
 
 
 async def watch(port, heard, ready, last):
@@ -67,7 +66,7 @@ async def write(port, numbers, acked, first_id, began):
     for number in numbers:
         await asyncio.sleep(max(0.0, began + number / RATE - time.monotonic()))
         writer.write(post(number, first_id))
-        if await answer(reader) != 200:
+        if (await answer(reader))[0] != 200:
             raise RuntimeError("a copy was not taken")
         acked[number] = time.monotonic()
     writer.close()

@@ -6,13 +6,21 @@ use std::time::{Duration, Instant};
 use otc_im::ports::unread_view::UnreadView;
 
 use super::Rig;
-use crate::contract::facts::{NOW, count, known_pair};
+use crate::contract::facts::{NOW, Pair, count, known_pair};
 use crate::support::near::heard_everything;
 
 /// Far beyond what a test takes, so that nothing but the change itself can drop what was read.
 const NEVER: Duration = Duration::from_mins(1);
 
 impl Rig {
+    /// A reader with two unread messages, of whom nothing is in memory any more.
+    async fn changed_pair(&self) -> Pair {
+        let pair = self.kept_pair().await;
+        self.near.apply(&pair.arrived(2, 20), NOW).await.unwrap();
+        heard_everything(&self.near, &mut self.beside().await).await;
+        pair
+    }
+
     /// How often Redis has run a script.
     async fn scripts_run(&self) -> u64 {
         let stats: String = self.other.redis(&["INFO", "commandstats"]).await.unwrap();
@@ -50,9 +58,7 @@ async fn what_was_read_before_a_change_that_was_heard_of_is_not_kept() {
 #[tokio::test]
 async fn many_polls_of_a_reader_who_has_changed_read_once() {
     let rig = Rig::new(NEVER).await;
-    let pair = rig.kept_pair().await;
-    rig.near.apply(&pair.arrived(2, 20), NOW).await.unwrap();
-    heard_everything(&rig.near, &mut rig.beside().await).await;
+    let pair = rig.changed_pair().await;
     let (hits, misses) = (rig.counted().hits.get(), rig.counted().misses.get());
     let answers = futures_util::future::join_all((0..50).map(|_| rig.ask(&pair))).await;
     assert_eq!(answers, [Some(2); 50]);
@@ -62,9 +68,7 @@ async fn many_polls_of_a_reader_who_has_changed_read_once() {
 #[tokio::test]
 async fn polls_that_wait_for_one_another_all_hear_in_time_of_a_server_that_is_silent() {
     let rig = Rig::new(NEVER).await;
-    let pair = rig.kept_pair().await;
-    rig.near.apply(&pair.arrived(2, 20), NOW).await.unwrap();
-    heard_everything(&rig.near, &mut rig.beside().await).await;
+    let pair = rig.changed_pair().await;
     rig.polls.hold_replies();
     let asked = Instant::now();
     let peers = [pair.peer.clone()];
