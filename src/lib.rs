@@ -9,6 +9,7 @@ pub mod demo;
 pub mod domain;
 pub mod http;
 pub mod infra;
+pub mod log_gate;
 pub mod ports;
 pub mod queries;
 pub mod simulator;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 const MAY_USE: [(&str, &[&str]); 8] = [
     ("domain", &["domain"]),
     ("ports", &["ports", "domain"]),
-    ("commands", &["commands", "domain", "ports"]),
-    ("queries", &["queries", "domain", "ports"]),
-    ("infra", &["infra", "domain", "ports"]),
-    ("http", &["http", "domain", "ports", "commands", "queries"]),
+    ("commands", &["commands", "domain", "ports", "log_gate"]),
+    ("queries", &["queries", "domain", "ports", "log_gate"]),
+    ("infra", &["infra", "domain", "ports", "log_gate"]),
+    ("http", &["http", "domain", "ports", "commands", "queries", "log_gate"]),
     ("demo", &["demo"]),
     ("simulator", &["simulator"]),
 ];
