@@ -47,7 +47,12 @@ impl LogGate {
         let mine = now_ms >= next
             && self
                 .next_ms
-                .compare_exchange(next, now_ms.saturating_add(PERIOD_MS), Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(
+                    next,
+                    now_ms.saturating_add(PERIOD_MS),
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
                 .is_ok();
         mine.then(|| self.waiting.swap(0, Ordering::Relaxed))
     }

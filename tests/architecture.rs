@@ -25,7 +25,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     within.chain(files).filter(|path| path.extension().is_some_and(|e| e == "rs")).collect()
 }
 
-fn all_sources() -> Vec<(PathBuf, String)> {
+pub fn all_sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod contract;
+mod documents;
 mod e2e;
 mod faults;
 mod gateway;

@@ -31,6 +31,31 @@ async fn metrics_count_requests_by_route_and_copies_by_outcome() {
 }
 
 #[tokio::test]
+async fn what_alerts_ask_for_is_there_before_it_happens() {
+    let site = Site::new(Stores::embedded()).await;
+    let service = site.start().await;
+    let text = service.client.get("/metrics").await.text;
+    let zero = |series: &str| text.contains(&format!("{series} 0\n"));
+    for (route, status) in [
+        ("/receiveMsg.action", 503),
+        ("/v1/unread", 503),
+        ("/v1/unread/stream", 503),
+        ("/v1/accounts/bind", 429),
+        ("/v1/accounts/bind", 503),
+        ("/v1/notifications", 429),
+    ] {
+        let labels = format!("route=\"{route}\",status=\"{status}\"");
+        assert!(zero(&format!("otc_im_http_request_duration_seconds_count{{{labels}}}")), "{labels}");
+    }
+    for (event_type, outcome) in
+        [("1", "first"), ("1", "conflicting"), ("30", "read"), ("unknown", "refused")]
+    {
+        let labels = format!("event_type=\"{event_type}\",outcome=\"{outcome}\"");
+        assert!(zero(&format!("otc_im_copies_total{{{labels}}}")), "{labels}");
+    }
+}
+
+#[tokio::test]
 async fn metrics_do_not_grow_with_what_strangers_send() {
     let site = Site::new(Stores::embedded()).await;
     let service = site.start().await;
