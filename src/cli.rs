@@ -2,12 +2,15 @@
 
 mod accounts;
 mod dead_letters;
+#[cfg(feature = "simulator")]
 mod dev;
 mod explain;
 mod recount;
+#[cfg(feature = "simulator")]
+mod simulator;
+#[cfg(feature = "simulator")]
 mod token;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -19,7 +22,6 @@ use crate::app::{self, App, StartError};
 use crate::config::{Config, ConfigError};
 use crate::domain::ids::{Accid, UserId};
 use crate::ports::StoreError;
-use crate::simulator::{Simulator, SimulatorConfig};
 use crate::telemetry;
 
 /// The chat back end of an OTC trading site on NetEase IM.
@@ -32,6 +34,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(feature = "simulator")]
     /// Run everything in this process, NetEase simulator included, and print how to try it
     Dev(dev::Dev),
     /// Run the service
@@ -48,8 +51,10 @@ enum Command {
     Accounts(accounts::Accounts),
     /// Message copies that could not be understood
     DeadLetters(dead_letters::DeadLetters),
+    #[cfg(feature = "simulator")]
     /// Run the NetEase simulator alone
-    Simulator(SimulatorArgs),
+    Simulator(simulator::SimulatorArgs),
+    #[cfg(feature = "simulator")]
     /// Print a JWT for trying things out; it is signed with the key of `otc-im dev`
     Token(token::Token),
 }
@@ -70,28 +75,10 @@ impl ConfigFile {
     }
 }
 
-#[derive(Debug, Args)]
-struct SimulatorArgs {
-    /// Where to listen, on loopback
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
-    listen: SocketAddr,
-    /// Where message copies go
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/receiveMsg.action")]
-    webhook_url: String,
-    /// The app key that calls have to name
-    #[arg(long, value_name = "KEY", default_value = "simulated_app_key")]
-    app_key: String,
-    /// The app secret that signs calls and copies
-    #[arg(long, value_name = "SECRET", default_value = "simulated_app_secret")]
-    app_secret: String,
-    /// Decides all chance
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
-    seed: u64,
-}
-
 /// Runs what the command line asks for.
 pub async fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
+        #[cfg(feature = "simulator")]
         Command::Dev(dev) => dev.run().await,
         Command::Serve(file) => serve(file).await,
         Command::Migrate(file) => migrate(file).await,
@@ -100,7 +87,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Explain(explain) => explain.run().await,
         Command::Accounts(accounts) => accounts.run().await,
         Command::DeadLetters(letters) => letters.run().await,
-        Command::Simulator(args) => simulate(args).await,
+        #[cfg(feature = "simulator")]
+        Command::Simulator(args) => args.run().await,
+        #[cfg(feature = "simulator")]
         Command::Token(token) => token.run(),
     };
     match outcome {
@@ -131,23 +120,6 @@ async fn check(file: ConfigFile) -> Result<bool, StartError> {
     App::build(&file.load()?).await?;
     println!("the configuration is complete; the stores answer, and their schemas are up to date");
     Ok(true)
-}
-
-async fn simulate(args: SimulatorArgs) -> Result<bool, StartError> {
-    let SimulatorArgs { listen, webhook_url, app_key, app_secret, seed } = args;
-    let config = SimulatorConfig { listen, app_key, app_secret, webhook_url: Some(webhook_url), seed };
-    let simulator = start_simulator(config).await?;
-    println!("NetEase, simulated: {}\nTell it what to do: {}", simulator.base_url(), simulator.control_url());
-    stop_signal()?.cancelled().await;
-    simulator.stop().await;
-    Ok(true)
-}
-
-async fn start_simulator(config: SimulatorConfig) -> Result<Simulator, StartError> {
-    let address = config.listen;
-    Simulator::start(config).await.map_err(|e| {
-        StartError::Store(format!("the simulator cannot listen on {address}: {e}; give it another address"))
-    })
 }
 
 /// Cancelled by SIGTERM and by Ctrl-C.

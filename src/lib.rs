@@ -5,6 +5,7 @@ pub mod app;
 pub mod cli;
 pub mod commands;
 pub mod config;
+#[cfg(feature = "simulator")]
 pub mod demo;
 pub mod domain;
 pub mod http;
@@ -12,5 +13,4 @@ pub mod infra;
 pub mod log_gate;
 pub mod ports;
 pub mod queries;
-pub mod simulator;
 pub mod telemetry;

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use otc_im_simulator::SimulatorConfig;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{ConfigFile, start_simulator, stop_signal, token};
+use super::simulator::start_simulator;
+use super::{ConfigFile, stop_signal, token};
 use crate::app::{self, App, StartError};
 use crate::config::{AuthMode, Config, ConfigError};
 use crate::demo::{self, Demo};
 use crate::infra::http_client;
-use crate::simulator::SimulatorConfig;
 
 /// The demo page waits no longer for the simulator, which may be told to take a minute.
 const SIMULATOR_TIMEOUT: Duration = Duration::from_mins(1);

@@ -1,6 +1,6 @@
 //! NetEase, simulated in this process and listening, with its control API at hand.
 
-use otc_im::simulator::{Simulator, SimulatorConfig};
+use otc_im_simulator::{Simulator, SimulatorConfig};
 use serde_json::{Value, json};
 
 use super::client::http;

@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use super::Bench;
-use crate::simulator::copies::{self, Receipt, Words};
-use crate::simulator::faults::ListForm;
-use crate::simulator::lock;
-use crate::simulator::messages::{ConvType, Message};
-use crate::simulator::signing;
+use crate::copies::{self, Receipt, Words};
+use crate::faults::ListForm;
+use crate::lock;
+use crate::messages::{ConvType, Message};
+use crate::signing;
 
 fn vectors() -> Value {
-    serde_json::from_str(include_str!("../../../tests/fixtures/nim_vectors.json")).unwrap()
+    serde_json::from_str(include_str!("../../../../tests/fixtures/nim_vectors.json")).unwrap()
 }
 
 fn text<'a>(entry: &'a Value, name: &str) -> &'a str {
