@@ -1,6 +1,7 @@
-//! A message log in memory, in the very steps that the one on MongoDB takes: anything may come between two of them.
+//! A message log in memory. The order of its steps is the code of the one on MongoDB: anything may come between two of
+//! them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -8,9 +9,10 @@ use futures_util::future::join_all;
 use otc_im::domain::ids::{Accid, Millis, ServerId};
 use otc_im::domain::message::{ConvType, Message, MessageKey, Recall, Receipt};
 use otc_im::domain::unread::Snapshot;
+use otc_im::infra::mongo::steps::{self, Entry, Pair, Steps};
 use otc_im::ports::StoreError;
 use otc_im::ports::dead_letters::{DeadLetter, DeadLetters};
-use otc_im::ports::message_log::{CopyNo, MessageLog, Recorded};
+use otc_im::ports::message_log::{MessageLog, Recorded};
 
 use super::port::{Port, Step, Store};
 use super::world::About;
@@ -116,60 +118,20 @@ impl SimLog {
         self.port.step(Step { store: Store::Log, what, about }, &self.disk, act).await
     }
 
-    async fn insert_or_find(&self, message: &Message) -> Result<(CopyNo, Row), StoreError> {
+    async fn insert_or_find_one<'a>(&self, message: &'a Message) -> Result<Entry<'a>, StoreError> {
         let (key, about) = (message.key, About::Key(message.key));
-        let new = |recalled| Row {
-            message: Some(message.clone()),
-            to: message.to.clone(),
-            read: false,
-            counted: true,
-            recalled,
-        };
         let copy = message.clone();
         if self.step("insert", about.clone(), move |disk| disk.insert(&copy)).await? {
-            return Ok((CopyNo::First, new(false)));
+            return Ok(Entry::first(message, false));
         }
         let copy = message.clone();
         if self.step("fill tombstone", about.clone(), move |disk| disk.fill_tombstone(&copy)).await? {
-            return Ok((CopyNo::First, new(true)));
+            return Ok(Entry::first(message, true));
         }
-        let kept = self.step("find", about, move |disk| disk.messages.get(&key).cloned()).await?;
-        let kept = kept.expect("nothing is ever deleted here");
-        let same = kept.message.as_ref() == Some(message);
-        Ok((if same { CopyNo::Repeated } else { CopyNo::Conflicting }, kept))
-    }
-
-    /// Marks are looked at for all at once, when every message is in.
-    async fn look_at_marks(&self, taken: &mut [Result<Taken, StoreError>]) {
-        let counting: Vec<_> =
-            taken.iter().flatten().filter(|taken| taken.counts()).map(Taken::pair).collect();
-        if counting.is_empty() {
-            return;
-        }
-        let find = move |disk: &mut Disk| {
-            let mark = |pair| Some((disk.marks.get(&pair).copied()?, pair));
-            counting.into_iter().filter_map(mark).map(|(mark, pair)| (pair, mark)).collect::<BTreeMap<_, _>>()
-        };
-        let found = self.step("find marks", About::Nothing, find).await;
-        for outcome in taken {
-            let Some(taken) = outcome.as_mut().ok().filter(|taken| taken.counts()) else { continue };
-            match &found {
-                Ok(marks) => taken.mark = marks.get(&taken.pair()).copied(),
-                Err(error) => *outcome = Err(error.again()),
-            }
-        }
-    }
-
-    async fn read_late(&self, taken: &mut [Result<Taken, StoreError>]) {
-        let late: Vec<_> = taken.iter().flatten().filter(|taken| taken.is_late()).map(Taken::key).collect();
-        if late.is_empty() {
-            return;
-        }
-        if let Err(error) = self.step("read late", About::Nothing, move |disk| disk.read(&late)).await {
-            for outcome in taken.iter_mut().filter(|outcome| outcome.as_ref().is_ok_and(Taken::is_late)) {
-                *outcome = Err(error.again());
-            }
-        }
+        let row = self.step("find", about, move |disk| disk.messages.get(&key).cloned()).await?;
+        let row = row.expect("nothing is ever deleted here");
+        let kept = row.message.unwrap_or_else(|| message.clone());
+        Ok(Entry::further(message, kept, row.recalled, row.read))
     }
 
     async fn raise(&self, receipt: &Receipt) -> Result<(), StoreError> {
@@ -183,61 +145,47 @@ impl SimLog {
     }
 }
 
-/// A message of a batch, as it is in the log.
-struct Taken {
-    copy: CopyNo,
-    kept: Message,
-    recalled: bool,
-    read: bool,
-    mark: Option<Millis>,
-}
-
-impl Taken {
-    fn of(copy: CopyNo, row: Row, message: &Message) -> Self {
-        let kept = row.message.unwrap_or_else(|| message.clone());
-        Self { copy, kept, recalled: row.recalled, read: row.read, mark: None }
+/// The steps of a batch, each with faults of its own; their order is the adapter's.
+#[async_trait]
+impl Steps for SimLog {
+    async fn insert_or_find<'a>(&self, messages: &'a [Message]) -> Vec<Result<Entry<'a>, StoreError>> {
+        let inserted = join_all(messages.iter().map(|message| self.insert_or_find_one(message)));
+        self.port.carry(Store::Log, messages.len(), inserted).await
     }
 
-    fn counts(&self) -> bool {
-        self.kept.counts() && !self.recalled
+    async fn marks(
+        &self,
+        pairs: HashSet<Pair>,
+    ) -> Result<HashMap<Pair, Result<Millis, StoreError>>, StoreError> {
+        let find = move |disk: &mut Disk| {
+            let mark = |pair| Some((disk.marks.get(&pair).copied()?, pair));
+            pairs.into_iter().filter_map(mark).map(|(mark, pair)| (pair, Ok(mark))).collect()
+        };
+        self.step("find marks", About::Nothing, find).await
     }
 
-    fn is_late(&self) -> bool {
-        !self.read && self.mark.is_some_and(|mark| self.kept.timestamp <= mark)
+    async fn set_read(&self, keys: Vec<MessageKey>) -> Result<(), StoreError> {
+        self.step("read late", About::Nothing, move |disk| disk.read(&keys)).await
     }
 
-    fn pair(&self) -> (Accid, Accid) {
-        (self.kept.to.clone(), self.kept.from.clone())
+    async fn raise_marks(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
+        let raised = join_all(receipts.iter().map(|receipt| self.raise(receipt)));
+        self.port.carry(Store::Log, receipts.len(), raised).await
     }
 
-    fn key(&self) -> MessageKey {
-        self.kept.key
+    async fn set_read_up_to(&self, receipts: &[&Receipt]) -> Vec<Result<(), StoreError>> {
+        join_all(receipts.iter().map(|receipt| self.mark_messages(receipt))).await
     }
 }
 
 #[async_trait]
 impl MessageLog for SimLog {
     async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
-        let insert = async |message| {
-            let (copy, row) = self.insert_or_find(message).await?;
-            Ok(Taken::of(copy, row, message))
-        };
-        let inserted = join_all(messages.iter().map(insert));
-        let mut taken = self.port.carry(Store::Log, messages.len(), inserted).await;
-        self.look_at_marks(&mut taken).await;
-        self.read_late(&mut taken).await;
-        let recorded = |taken: Taken| Recorded::of(taken.copy, &taken.kept, taken.recalled, taken.mark);
-        taken.into_iter().map(|taken| taken.map(recorded)).collect()
+        steps::record(self, messages).await
     }
 
     async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
-        let raised = join_all(receipts.iter().map(|receipt| self.raise(receipt)));
-        let raised = self.port.carry(Store::Log, receipts.len(), raised).await;
-        let mark = async |(raised, receipt): (Result<(), StoreError>, _)| {
-            raised?;
-            self.mark_messages(receipt).await
-        };
-        join_all(raised.into_iter().zip(receipts).map(mark)).await
+        steps::mark_read(self, receipts).await
     }
 
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {

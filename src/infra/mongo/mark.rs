@@ -9,13 +9,12 @@ use crate::domain::message::Receipt;
 use crate::ports::StoreError;
 
 impl MongoLog {
-    /// The marks first, all of them durable, and only then the messages.
-    pub(super) async fn mark_batch(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
-        let raised = self.update_each("read_marks", receipts.iter().map(raise).collect()).await;
-        let marked = raised.iter().zip(receipts).filter(|(raised, _)| raised.is_ok());
-        let reads: Vec<Document> = marked.map(|(_, receipt)| read_up_to(receipt)).collect();
-        let mut read = self.update_each("messages", reads).await.into_iter();
-        raised.into_iter().map(|raised| raised.and_then(|()| read.next().unwrap_or(Ok(())))).collect()
+    pub(super) async fn raise_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
+        self.update_each("read_marks", receipts.iter().map(raise).collect()).await
+    }
+
+    pub(super) async fn read_all(&self, receipts: &[&Receipt]) -> Vec<Result<(), StoreError>> {
+        self.update_each("messages", receipts.iter().map(|receipt| read_up_to(receipt)).collect()).await
     }
 
     /// Makes the updates in one command, in no order; answers one outcome for each.

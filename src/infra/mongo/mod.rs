@@ -12,9 +12,10 @@ mod dead_letters;
 mod document;
 mod mark;
 mod record;
+pub mod steps;
 mod upkeep;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::Duration;
 
@@ -26,9 +27,10 @@ use mongodb::{Collection, Database};
 
 pub use connect::{close, database, is_prepared, prepare};
 use document::STORE;
+use steps::{Entry, Pair, Steps};
 
 use crate::domain::ids::{Accid, Millis};
-use crate::domain::message::{Message, Recall, Receipt};
+use crate::domain::message::{Message, MessageKey, Recall, Receipt};
 use crate::domain::unread::Snapshot;
 use crate::ports::StoreError;
 use crate::ports::message_log::{MessageLog, Recorded};
@@ -113,13 +115,39 @@ impl MongoLog {
 }
 
 #[async_trait]
+impl Steps for MongoLog {
+    async fn insert_or_find<'a>(&self, messages: &'a [Message]) -> Vec<Result<Entry<'a>, StoreError>> {
+        self.insert_all(messages).await
+    }
+
+    async fn marks(
+        &self,
+        pairs: HashSet<Pair>,
+    ) -> Result<HashMap<Pair, Result<Millis, StoreError>>, StoreError> {
+        self.marks_of(pairs).await
+    }
+
+    async fn set_read(&self, keys: Vec<MessageKey>) -> Result<(), StoreError> {
+        self.set_state(keys).await
+    }
+
+    async fn raise_marks(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
+        self.raise_all(receipts).await
+    }
+
+    async fn set_read_up_to(&self, receipts: &[&Receipt]) -> Vec<Result<(), StoreError>> {
+        self.read_all(receipts).await
+    }
+}
+
+#[async_trait]
 impl MessageLog for MongoLog {
     async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
-        self.record_batch(messages).await
+        steps::record(self, messages).await
     }
 
     async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
-        self.mark_batch(receipts).await
+        steps::mark_read(self, receipts).await
     }
 
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {

@@ -1,63 +1,20 @@
 //! Recording messages: one insert for many, and a closer look at those that were there already.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 
 use super::document::{STORE, Stored, from_document, millis, to_document};
+use super::steps::{Entry, Pair};
 use super::{DUPLICATE_KEY, MongoLog, bounded, pair, unavailable};
 use crate::domain::ids::Millis;
-use crate::domain::message::Message;
+use crate::domain::message::{Message, MessageKey};
 use crate::ports::StoreError;
-use crate::ports::message_log::{CopyNo, Recorded};
-
-/// A message of a batch, as it is in the log.
-struct Taken<'a> {
-    copy: CopyNo,
-    kept: Cow<'a, Message>,
-    recalled: bool,
-    read: bool,
-    mark: Option<Millis>,
-}
-
-impl<'a> Taken<'a> {
-    fn first(message: &'a Message, recalled: bool) -> Self {
-        let kept = Cow::Borrowed(message);
-        Self { copy: CopyNo::First, kept, recalled, read: false, mark: None }
-    }
-
-    /// Whether an unread count waits for it, so that the mark of its pair matters.
-    fn counts(&self) -> bool {
-        self.kept.counts() && !self.recalled
-    }
-
-    fn pair(&self) -> String {
-        pair(&self.kept.to, &self.kept.from)
-    }
-
-    /// It came after its receipt, and is not read yet.
-    fn is_late(&self) -> bool {
-        !self.read && self.mark.is_some_and(|mark| self.kept.timestamp <= mark)
-    }
-}
-
-/// One outcome for each message of a batch, in their order.
-type Outcomes<'a> = Vec<Result<Taken<'a>, StoreError>>;
 
 impl MongoLog {
-    /// The messages first, all of them durable, and only then the marks.
-    pub(super) async fn record_batch(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
-        let mut outcomes = self.insert_or_find(messages).await;
-        self.look_at_marks(&mut outcomes).await;
-        self.read_late(&mut outcomes).await;
-        let recorded = |taken: Taken| Recorded::of(taken.copy, &taken.kept, taken.recalled, taken.mark);
-        outcomes.into_iter().map(|outcome| outcome.map(recorded)).collect()
-    }
-
     /// Inserts the messages, or fills in the tombstones that came before them, or finds what was there first.
-    async fn insert_or_find<'a>(&self, messages: &'a [Message]) -> Outcomes<'a> {
+    pub(super) async fn insert_all<'a>(&self, messages: &'a [Message]) -> Vec<Result<Entry<'a>, StoreError>> {
         if messages.is_empty() {
             return Vec::new();
         }
@@ -73,7 +30,7 @@ impl MongoLog {
         let mut outcomes = Vec::with_capacity(messages.len());
         for (index, message) in messages.iter().enumerate() {
             outcomes.push(match (refused.get(&index), &found) {
-                (None, _) => Ok(Taken::first(message, false)),
+                (None, _) => Ok(Entry::first(message, false)),
                 (Some((DUPLICATE_KEY, _)), Ok(there)) => {
                     let taken = self.take_up(message, there).await;
                     // Out of reach for one, out of reach for the rest: they are not to wait for it one after another.
@@ -94,20 +51,18 @@ impl MongoLog {
         &self,
         message: &'a Message,
         found: &HashMap<String, Document>,
-    ) -> Result<Taken<'a>, StoreError> {
+    ) -> Result<Entry<'a>, StoreError> {
         let key = message.key.to_string();
         let mut stored = seen(found.get(&key))?;
         if stored.message.is_none() {
             if self.fill_tombstone(message, &key).await? {
-                return Ok(Taken::first(message, true));
+                return Ok(Entry::first(message, true));
             }
             // Somebody else has, since it was found; it may have been an earlier copy of this very batch.
             stored = seen(self.found(&self.messages, [key.clone()]).await?.get(&key))?;
         }
         let kept = stored.message.ok_or_else(unseen)?;
-        let copy = if kept == *message { CopyNo::Repeated } else { CopyNo::Conflicting };
-        let Stored { recalled, read, .. } = stored;
-        Ok(Taken { copy, kept: Cow::Owned(kept), recalled, read, mark: None })
+        Ok(Entry::further(message, kept, stored.recalled, stored.read))
     }
 
     /// Whether this call did it.
@@ -120,41 +75,25 @@ impl MongoLog {
         Ok(filled.map_err(unavailable)?.matched_count == 1)
     }
 
-    /// Finds the marks of all pairs that matter.
-    async fn look_at_marks(&self, outcomes: &mut Outcomes<'_>) {
-        let counting = outcomes.iter().flatten().filter(|taken| taken.counts());
-        let pairs: HashSet<String> = counting.map(Taken::pair).collect();
-        let found = self.found(&self.marks, pairs).await;
-        for outcome in outcomes {
-            let Some(taken) = outcome.as_mut().ok().filter(|taken| taken.counts()) else { continue };
-            let mark = match &found {
-                Ok(marks) => marks.get(&taken.pair()).map(|mark| millis(mark, "mark")).transpose(),
-                Err(error) => Err(error.again()),
-            };
-            match mark {
-                Ok(mark) => taken.mark = mark,
-                Err(error) => *outcome = Err(error),
-            }
-        }
+    pub(super) async fn marks_of(
+        &self,
+        pairs: HashSet<Pair>,
+    ) -> Result<HashMap<Pair, Result<Millis, StoreError>>, StoreError> {
+        let keys = pairs.iter().map(|(reader, peer)| pair(reader, peer));
+        let found = self.found(&self.marks, keys).await?;
+        let mark = |of: Pair| {
+            let mark = millis(found.get(&pair(&of.0, &of.1))?, "mark");
+            Some((of, mark))
+        };
+        Ok(pairs.into_iter().filter_map(mark).collect())
     }
 
-    /// Sets `state` 1 on messages that came after their receipts.
-    async fn read_late(&self, outcomes: &mut Outcomes<'_>) {
-        let late = outcomes.iter().flatten().filter(|taken| taken.is_late());
-        let keys: Vec<String> = late.map(|taken| taken.kept.key.to_string()).collect();
-        if keys.is_empty() {
-            return;
-        }
+    pub(super) async fn set_state(&self, keys: Vec<MessageKey>) -> Result<(), StoreError> {
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
         // By key alone: with `to`, the index on unread messages would be one to choose, and read them all.
         let late = doc! { "_id": { "$in": keys }, "state": 0, "counted": true };
         let read = bounded(self.messages.update_many(late, doc! { "$set": { "state": 1 } })).await;
-        if let Err(error) = read.map_err(unavailable) {
-            for outcome in outcomes {
-                if outcome.as_ref().is_ok_and(Taken::is_late) {
-                    *outcome = Err(error.again());
-                }
-            }
-        }
+        read.map(drop).map_err(unavailable)
     }
 }
 
