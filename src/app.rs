@@ -42,6 +42,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// What a command printed could not be written.
+    #[error("standard output cannot be written: {0}")]
+    Output(io::Error),
     /// Serving ended by itself.
     #[error("serving failed: {0}")]
     Serve(#[from] io::Error),

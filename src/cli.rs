@@ -5,16 +5,19 @@ mod dead_letters;
 #[cfg(feature = "simulator")]
 mod dev;
 mod explain;
+mod output;
 mod recount;
 #[cfg(feature = "simulator")]
 mod simulator;
 #[cfg(feature = "simulator")]
 mod token;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use output::{complain, say};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -95,8 +98,10 @@ pub async fn run(cli: Cli) -> ExitCode {
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        // Whoever read the output has seen enough.
+        Err(StartError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("otc-im: {error}");
+            complain(format_args!("otc-im: {error}"));
             ExitCode::from(if matches!(error, StartError::Config(_)) { 2 } else { 1 })
         }
     }
@@ -112,13 +117,13 @@ async fn serve(file: ConfigFile) -> Result<bool, StartError> {
 
 async fn migrate(file: ConfigFile) -> Result<bool, StartError> {
     app::migrate(&file.load()?).await?;
-    println!("the schemas are up to date");
+    say("the schemas are up to date")?;
     Ok(true)
 }
 
 async fn check(file: ConfigFile) -> Result<bool, StartError> {
     App::build(&file.load()?).await?;
-    println!("the configuration is complete; the stores answer, and their schemas are up to date");
+    say("the configuration is complete; the stores answer, and their schemas are up to date")?;
     Ok(true)
 }
 
@@ -135,9 +140,11 @@ fn stop_signal() -> Result<CancellationToken, StartError> {
 }
 
 /// A store's failure with what its driver said.
-fn failed(error: &StoreError) -> StartError {
-    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-    StartError::Store(format!("{error}{source}"))
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        let cause = error.cause().map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self::Store(format!("{error}{cause}"))
+    }
 }
 
 /// The accid of the user that an argument names.

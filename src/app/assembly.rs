@@ -25,6 +25,7 @@ use crate::ports::clock::{Clock, Ids};
 use crate::ports::gateway::Gateway;
 use crate::queries::reader_loads::ReaderLoads;
 use crate::queries::unread_counts::UnreadCounts;
+use crate::telemetry;
 
 /// What nearly every part needs.
 struct Parts<'a> {
@@ -55,6 +56,7 @@ pub(super) fn assemble(config: &Config, stores: &Stores) -> Result<App, StartErr
             &courier.counters(),
             stores.near.as_ref(),
             streams.open(),
+            telemetry::lost_lines,
         ),
         counts,
         changes: Arc::clone(&stores.changes),

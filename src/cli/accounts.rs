@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigFile, accid, failed};
+use super::output::{complain, say};
+use super::{ConfigFile, accid};
 use crate::app::{AccountTools, StartError};
 use crate::commands::refresh_token::refresh_token;
 use crate::commands::register_account::RegisterError;
@@ -60,11 +61,11 @@ async fn refresh(tools: &AccountTools, user: &UserId) -> Result<bool, StartError
     let AccountTools { verifier, ids } = tools;
     match refresh_token(&*verifier.accounts, &verifier.registrar, &**ids, user).await {
         Ok(Some(account)) => {
-            println!("{}  has a new token; it comes with the next bind", account.accid);
+            say(format_args!("{}  has a new token; it comes with the next bind", account.accid))?;
             Ok(true)
         }
         Ok(None) => {
-            println!("{}  has no account yet; the first bind makes one", user.accid());
+            say(format_args!("{}  has no account yet; the first bind makes one", user.accid()))?;
             Ok(false)
         }
         Err(error) => Err(refused(error)),
@@ -76,7 +77,7 @@ async fn verify(tools: &AccountTools, mut after: Option<Accid>) -> Result<bool, 
     let (mut seen, mut drifted, mut broken) = (0_u64, 0_u64, 0_u64);
     loop {
         let page = tools.verifier.page(after.as_ref()).await.map_err(|error| match error {
-            VerifyError::Store(error) => failed(&error),
+            VerifyError::Store(error) => error.into(),
             VerifyError::Gateway(error) => StartError::Store(error.to_string()),
         })?;
         let Some(last) = page.last() else { break };
@@ -85,31 +86,31 @@ async fn verify(tools: &AccountTools, mut after: Option<Accid>) -> Result<bool, 
             seen += 1;
             drifted += u64::from(one.drift != Drift::None);
             broken += u64::from(one.repaired.is_err());
-            tell(one);
+            tell(one)?;
         }
-        eprintln!("{seen} accounts in {} s, up to {}", began.elapsed().as_secs(), last.accid);
+        complain(format_args!("{seen} accounts in {} s, up to {}", began.elapsed().as_secs(), last.accid));
     }
-    println!("{seen} accounts: {drifted} had drifted, {broken} of all could not be put right");
+    say(format_args!("{seen} accounts: {drifted} had drifted, {broken} of all could not be put right"))?;
     Ok(broken == 0)
 }
 
-fn tell(one: &Verified) {
+fn tell(one: &Verified) -> Result<(), StartError> {
     let drift = match one.drift {
-        Drift::None if one.repaired.is_ok() => return,
+        Drift::None if one.repaired.is_ok() => return Ok(()),
         Drift::None => "its token could not be set",
         Drift::Unfinished => "its registration was cut short",
         Drift::Missing => "NetEase does not know it",
         Drift::Name => "NetEase shows another name",
     };
     match &one.repaired {
-        Ok(()) => println!("{}  {drift}: put right", one.accid),
-        Err(error) => println!("{}  {drift}: {error}", one.accid),
+        Ok(()) => say(format_args!("{}  {drift}: put right", one.accid)),
+        Err(error) => say(format_args!("{}  {drift}: {error}", one.accid)),
     }
 }
 
 fn refused(error: RegisterError) -> StartError {
     match error {
-        RegisterError::Store(error) => failed(&error),
+        RegisterError::Store(error) => error.into(),
         other => StartError::Store(other.to_string()),
     }
 }

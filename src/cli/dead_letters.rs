@@ -1,14 +1,13 @@
 //! `otc-im dead-letters`: what NetEase signed and nobody understood.
 
-use std::io::{self, Write};
-
 use clap::{Args, Subcommand};
 
-use super::{ConfigFile, failed};
+use super::ConfigFile;
+use super::output::{complain, say};
 use crate::app::{self, StartError, Stores};
 use crate::commands::receive_copy::Inbox;
 use crate::commands::redrive::{Redriven, redrive};
-use crate::ports::StoreError;
+use crate::ports::dead_letters::DeadLetter;
 
 /// Dead letters that are read at once.
 const PAGE: u32 = 100;
@@ -47,23 +46,22 @@ impl DeadLetters {
     pub async fn run(self) -> Result<bool, StartError> {
         let config = self.file.load()?;
         let inbox = app::inbox(&config, &Stores::connect_once(&config).await?);
-        let outcome = match self.action {
+        match self.action {
             Action::List => list(&inbox).await,
             Action::Show { id } => show(&inbox, &id).await,
             Action::Redrive { id: Some(id), .. } => redrive_one(&inbox, &id).await,
             Action::Redrive { id: None, .. } => redrive_all(&inbox).await,
-        };
-        outcome.map_err(|e| failed(&e))
+        }
     }
 }
 
-async fn list(inbox: &Inbox) -> Result<bool, StoreError> {
-    println!("{} dead letters", inbox.ports.letters.count().await?);
+async fn list(inbox: &Inbox) -> Result<bool, StartError> {
+    say(format_args!("{} dead letters", inbox.ports.letters.count().await?))?;
     let mut after = None;
     loop {
         let page = inbox.ports.letters.list(after.as_deref(), PAGE).await?;
         for letter in &page {
-            println!("{}  {}  {}", letter.id, letter.received_at, letter.reason);
+            say(format_args!("{}  {}  {}", letter.id, letter.received_at, letter.reason))?;
         }
         match page.last() {
             Some(last) => after = Some(last.id.clone()),
@@ -72,27 +70,28 @@ async fn list(inbox: &Inbox) -> Result<bool, StoreError> {
     }
 }
 
-async fn show(inbox: &Inbox, id: &str) -> Result<bool, StoreError> {
+async fn show(inbox: &Inbox, id: &str) -> Result<bool, StartError> {
     let Some(letter) = inbox.ports.letters.find(id).await? else { return Ok(unknown(id)) };
-    println!("came at {} ms since 1970: {}\n{}", letter.received_at, letter.reason, letter.raw);
+    let DeadLetter { received_at, reason, raw, .. } = letter;
+    say(format_args!("came at {received_at} ms since 1970: {reason}\n{raw}"))?;
     Ok(true)
 }
 
-async fn redrive_one(inbox: &Inbox, id: &str) -> Result<bool, StoreError> {
+async fn redrive_one(inbox: &Inbox, id: &str) -> Result<bool, StartError> {
     Ok(match redrive(inbox, id).await? {
         Redriven::Done => {
-            println!("{id}  taken in");
+            say(format_args!("{id}  taken in"))?;
             true
         }
         Redriven::StillDead => {
-            println!("{id}  still cannot be understood");
+            say(format_args!("{id}  still cannot be understood"))?;
             false
         }
         Redriven::Unknown => unknown(id),
     })
 }
 
-async fn redrive_all(inbox: &Inbox) -> Result<bool, StoreError> {
+async fn redrive_all(inbox: &Inbox) -> Result<bool, StartError> {
     let (mut all, mut after) = (true, None);
     loop {
         let page = inbox.ports.letters.list(after.as_deref(), PAGE).await?;
@@ -107,10 +106,6 @@ async fn redrive_all(inbox: &Inbox) -> Result<bool, StoreError> {
 }
 
 fn unknown(id: &str) -> bool {
-    // Standard error may be closed; there is nobody left to tell then.
-    let _ = writeln!(
-        io::stderr(),
-        "otc-im: there is no dead letter {id}; `otc-im dead-letters list` names them all"
-    );
+    complain(format_args!("otc-im: there is no dead letter {id}; `otc-im dead-letters list` names them all"));
     false
 }

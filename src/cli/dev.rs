@@ -8,6 +8,7 @@ use clap::Args;
 use otc_im_simulator::SimulatorConfig;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use super::output::say;
 use super::simulator::start_simulator;
 use super::{ConfigFile, stop_signal, token};
 use crate::app::{self, App, StartError};
@@ -77,7 +78,8 @@ impl Dev {
             token: Box::new(move || token::sign(&key, "alice", "notify", 24).ok()),
         });
         let app = App::build(&config).await?.with(demo);
-        print!("{}", how_to_try(&service, &simulator.control_url(), &token, &self.data_dir));
+        // Who cannot be told may try it all the same.
+        let _ = say(how_to_try(&service, &simulator.control_url(), &token, &self.data_dir));
         let drained = app.serve(listener, stop_signal()?).await;
         simulator.stop().await;
         drained
@@ -127,7 +129,6 @@ Paste these into another terminal. The token is alice's; `otc-im token NAME --da
   # a system notice to alice, and what her phone got
   curl -s {service}/v1/notifications -H "Authorization: Bearer $TOKEN" -d '{{"to":"alice","attach":{{"type":"shipped","order":42}},"pushContent":"Your goods have shipped"}}'; echo
   curl -s '{simulator}/notices?to=alice'; echo
-
 "#
     )
 }

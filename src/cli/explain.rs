@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{ConfigFile, accid, failed, refuse_memory};
+use super::output::say;
+use super::{ConfigFile, accid, refuse_memory};
 use crate::app::{StartError, Stores};
 use crate::domain::ids::{Accid, Millis};
 use crate::queries::explain::{Explanation, explain};
@@ -25,35 +26,34 @@ impl Explain {
         refuse_memory(&config)?;
         let stores = Stores::connect_once(&config).await?;
         let (reader, peer) = (accid("READER", &self.reader)?, accid("PEER", &self.peer)?);
-        let found = explain(&*stores.upkeep, &*stores.view, &reader, &peer).await.map_err(|e| failed(&e))?;
-        tell(&reader, &peer, &found);
+        let found = explain(&*stores.upkeep, &*stores.view, &reader, &peer).await?;
+        tell(&reader, &peer, &found)?;
         Ok(found.answered.is_none() || found.missing() + found.surplus() == 0)
     }
 }
 
-fn tell(reader: &Accid, peer: &Accid, found: &Explanation) {
+fn tell(reader: &Accid, peer: &Accid, found: &Explanation) -> Result<(), StartError> {
     let time = |at: Option<Millis>| at.map_or("never".to_owned(), |at| at.to_string());
     let answer = found.answered.map_or("not known: the next poll loads it".into(), |count| count.to_string());
-    println!("messages from {peer} that {reader} has not read; times in milliseconds since 1970");
-    println!("a poll is answered   {answer}");
-    println!("the log counts       {}", found.messages.iter().filter(|m| m.in_log).count());
-    println!("read up to           {} (log), {} (view)", time(found.log_mark), time(found.view_mark));
-    println!("loaded last          {}", time(found.loaded_at));
+    let in_log = found.messages.iter().filter(|m| m.in_log).count();
+    let (log_mark, view_mark) = (time(found.log_mark), time(found.view_mark));
+    say(format_args!("messages from {peer} that {reader} has not read; times in milliseconds since 1970"))?;
+    say(format_args!("a poll is answered   {answer}"))?;
+    say(format_args!("the log counts       {in_log}"))?;
+    say(format_args!("read up to           {log_mark} (log), {view_mark} (view)"))?;
+    say(format_args!("loaded last          {}", time(found.loaded_at)))?;
     for entry in &found.messages {
         let held = match (entry.in_log, entry.in_view) {
             (true, true) => "log and view",
             (true, false) => "log only",
             _ => "view only",
         };
-        println!("  {}  {}  {held}", entry.at, entry.id);
+        say(format_args!("  {}  {}  {held}", entry.at, entry.id))?;
     }
-    println!(
-        "{}",
-        match (found.answered, found.missing(), found.surplus()) {
-            (None, ..) => "the view does not know this reader",
-            (_, 0, 0) => "log and view agree",
-            (_, _, 0) => "the view is behind: a recount, or the next recheck, adds what it lacks",
-            _ => "the view counts what the log does not: a recount, or the next recheck, removes it",
-        }
-    );
+    say(match (found.answered, found.missing(), found.surplus()) {
+        (None, ..) => "the view does not know this reader",
+        (_, 0, 0) => "log and view agree",
+        (_, _, 0) => "the view is behind: a recount, or the next recheck, adds what it lacks",
+        _ => "the view counts what the log does not: a recount, or the next recheck, removes it",
+    })
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use futures_util::TryStreamExt;
 
-use super::{ConfigFile, accid, failed, refuse_memory};
+use super::output::{complain, say};
+use super::{ConfigFile, accid, refuse_memory};
 use crate::app::{StartError, Stores};
 use crate::commands::recount::{Recounted, Recounter};
 use crate::config::ConfigError;
@@ -48,8 +49,8 @@ impl Recount {
         };
         match self.reader {
             Some(user) => {
-                let done = recounter.reader(accid("READER", &user)?).await.map_err(|e| failed(&e))?;
-                println!("{}", line(&done));
+                let done = recounter.reader(accid("READER", &user)?).await?;
+                say(line(&done))?;
                 Ok(done.known)
             }
             None => recount_all(recounter, self.after.as_deref()).await,
@@ -60,7 +61,7 @@ impl Recount {
 async fn recount_all(recounter: Recounter, after: Option<&str>) -> Result<bool, StartError> {
     let after =
         after.map(Accid::from_nim).transpose().map_err(|rule| ConfigError(format!("--after {rule}")))?;
-    let total = recounter.upkeep.count_readers(after.as_ref()).await.map_err(|e| failed(&e))?;
+    let total = recounter.upkeep.count_readers(after.as_ref()).await?;
     let (began, mut shown) = (Instant::now(), Instant::now());
     let (mut readers, mut drifted) = (0_u64, 0_u64);
     let mut last = after.clone();
@@ -68,21 +69,21 @@ async fn recount_all(recounter: Recounter, after: Option<&str>) -> Result<bool, 
     loop {
         let next = done.try_next().await.map_err(|error| {
             let resume = last.as_ref().map(|last| format!("; go on with --after {last}")).unwrap_or_default();
-            StartError::Store(format!("{}{resume}", failed(&error)))
+            StartError::Store(format!("{}{resume}", StartError::from(error)))
         })?;
         let Some(recounted) = next else { break };
         readers += 1;
         if recounted.added + recounted.removed > 0 {
             drifted += 1;
-            println!("{}", line(&recounted));
+            say(line(&recounted))?;
         }
         if shown.elapsed() >= PROGRESS_EVERY {
             shown = Instant::now();
-            eprintln!("{}", progress(readers, total, began.elapsed(), &recounted.reader));
+            complain(progress(readers, total, began.elapsed(), &recounted.reader));
         }
         last = Some(recounted.reader);
     }
-    println!("readers: {readers}; had drifted, and are right now: {drifted}");
+    say(format_args!("readers: {readers}; had drifted, and are right now: {drifted}"))?;
     Ok(true)
 }
 

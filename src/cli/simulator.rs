@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use otc_im_simulator::{Simulator, SimulatorConfig};
 
+use super::output::say;
 use super::stop_signal;
 use crate::app::StartError;
 
@@ -34,11 +35,12 @@ impl SimulatorArgs {
         let Self { listen, webhook_url, app_key, app_secret, seed } = self;
         let config = SimulatorConfig { listen, app_key, app_secret, webhook_url: Some(webhook_url), seed };
         let simulator = start_simulator(config).await?;
-        println!(
+        // Who cannot be told may try it all the same.
+        let _ = say(format_args!(
             "NetEase, simulated: {}\nTell it what to do: {}",
             simulator.base_url(),
             simulator.control_url()
-        );
+        ));
         stop_signal()?.cancelled().await;
         simulator.stop().await;
         Ok(true)

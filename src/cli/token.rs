@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::output::say;
 use crate::app::StartError;
 use crate::config::ConfigError;
 use crate::infra::clock::System;
@@ -43,7 +44,7 @@ impl Token {
                 path.display()
             ))
         })?;
-        println!("{}", sign(&key.trim().into(), &self.subject, &self.scope, self.hours)?);
+        say(sign(&key.trim().into(), &self.subject, &self.scope, self.hours)?)?;
         Ok(true)
     }
 }

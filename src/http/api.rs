@@ -95,10 +95,8 @@ impl Api {
     ) -> Result<T, Problem> {
         match tokio::time::timeout(patience, self.tasks.spawn(work)).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(panic)) => {
-                tracing::error!(%panic, "a command panicked");
-                Err(Problem::new(Code::Internal, "this service failed; see its log"))
-            }
+            // The panic is in the log already.
+            Ok(Err(_)) => Err(Problem::new(Code::Internal, "this service failed; see its log")),
             Err(_) => Err(too_slow()),
         }
     }

@@ -9,9 +9,12 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
+};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -127,6 +130,7 @@ impl Metrics {
         deliveries: &DeliveryCounters,
         near: Option<&NearCounters>,
         streams: Gauge,
+        lost_log_lines: fn() -> u64,
     ) -> Arc<Self> {
         let mut registry = Registry::with_prefix("otc_im");
         let requests = Durations::new_with_constructor(buckets);
@@ -167,6 +171,7 @@ impl Metrics {
             "Messages that a recheck removed from the unread view",
             loads.healed_surplus.clone(),
         );
+        registry.register_collector(Box::new(LostLogLines(lost_log_lines)));
         registry.register("streams_open", "Streams of counts that are open", streams);
         register_deliveries(&mut registry, deliveries);
         if let Some(near) = near {
@@ -200,6 +205,18 @@ impl Metrics {
     /// Counts a webhook call with a signature that is not NetEase's.
     pub fn count_bad_signature(&self) {
         self.bad_signatures.inc();
+    }
+}
+
+/// Counted where log lines are written.
+#[derive(Debug)]
+struct LostLogLines(fn() -> u64);
+
+impl Collector for LostLogLines {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let lost = ConstCounter::new((self.0)());
+        let help = "Log lines that standard error did not take";
+        lost.encode(encoder.encode_descriptor("log_lines_lost", help, None, lost.metric_type())?)
     }
 }
 

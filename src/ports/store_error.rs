@@ -1,6 +1,10 @@
 //! How a store fails.
 
 use std::error::Error as StdError;
+use std::iter::successors;
+
+/// What a driver says may quote whole commands.
+const LONGEST_CAUSE: usize = 1_000;
 
 /// Why a store did not do what was asked. Nothing was acknowledged; repeating is safe wherever the port says so.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +39,21 @@ impl StoreError {
         match self {
             Self::Unavailable { store, .. } | Self::Corrupt { store, .. } => store,
         }
+    }
+
+    /// What the driver said, with its own causes, in at most [`LONGEST_CAUSE`] characters; for log lines, as `source`.
+    pub fn cause(&self) -> Option<String> {
+        let mut said = String::new();
+        let causes = successors(StdError::source(self), |&cause| cause.source()).map(ToString::to_string);
+        // Many a driver quotes the cause in its own words.
+        for cause in causes {
+            match said.contains(&cause) {
+                true => {}
+                false if said.is_empty() => said = cause,
+                false => said = format!("{said}: {cause}"),
+            }
+        }
+        (!said.is_empty()).then(|| said.chars().take(LONGEST_CAUSE).collect())
     }
 
     /// The same failure, for one more of those whom it concerns.

@@ -5,4 +5,5 @@ mod chat;
 mod command_line;
 mod dev;
 mod instances;
+mod log_in_trouble;
 mod shutdown;

@@ -26,15 +26,22 @@ pub struct Process {
 impl Process {
     /// Starts it in `folder`.
     pub fn spawn(args: &[&str], settings: &Settings, folder: &Path) -> Self {
+        Self::spawn_with_log(args, settings, folder, Stdio::piped())
+    }
+
+    /// The same, with its log elsewhere: nothing of it is read here unless it is piped.
+    pub fn spawn_with_log(args: &[&str], settings: &Settings, folder: &Path, log: Stdio) -> Self {
         let mut child = command(args, settings, folder)
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("the binary starts");
         let (to_out, out) = unbounded_channel();
         let (to_log, log) = unbounded_channel();
         pass_on(child.stdout.take().expect("piped"), to_out);
-        pass_on(child.stderr.take().expect("piped"), to_log);
+        if let Some(stderr) = child.stderr.take() {
+            pass_on(stderr, to_log);
+        }
         Self { client: Client::new(String::new()), child, out, log, heard: Vec::new() }
     }
 
@@ -85,6 +92,21 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Waits for its end, whatever it may have logged.
+    pub async fn exit_code(mut self) -> Option<i32> {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                    return status.code();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.expect("the process ends in time")
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -99,7 +121,8 @@ pub fn run(args: &[&str], settings: &Settings, folder: &Path) -> (Option<i32>, S
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-fn command(args: &[&str], settings: &Settings, folder: &Path) -> Command {
+/// The binary, to be run in `folder` with these settings.
+pub fn command(args: &[&str], settings: &Settings, folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_otc-im"));
     command.args(args).current_dir(folder).env_clear().stdin(Stdio::null());
     for (key, value) in settings {

@@ -1,10 +1,12 @@
 //! A site under test: its stores, a NetEase, and services in this process or as the real binary.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use otc_im::app::{self, App};
 use otc_im::config::Config;
 use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::client::{Client, KEY};
@@ -91,6 +93,20 @@ impl Site {
         let base = format!("http://{}", line["address"].as_str().expect("an address"));
         self.netease.send_copies_to(&base);
         process.client = Client::new(base);
+        process
+    }
+
+    /// The real binary, serving, with its log elsewhere; NetEase sends it copies.
+    pub async fn spawn_with_log(&self, log: Stdio) -> Process {
+        // The log would say the port. One that was free a moment ago is free.
+        let port =
+            TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("an address");
+        let settings = [self.settings(), vec![("http.listen", port.to_string())]].concat();
+        let mut process = Process::spawn_with_log(&["serve"], &settings, self.stores.folder.path(), log);
+        let base = format!("http://{port}");
+        self.netease.send_copies_to(&base);
+        process.client = Client::new(base);
+        eventually("the service listens", async || TcpStream::connect(port).await.is_ok()).await;
         process
     }
 }
