@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -42,6 +43,8 @@ pub(super) fn assemble(config: &Config, stores: &Stores) -> Result<App, StartErr
     let netease = Arc::new(netease(config, &clock, &parts.ids)?);
     let courier = Arc::new(Courier::new(parts.way(&netease), bounds(config), winding_down.clone()));
     let counts = parts.counts();
+    let mut registry = Registry::with_prefix("otc_im");
+    netease.register_metrics(&mut registry);
     let tasks = TaskTracker::new();
     let streams = Streams::new(config.limits.streams, config.limits.streams_per_reader);
     let api = Api {
@@ -52,6 +55,7 @@ pub(super) fn assemble(config: &Config, stores: &Stores) -> Result<App, StartErr
         notifications: Arc::clone(&stores.notifications),
         accounts: Arc::clone(&stores.accounts),
         metrics: Metrics::new(
+            registry,
             &counts.loads.counters(),
             &courier.counters(),
             stores.near.as_ref(),

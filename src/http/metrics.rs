@@ -124,15 +124,16 @@ fn buckets() -> Histogram {
 }
 
 impl Metrics {
-    /// Metrics that start at zero; `loads`, `deliveries`, `near` and `streams` are counted elsewhere and shown here.
+    /// Metrics that start at zero, beside those that `registry` has already; `loads`, `deliveries`, `near` and
+    /// `streams` are counted elsewhere and shown here.
     pub fn new(
+        mut registry: Registry,
         loads: &LoadCounters,
         deliveries: &DeliveryCounters,
         near: Option<&NearCounters>,
         streams: Gauge,
         lost_log_lines: fn() -> u64,
     ) -> Arc<Self> {
-        let mut registry = Registry::with_prefix("otc_im");
         let requests = Durations::new_with_constructor(buckets);
         for (route, statuses) in EXPECTED_ANSWERS {
             for &status in statuses {

@@ -5,7 +5,7 @@ use otc_im::ports::gateway::{Created, Gateway, GatewayError};
 use serde_json::json;
 use std::time::Duration;
 
-use super::{NOWHERE, accid, gateway, made, notify, register, settings};
+use super::{NOWHERE, accid, gateway, made, metrics, notify, register, settings};
 use crate::support::netease::NetEase;
 use crate::support::service::eventually;
 
@@ -62,6 +62,9 @@ async fn a_netease_that_does_not_answer_is_left_alone_and_found_again() {
     let once = |url| made(NeteaseSettings { attempts: 1, ..settings(url) });
     let gateway = once(netease.base_url());
     let set_name = async || gateway.set_name(&accid("alice"), "Alice").await;
+    let shown = |series: &str| metrics(&gateway).contains(&format!("{series}\n"));
+    assert!(shown("netease_up{endpoint=\"main\"} 1"));
+    assert!(shown("netease_calls_total{api=\"user/updateUinfo\",outcome=\"no_answer\"} 0"));
 
     for _ in 0..5 {
         assert_eq!(gateway.resting(), None);
@@ -73,11 +76,18 @@ async fn a_netease_that_does_not_answer_is_left_alone_and_found_again() {
     assert!(matches!(notify(&gateway).await, Err(GatewayError::OutOfReach(_))), "nothing was sent");
     assert_eq!(netease.calls("user/updateUinfo").await, 5);
     assert_eq!(netease.calls("msg/sendAttachMsg").await, 0);
+    assert!(shown("netease_up{endpoint=\"main\"} 0"));
 
     netease.faults(json!({})).await;
     eventually("a call is let through", async || gateway.resting().is_none()).await;
     assert_eq!(set_name().await, Ok(()));
     assert_eq!(gateway.resting(), None);
+    assert!(shown("netease_up{endpoint=\"main\"} 1"));
+    assert!(shown("netease_calls_total{api=\"user/updateUinfo\",outcome=\"done\"} 1"));
+    let lost = ["not_sent", "no_answer"].map(|outcome| {
+        shown(&format!("netease_calls_total{{api=\"user/updateUinfo\",outcome=\"{outcome}\"}} 5"))
+    });
+    assert!(lost[0] || lost[1], "{}", metrics(&gateway));
 }
 
 #[tokio::test]

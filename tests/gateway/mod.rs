@@ -12,6 +12,8 @@ use otc_im::domain::ids::Accid;
 use otc_im::infra::clock::System;
 use otc_im::infra::netease::{Netease, NeteaseSettings};
 use otc_im::ports::gateway::{Gateway, GatewayError, GoAhead, Notice, NoticeContent};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 
 use crate::support::netease::NetEase;
 use crate::support::webhook::SECRET;
@@ -56,6 +58,14 @@ pub fn gateway(netease: &NetEase) -> Netease {
 
 fn accid(name: &str) -> Accid {
     Accid::from_nim(name).unwrap()
+}
+
+/// What `/metrics` would show of the calls.
+fn metrics(gateway: &Netease) -> String {
+    let (mut registry, mut text) = (Registry::default(), String::new());
+    gateway.register_metrics(&mut registry);
+    encode(&mut text, &registry).unwrap();
+    text
 }
 
 /// Registers these, each with its accid for a token.

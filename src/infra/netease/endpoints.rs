@@ -7,10 +7,12 @@ use tokio::time::Instant;
 
 use super::breaker::{Breaker, Pass};
 use super::call::Api;
+use super::counters::NeteaseCounters;
 
 /// One or two addresses of the same NetEase, each with its breaker.
 pub(super) struct Endpoints {
     all: Vec<Endpoint>,
+    counters: NeteaseCounters,
 }
 
 /// One address.
@@ -30,7 +32,14 @@ impl Endpoints {
             breaker: Mutex::new(Breaker::new()),
         };
         let backup = backup_base_url.map(|url| endpoint("backup", url));
-        Self { all: std::iter::once(endpoint("main", base_url)).chain(backup).collect() }
+        let all: Vec<_> = std::iter::once(endpoint("main", base_url)).chain(backup).collect();
+        let counters = NeteaseCounters::new(all.iter().map(|endpoint| endpoint.name));
+        Self { all, counters }
+    }
+
+    /// What is counted of the calls to them.
+    pub fn counters(&self) -> &NeteaseCounters {
+        &self.counters
     }
 
     /// A way to the first endpoint whose breaker lets a call through; `failed`, an endpoint's name, comes last. Or how
@@ -42,7 +51,7 @@ impl Endpoints {
         let mut left = Duration::MAX;
         for endpoint in first.into_iter().chain(last) {
             match endpoint.breaker().pass(now) {
-                Ok(pass) => return Ok(Passage { endpoint, pass: Some(pass) }),
+                Ok(pass) => return Ok(Passage { endpoint, counters: &self.counters, pass: Some(pass) }),
                 Err(rest) => left = left.min(rest),
             }
         }
@@ -66,6 +75,7 @@ impl Endpoint {
 /// A right to send one call to one endpoint. Dropping it without a word frees the breaker's probe.
 pub(super) struct Passage<'a> {
     endpoint: &'a Endpoint,
+    counters: &'a NeteaseCounters,
     pass: Option<Pass>,
 }
 
@@ -89,6 +99,7 @@ impl Passage<'_> {
     pub fn answered(mut self) {
         self.pass = None;
         if self.endpoint.breaker().succeeded() {
+            self.counters.is_up(self.endpoint.name, true);
             tracing::info!(endpoint = self.endpoint.name, "NetEase answers again");
         }
     }
@@ -98,6 +109,7 @@ impl Passage<'_> {
         let Some(pass) = self.pass.take() else { return };
         if self.endpoint.breaker().failed(pass, Instant::now()) {
             let endpoint = self.endpoint.name;
+            self.counters.is_up(endpoint, false);
             tracing::warn!(
                 endpoint,
                 why,

@@ -3,6 +3,7 @@
 mod answer;
 mod breaker;
 mod call;
+mod counters;
 mod endpoints;
 mod quota;
 mod settings;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prometheus_client::registry::Registry;
 use serde_json::json;
 
 use answer::{Answer, refused};
@@ -51,6 +53,11 @@ impl Netease {
     #[must_use]
     pub fn background(&self) -> Self {
         Self { transport: Arc::clone(&self.transport), urgency: Urgency::Background }
+    }
+
+    /// Shows what is counted of the calls under `/metrics`.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.transport.counters().register(registry);
     }
 
     async fn call(&self, call: &Call) -> Result<Answer, GatewayError> {

@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 
 use super::answer::{Answer, Verdict};
 use super::call::{Api, Call};
+use super::counters::{CallOutcome, NeteaseCounters};
 use super::endpoints::{Endpoints, Passage};
 use super::quota::{Quota, Urgency};
 use super::settings::NeteaseSettings;
@@ -76,6 +77,11 @@ impl Transport {
         let endpoints = Endpoints::new(&settings.base_url, settings.backup_base_url.as_deref());
         let quotas = Api::ALL.map(|api| Quota::new(api.name(), settings.limit(api)));
         Ok(Self { settings, client, clock, ids, endpoints, quotas })
+    }
+
+    /// What is counted of the calls.
+    pub fn counters(&self) -> &NeteaseCounters {
+        self.endpoints.counters()
     }
 
     /// How long calls will be refused without being sent, because no endpoint answers.
@@ -155,7 +161,11 @@ impl Transport {
             return Err(out_of_reach(left));
         }
         let quota = &self.quotas[call.api as usize];
-        let mut slot = quota.slot(urgency).await.map_err(Failure::NotTried)?;
+        let ended = |outcome| self.counters().ended(call.api, outcome);
+        let mut slot = quota.slot(urgency).await.map_err(|error| {
+            ended(CallOutcome::NoSlot);
+            Failure::NotTried(error)
+        })?;
         let mut passage = self.endpoints.pass(avoid).map_err(out_of_reach)?;
         if passage.is_probe() && !call.api.is_repeatable() {
             self.probe(passage, urgency).await?;
@@ -171,21 +181,28 @@ impl Transport {
         let answer = match self.send(call, passage.url(call.api)).await {
             Ok(answer) => answer,
             Err(lost) => {
-                let (Lost::NotSent(why) | Lost::NoAnswer(why)) = lost;
+                let (why, outcome) = match lost {
+                    Lost::NotSent(why) => (why, CallOutcome::NotSent),
+                    Lost::NoAnswer(why) => (why, CallOutcome::NoAnswer),
+                };
+                ended(outcome);
                 passage.failed(why);
                 return Err(Failure::Lost(endpoint, lost));
             }
         };
         passage.answered();
-        match answer.verdict() {
-            Verdict::Final => Ok(answer),
-            Verdict::NotDone => Err(Failure::Troubled(endpoint, answer.code)),
-            Verdict::Unknown => Err(Failure::Stumbled(endpoint, answer.code)),
+        let (outcome, ends) = match answer.verdict() {
+            Verdict::Final if answer.code == 200 => (CallOutcome::Done, Ok(answer)),
+            Verdict::Final => (CallOutcome::Refused, Ok(answer)),
+            Verdict::NotDone => (CallOutcome::Troubled, Err(Failure::Troubled(endpoint, answer.code))),
+            Verdict::Unknown => (CallOutcome::Troubled, Err(Failure::Stumbled(endpoint, answer.code))),
             Verdict::Closed => {
                 quota.close();
-                Err(Failure::Closed)
+                (CallOutcome::Closed, Err(Failure::Closed))
             }
-        }
+        };
+        ended(outcome);
+        ends
     }
 
     /// Finds out whether an endpoint answers again with a call that does no harm: the outcome of one that must happen
