@@ -73,6 +73,7 @@ impl ConfigFile {
     /// Reads the configuration and begins to log as it says.
     fn load(&self) -> Result<Config, ConfigError> {
         let config = Config::load(self.config.as_deref())?;
+        config.validate_stores()?;
         telemetry::start(&config.log)?;
         Ok(config)
     }

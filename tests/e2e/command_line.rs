@@ -67,7 +67,8 @@ async fn a_store_of_an_unknown_kind_ends_with_2_and_keeps_the_password() {
         let mut settings = site.settings();
         settings.retain(|(known, _)| *known != key);
         settings.push((key, "oracle://scott:tiger@db.example/x".to_owned()));
-        fails(&["serve"], &settings, &folder, 2, &[key, scheme, "oracle://db.example"]);
+        fails(&["serve"], &settings, &folder, 2, &[key, scheme]);
+        fails(&["migrate"], &settings, &folder, 2, &[key, scheme]);
         let (_, out, log) = run(&["check"], &settings, folder.path());
         assert!(!format!("{out}{log}").contains("tiger"), "{log}");
     }
@@ -132,8 +133,28 @@ async fn files_are_read_and_the_environment_goes_before_them() {
     assert!(!log.contains("hush"), "{log}");
     std::fs::write(folder.path().join("otc-im.toml"), "[netease]\nbase_url = \"ftp://x\"\n").unwrap();
     fails(&["check"], &Settings::new(), &folder, 2, &["netease.base_url"]);
-    let environment = vec![("netease.base_url", "http://x".to_owned())];
+    let environment = vec![("netease.base_url", "http://x/nimserver".to_owned())];
     fails(&["check"], &environment, &folder, 2, &["netease.app_key"]);
+}
+
+#[test]
+fn a_file_that_is_there_is_read_or_refused_and_named() {
+    let folder = Folder::new();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("folder.toml")).unwrap();
+    fails(&["check", "--config", "folder.toml"], &Settings::new(), &folder, 2, &["folder.toml", "read"]);
+    let made = std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap();
+    assert!(made.success());
+    let pipe = at("pipe");
+    let writer = std::thread::spawn(move || std::fs::write(pipe, "[netease]\nbase_url = \"piped\"\n"));
+    fails(&["check", "--config", "pipe"], &Settings::new(), &folder, 2, &["netease.base_url", "https://"]);
+    writer.join().unwrap().unwrap();
+
+    std::fs::create_dir(at("otc-im.toml")).unwrap();
+    fails(&["check"], &Settings::new(), &folder, 2, &["otc-im.toml", "read"]);
+    std::fs::remove_dir(at("otc-im.toml")).unwrap();
+    std::os::unix::fs::symlink("nowhere", at("otc-im.toml")).unwrap();
+    fails(&["check"], &Settings::new(), &folder, 2, &["otc-im.toml", "read"]);
 }
 
 #[test]

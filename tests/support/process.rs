@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::client::Client;
-use super::stores::Settings;
+use super::stores::{Settings, variable};
 
 /// How long a process may take to say what is waited for, or to end.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -126,7 +126,7 @@ pub fn command(args: &[&str], settings: &Settings, folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_otc-im"));
     command.args(args).current_dir(folder).env_clear().stdin(Stdio::null());
     for (key, value) in settings {
-        command.env(format!("OTC_IM__{}", key.replace('.', "__").to_uppercase()), value);
+        command.env(variable(key), value);
     }
     command
 }

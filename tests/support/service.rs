@@ -13,7 +13,7 @@ use super::client::{Client, KEY};
 use super::fresh_name;
 use super::netease::NetEase;
 use super::process::Process;
-use super::stores::{Settings, Stores};
+use super::stores::{Settings, Stores, variable};
 use super::webhook::SECRET;
 
 /// Everything that services of one test share.
@@ -66,11 +66,8 @@ impl Site {
     }
 
     fn config(&self) -> Config {
-        let set = |builder: config::ConfigBuilder<_>, (key, value): (&str, String)| {
-            builder.set_override(key, value).expect("a key")
-        };
-        let builder = self.settings().into_iter().fold(config::Config::builder(), set);
-        builder.build().and_then(config::Config::try_deserialize).expect("a configuration")
+        let variable = |(key, value): (&str, String)| (variable(key).into(), value.into());
+        Config::of_variables(self.settings().into_iter().map(variable)).expect("a configuration")
     }
 
     /// A service in this process; NetEase sends it copies.

@@ -9,6 +9,11 @@ use super::{fresh_name, server};
 /// Keys of the configuration with their values: for the environment of a process, or for [`super::service`].
 pub type Settings = Vec<(&'static str, String)>;
 
+/// The environment variable of a key.
+pub fn variable(key: &str) -> String {
+    format!("OTC_IM__{}", key.replace('.', "__").to_uppercase())
+}
+
 /// Empty stores of one set.
 pub struct Stores {
     /// Where they are.
