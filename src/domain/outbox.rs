@@ -1,6 +1,8 @@
 //! What is owed to NetEase: the states of a delivery, and what comes after each attempt. Pure.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
 
 use super::ids::Millis;
 
@@ -118,14 +120,15 @@ impl Policy {
     }
 }
 
-/// `attach` with the notification's id inside. `None` if it cannot carry one: it is no JSON object, has a field of
-/// that name already, or would grow past [`MAX_ATTACH_CHARS`].
+/// `attach` with the notification's id, a UUID, inside. `None` if it cannot carry one: it is no JSON object, has a field
+/// of that name already, or would grow past [`MAX_ATTACH_CHARS`].
 pub fn with_id(attach: &str, id: &str) -> Option<String> {
-    let object: Map<String, Value> = serde_json::from_str(attach).ok()?;
-    let rest = attach.trim_start().strip_prefix('{').filter(|_| !object.contains_key(ID_FIELD))?;
+    // Values are passed over as they are written, for a number may have more digits than a value holds.
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(attach).ok()?;
+    let rest = attach.trim_start().strip_prefix('{').filter(|_| !fields.contains_key(ID_FIELD))?;
     // Spliced in, not written anew: whatever else it holds stays as the caller wrote it, to the last digit.
-    let comma = if object.is_empty() { "" } else { "," };
-    let with_id = format!(r#"{{"{ID_FIELD}":{}{comma}{rest}"#, Value::from(id));
+    let comma = if fields.is_empty() { "" } else { "," };
+    let with_id = format!(r#"{{"{ID_FIELD}":"{id}"{comma}{rest}"#);
     (with_id.chars().count() <= MAX_ATTACH_CHARS).then_some(with_id)
 }
 
@@ -209,7 +212,12 @@ mod tests {
             Some(r#"{"notificationId":"7","n": 1.50e99} "#)
         );
         assert_eq!(carried("{}").as_deref(), Some(r#"{"notificationId":"7"}"#));
-        for cannot in ["text", "[1]", "7", "", r#"{"notificationId":"mine"}"#, r#"{"a":1"#] {
+        for fields in [r#""wei":1000000000000000000001,"d":1.10,"d":1e400}"#, r#""\u0061" : "\ud800\/" }"#] {
+            let with_id = format!(r#"{{"notificationId":"7",{fields}"#);
+            assert_eq!(carried(&format!("{{{fields}")), Some(with_id));
+        }
+        let named = r#"{"notification\u0049d":1}"#;
+        for cannot in ["text", "[1]", "7", "", r#"{"notificationId":"mine"}"#, named, r#"{"a":1"#] {
             assert_eq!(carried(cannot), None, "{cannot}");
         }
         let full = |chars: usize| format!(r#"{{"a":"{}"}}"#, "文".repeat(chars - 8));

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::api::Api;
+use super::json::read_json;
 use super::problem::Problem;
-use super::request::{Authenticated, read_body, read_json, user_id};
+use super::request::{Authenticated, read_body, user_id};
 use crate::commands::bind_account::{Bind, Bound, Friendship};
 use crate::queries::account_token::account_token;
 

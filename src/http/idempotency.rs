@@ -1,28 +1,62 @@
 //! `Idempotency-Key`: by what a caller can repeat a request without having it done twice.
 
+use std::collections::BTreeMap;
+
 use axum::http::HeaderMap;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::json::read_json;
 use super::problem::Problem;
-use super::request::{Authenticated, read_json};
+use super::request::Authenticated;
 use crate::ports::outbox::IdempotencyKey;
 
 /// IETF draft, httpapi-idempotency-key-header.
 pub const HEADER: &str = "Idempotency-Key";
 const MAX_CHARS: usize = 255;
 
-/// The key of a request, if it has one, with what it stands for: its caller, and what the body means, whatever its
-/// spaces and the order of its fields.
+/// The key of a request, if it has one, with what it stands for: its caller, and the text of the body.
 pub fn order_key(
     headers: &HeaderMap,
     caller: &Authenticated,
     body: &[u8],
 ) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(key) = key(headers)? else { return Ok(None) };
-    let body: Value = read_json(body)?;
-    let (caller, fingerprint) = (sha256(caller.0.subject()), sha256(&body.to_string()));
-    Ok(Some(IdempotencyKey { caller, key, fingerprint }))
+    let fingerprint = sha256(&comparable(body)?);
+    let former_fingerprint = formerly_comparable(body).map(|text| sha256(&text));
+    Ok(Some(IdempotencyKey { caller: sha256(caller.0.subject()), key, fingerprint, former_fingerprint }))
+}
+
+/// What two requests have in common if one repeats the other: the fields of the body by name, each value as it was
+/// written, without the white space between its tokens.
+fn comparable(body: &[u8]) -> Result<String, Problem> {
+    let fields: BTreeMap<String, &RawValue> = read_json(body)?;
+    let mut text = String::with_capacity(body.len());
+    for (name, value) in fields {
+        text.push_str(&name);
+        text.push(':');
+        without_blanks(value.get(), &mut text);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn without_blanks(json: &str, into: &mut String) {
+    let (mut in_string, mut escaped) = (false, false);
+    for char in json.chars() {
+        if in_string || !char.is_ascii_whitespace() {
+            into.push(char);
+        }
+        in_string ^= char == '"' && !escaped;
+        escaped = char == '\\' && !escaped;
+    }
+}
+
+/// By what the release before this one compared requests: their values, in which numbers have some 17 digits. A key that
+/// it stored is good for 24 h, so the release after this one can do without.
+fn formerly_comparable(body: &[u8]) -> Option<String> {
+    serde_json::from_slice(body).ok().map(|body: Value| body.to_string())
 }
 
 /// Bare, or in the quotes of a structured field.

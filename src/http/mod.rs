@@ -5,6 +5,7 @@ mod bind;
 mod docs;
 mod health;
 mod idempotency;
+mod json;
 pub mod metrics;
 mod notification_order;
 mod notifications;

@@ -1,15 +1,19 @@
 //! What `POST /v1/notifications` takes.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::json::{half_an_escape, optional_object};
 use super::problem::Problem;
 use super::request::user_id;
 use crate::commands::send_notification::Notification;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{MAX_USER_ID_CHARS, UserId};
 use crate::domain::outbox::MAX_ATTACH_CHARS;
 use crate::ports::gateway::NoticeContent;
 use crate::ports::outbox::BATCH;
@@ -23,27 +27,26 @@ const MAX_SOUND_CHARS: usize = 30;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NotificationRequest {
-    /// The recipient, or a list of 1 to 5000. Each has 1 to 128 characters.
-    #[schema(value_type = String, example = "alice", min_length = 1, max_length = 128)]
+    #[schema(schema_with = schemas::to)]
     to: Recipients,
-    /// What the client gets: text, or JSON that is passed on as its text. At most 4096 characters.
-    #[schema(value_type = Object, example = json!({"type": "shipped", "order": 42}))]
-    attach: Value,
+    #[schema(schema_with = schemas::attach)]
+    attach: Box<RawValue>,
     /// The sender; left out, it is the site's system account.
+    #[schema(min_length = 1, max_length = 128)]
     from: Option<String>,
     /// Text of the push, at most 500 characters.
-    #[schema(example = "Your goods have shipped", max_length = 500)]
+    #[schema(max_length = 500)]
     push_content: Option<String>,
-    /// A JSON object for the push, or its text; at most 2048 characters.
-    #[schema(value_type = Option<Object>)]
-    payload: Option<Value>,
+    #[schema(schema_with = schemas::payload, required = false)]
+    payload: Option<Box<RawValue>>,
     /// Name of a sound file in the app, at most 30 characters.
     #[schema(max_length = 30)]
     sound: Option<String>,
     /// 1: only to those online. 2, if left out: kept for those who are not.
-    #[schema(minimum = 1, maximum = 2)]
-    save: Option<u8>,
+    #[schema(value_type = Option<u8>, minimum = 1, maximum = 2)]
+    save: Option<Box<RawValue>>,
     /// How it is shown and passed on.
+    #[serde(default, deserialize_with = "optional_object")]
     option: Option<NotificationOption>,
 }
 
@@ -60,29 +63,55 @@ pub struct NotificationOption {
 }
 
 /// One recipient, or many.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a user id or a list of them")]
+#[derive(Debug)]
 enum Recipients {
     One(String),
     Many(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Recipients {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Recipients;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a user id or a list of them")
+            }
+
+            fn visit_str<E>(self, one: &str) -> Result<Recipients, E> {
+                Ok(Recipients::One(one.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, many: A) -> Result<Recipients, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(many)).map(Recipients::Many)
+            }
+        }
+
+        deserializer.deserialize_any(OneOrMany)
+    }
 }
 
 impl NotificationRequest {
     /// The order, within NetEase's limits.
     pub fn read(self) -> Result<Notification, Problem> {
         let option = self.option.unwrap_or_default();
-        let save = self.save.unwrap_or(2);
-        if !(1..=2).contains(&save) {
-            let rule = "must be 1 (only to those online) or 2 (kept for those who are not)";
-            return Err(Problem::invalid("save", rule));
-        }
+        let save = match self.save.as_deref().map(RawValue::get) {
+            Some("1") => 1,
+            None | Some("2") => 2,
+            Some(_) => {
+                let rule = "must be 1 (only to those online) or 2 (kept for those who are not)";
+                return Err(Problem::invalid("save", rule));
+            }
+        };
         Ok(Notification {
             to: recipients(self.to)?,
             from: self.from.map(|from| user_id("from", &from)).transpose()?,
             content: NoticeContent {
-                attach: at_most("attach", MAX_ATTACH_CHARS, text_of("attach", self.attach)?)?,
+                attach: at_most("attach", MAX_ATTACH_CHARS, text_of("attach", &self.attach)?)?,
                 push_content: optional("pushContent", MAX_PUSH_CONTENT_CHARS, self.push_content)?,
-                payload: payload(self.payload)?,
+                payload: payload(self.payload.as_deref())?,
                 sound: optional("sound", MAX_SOUND_CHARS, self.sound)?,
                 save,
                 badge: option.badge.unwrap_or(true),
@@ -108,21 +137,25 @@ fn recipients(to: Recipients) -> Result<Vec<UserId>, Problem> {
     parsed.filter(|user| user.as_ref().map_or(true, |user| seen.insert(user.clone()))).collect()
 }
 
-/// Text stays as it is; an object or an array is passed on as its JSON text.
-fn text_of(field: &'static str, value: Value) -> Result<String, Problem> {
-    match value {
-        Value::String(text) if text.is_empty() => Err(Problem::invalid(field, "must not be empty")),
-        Value::String(text) => Ok(text),
-        Value::Object(_) | Value::Array(_) => Ok(value.to_string()),
+/// What a text says; an object or an array as it was written, to the last blank between its tokens.
+fn text_of(field: &'static str, json: &RawValue) -> Result<String, Problem> {
+    let written = json.get();
+    match written.as_bytes().first() {
+        Some(b'{' | b'[') => Ok(written.to_owned()),
+        Some(b'"') => match serde_json::from_str::<String>(written) {
+            Ok(text) if text.is_empty() => Err(Problem::invalid(field, "must not be empty")),
+            Ok(text) => Ok(text),
+            Err(_) => Err(half_an_escape(field)),
+        },
         _ => Err(Problem::invalid(field, "must be text or a JSON object")),
     }
 }
 
-fn payload(value: Option<Value>) -> Result<Option<String>, Problem> {
-    let Some(value) = value else { return Ok(None) };
-    let text = text_of("payload", value)?;
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(_)) => at_most("payload", MAX_PAYLOAD_CHARS, text).map(Some),
+fn payload(json: Option<&RawValue>) -> Result<Option<String>, Problem> {
+    let Some(json) = json else { return Ok(None) };
+    let text = text_of("payload", json)?;
+    match serde_json::from_str::<&RawValue>(&text) {
+        Ok(json) if json.get().starts_with('{') => at_most("payload", MAX_PAYLOAD_CHARS, text).map(Some),
         _ => Err(Problem::invalid("payload", "must be a JSON object")),
     }
 }
@@ -137,5 +170,50 @@ fn at_most(field: &'static str, limit: usize, text: String) -> Result<String, Pr
             Err(Problem::invalid(field, format!("must have at most {limit} characters; it has {count}")))
         }
         _ => Ok(text),
+    }
+}
+
+/// Schemas of what is one thing or another.
+mod schemas {
+    use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
+
+    use super::{BATCH, MAX_ATTACH_CHARS, MAX_PAYLOAD_CHARS, MAX_USER_ID_CHARS};
+
+    fn text(most: usize) -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(most))
+    }
+
+    pub fn to() -> Schema {
+        let user = || text(MAX_USER_ID_CHARS);
+        let many = ArrayBuilder::new().items(user()).min_items(Some(1)).max_items(Some(BATCH as usize));
+        OneOfBuilder::new()
+            .item(user())
+            .item(many)
+            .description(Some("The recipient, or a list of 1 to 5000. Each has 1 to 128 characters."))
+            .into()
+    }
+
+    pub fn attach() -> Schema {
+        OneOfBuilder::new()
+            .item(text(MAX_ATTACH_CHARS))
+            .item(Object::new())
+            .item(ArrayBuilder::new())
+            .description(Some(
+                "What the client gets: text, or JSON that is passed on as it was written, digit for digit. At most 4096 \
+                 characters, white space included.",
+            ))
+            .into()
+    }
+
+    pub fn payload() -> Schema {
+        OneOfBuilder::new()
+            .item(Object::new())
+            .item(text(MAX_PAYLOAD_CHARS))
+            .item(ObjectBuilder::new().schema_type(Type::Null))
+            .description(Some(
+                "A JSON object for the push, passed on as it was written, or its text. At most 2048 characters, white \
+                 space included.",
+            ))
+            .into()
     }
 }

@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::future::join_all;
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::api::Api;
 use super::idempotency::order_key;
+use super::json::read_json;
 use super::notification_order::NotificationRequest;
 use super::problem::{Code, Problem};
-use super::request::{Authenticated, read_body, read_json};
+use super::request::{Authenticated, read_body};
 use crate::commands::send_notification::{OrderError, Taken};
 use crate::domain::outbox;
 use crate::ports::outbox::{Delivery, NotificationStatus};
@@ -72,10 +75,13 @@ pub enum DeliveryState {
 /// Send a custom system notice to a user, or to many
 ///
 /// Answered once the notice is durable here. It is sent at once if NetEase is well; the answer waits a moment for that.
-#[utoipa::path(post, path = "/v1/notifications", tag = "chat", request_body = NotificationRequest,
-    security(("jwt" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters. For 24 h the \
-        same key with the same body answers the same notification and sends nothing twice")),
+#[utoipa::path(post, path = "/v1/notifications", tag = "chat", security(("jwt" = [])),
+    request_body(content = NotificationRequest, example = json!({"to": "alice",
+        "attach": {"type": "shipped", "order": 42}, "pushContent": "Your goods have shipped"})),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "1 to 255 visible ASCII characters. For 24 h the same key with the same body answers the same \
+            notification and sends nothing twice. White space between tokens and the order of the body's fields make no \
+            difference; everything else does")),
     responses(
         (status = 202, description = "It is durable here", body = NotificationAnswer),
         (status = 400, description = "`unreadable`", body = Problem),
@@ -116,26 +122,26 @@ pub async fn notify(
 
 /// How far a notification is
 #[utoipa::path(get, path = "/v1/notifications/{id}", tag = "chat", security(("jwt" = [])),
-    params(("id" = String, Path, description = "What it goes by here")),
+    params(("id" = String, Path, description = "The `id` of its 202: a UUID",
+        example = "c765e3f3-8d38-43a0-997e-236575529b18")),
     responses(
         (status = 200, description = "How far it is", body = NotificationAnswer),
         (status = 401, description = "`unauthorized`", body = Problem),
         (status = 403, description = "`forbidden`: `scope` lacks `notify`", body = Problem),
-        (status = 404, description = "`not_found`: there never was one, or it is forgotten", body = Problem),
+        (status = 404, description = "`not_found`: there never was one, it is forgotten, or this is no id", body = Problem),
         (status = 500, description = "`internal`", body = Problem),
         (status = 503, description = "`store_unavailable`, `overloaded`, `keys_unavailable`", body = Problem)))]
 pub async fn status(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<NotificationAnswer>, Problem> {
     caller.must_have(SCOPE)?;
+    let unknown = || Problem::new(Code::NotFound, "there is no notification of this id, or it is forgotten");
+    // Every id is a UUID: what is none, or no text at all, needs no store to be unknown.
+    let id = path.ok().and_then(|Path(id)| Uuid::try_parse(&id).ok()).ok_or_else(unknown)?;
     let notifications = Arc::clone(&api.notifications);
-    let look = async move {
-        let unknown =
-            Problem::new(Code::NotFound, format!("there is no notification {id}, or it is forgotten"));
-        notifications.status(&id).await?.ok_or(unknown)
-    };
+    let look = async move { notifications.status(&id.to_string()).await?.ok_or_else(unknown) };
     let status = api.detached(api.limits.netease_timeout, look).await?;
     Ok(Json(status.into()))
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::commands::register_account::RegisterError;
 use crate::ports::StoreError;
 use crate::ports::authenticator::AuthError;
-use crate::ports::gateway::GatewayError;
+use crate::ports::gateway::{GatewayError, whole_seconds};
 
 /// What went wrong, as a program reads it. A code never changes its meaning or its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -177,7 +177,7 @@ impl From<GatewayError> for Problem {
             | GatewayError::CalledOff(_)
             | GatewayError::OutcomeUnknown(_) => (Code::NeteaseUnavailable, None),
             GatewayError::Busy { again_in, .. } => {
-                let seconds = u32::try_from(again_in.as_secs().max(1)).unwrap_or(u32::MAX);
+                let seconds = u32::try_from(whole_seconds(*again_in)).unwrap_or(u32::MAX);
                 (Code::NeteaseBusy, Some(seconds))
             }
             GatewayError::Rejected { .. } | GatewayError::NotAccepted { .. } => (Code::NeteaseRejected, None),
@@ -206,5 +206,24 @@ impl From<AuthError> for Problem {
             AuthError::KeysUnavailable => Code::KeysUnavailable,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn retry_after_is_what_the_sentence_says() {
+        for (again_in_ms, seconds) in [(0, 1), (1, 1), (1_000, 1), (1_001, 2), (9_600, 10), (59_000, 59)] {
+            let again_in = Duration::from_millis(again_in_ms);
+            let problem = Problem::from(GatewayError::Busy { api: "user/create", again_in });
+            let told = format!("closed for another {seconds} s");
+            assert!(problem.detail.ends_with(&told), "{}", problem.detail);
+            let answer = problem.into_response();
+            assert_eq!(answer.headers()[header::RETRY_AFTER], seconds.to_string());
+        }
     }
 }

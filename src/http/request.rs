@@ -1,4 +1,4 @@
-//! Reading a request: its body within bounds of size and time, its JSON, and who sent it.
+//! Reading a request: its body within bounds of size and time, and who sent it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,6 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::LengthLimitError;
-use serde::Deserialize;
 
 use super::api::Api;
 use super::problem::{Code, Problem};
@@ -28,32 +27,6 @@ pub async fn read_body(body: Body, limit: usize, patience: Duration) -> Result<B
         },
         Err(_) => Err(Problem::new(Code::BodyTimeout, "the body did not arrive in time")),
     }
-}
-
-/// Reads JSON, borrowing from `body`. Broken text is unreadable; a wrong type or an unknown field is invalid and
-/// named.
-pub fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
-    // Keeping track of the path costs more than reading does: only what cannot be read is read once more that way.
-    // And a text is looked through for its encoding sooner as a whole than string by string.
-    let read = str::from_utf8(body).ok().and_then(|text| serde_json::from_str(text).ok());
-    read.map_or_else(|| read_json_tracked(body), Ok)
-}
-
-fn read_json_tracked<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let field = error.path().to_string();
-        let inner = error.into_inner();
-        match inner.is_data() {
-            true if field == "." => {
-                Problem::new(Code::Invalid, format!("the body is not as expected: {inner}"))
-            }
-            true => Problem::invalid(field, format!("is not as expected: {inner}")),
-            false => Problem::new(Code::Unreadable, format!("the body is not JSON: {inner}")),
-        }
-    })?;
-    deserializer.end().map_err(|e| Problem::new(Code::Unreadable, format!("the body is not JSON: {e}")))?;
-    Ok(value)
 }
 
 /// Whoever sent the request, authenticated.

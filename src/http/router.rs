@@ -9,7 +9,6 @@ use axum::{Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use utoipa_swagger_ui::SwaggerUi;
 
 use super::api::Api;
 use super::problem::{Code, Problem};
@@ -30,13 +29,12 @@ pub fn router(api: Arc<Api>) -> Router {
     let (webhook, webhook_document) =
         OpenApiRouter::new().routes(routes!(webhook::receive)).split_for_parts();
     document.merge(webhook_document);
-    let docs = SwaggerUi::new("/docs").url("/openapi.json", document);
 
     let webhook = webhook.method_not_allowed_fallback(method_not_allowed).layer(CatchPanicLayer::custom(
         |_: Box<dyn Any + Send>| webhook::never_500(panicked()).into_response(),
     ));
     let site = site
-        .merge(docs)
+        .merge(docs::routes(&document))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| panicked().into_response()));

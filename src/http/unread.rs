@@ -8,8 +8,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::api::Api;
+use super::json::read_json;
 use super::problem::Problem;
-use super::request::{Authenticated, read_body, read_json};
+use super::request::{Authenticated, read_body};
 use super::unread_page::{Page, UnreadRequest, read_query, validator};
 
 /// How many messages from each user the reader has not read
@@ -42,7 +43,8 @@ pub async fn post_unread(
 /// The same as a GET, for conditional requests
 #[utoipa::path(get, path = "/v1/unread", tag = "chat", security(("jwt" = [])),
     params(
-        ("self" = String, Query, description = "The reader, percent-encoded", example = "alice"),
+        ("self" = String, Query, description = "The reader, percent-encoded", example = "alice",
+            min_length = 1, max_length = 128),
         ("users" = String, Query, description = "1 to 500 users, each percent-encoded, joined by commas",
             example = "bob,carol"),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer")),

@@ -37,7 +37,8 @@ const SLOWEST: Duration = Duration::from_secs(10);
 /// service stops, or when a store is out of reach: connect again.
 #[utoipa::path(get, path = "/v1/unread/stream", tag = "chat", security(("jwt" = [])),
     params(
-        ("self" = String, Query, description = "The reader, percent-encoded", example = "alice"),
+        ("self" = String, Query, description = "The reader, percent-encoded", example = "alice",
+            min_length = 1, max_length = 128),
         ("users" = String, Query, description = "1 to 500 users, each percent-encoded, joined by commas",
             example = "bob,carol"),
         ("Last-Event-ID" = Option<String>, Header, description = "Taken, and not needed")),

@@ -101,6 +101,11 @@ pub struct NoticeContent {
     pub route: bool,
 }
 
+/// At least one, and rounded up: whoever waits so long does not come too early.
+pub fn whole_seconds(pause: Duration) -> u64 {
+    u64::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
+}
+
 /// Why a call did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GatewayError {
@@ -133,7 +138,7 @@ pub enum GatewayError {
     #[error("NetEase gave no answer to {0}; whether it was done is not known")]
     OutcomeUnknown(&'static str),
     /// The quota of this API is used up, or NetEase has closed it (code 416): nothing happened.
-    #[error("too many calls of {api}: it is closed for another {} s", .again_in.as_secs().max(1))]
+    #[error("too many calls of {api}: it is closed for another {} s", whole_seconds(*.again_in))]
     Busy {
         /// Which call.
         api: &'static str,

@@ -155,6 +155,15 @@ pub struct IdempotencyKey {
     pub key: String,
     /// SHA-256 of what was asked for, 64 hex digits: the same key must come with the same.
     pub fingerprint: String,
+    /// The same as the release before this one computed it, for keys that it has stored.
+    pub former_fingerprint: Option<String>,
+}
+
+impl IdempotencyKey {
+    /// Whether the request that was stored with `fingerprint` is this one.
+    pub fn repeats(&self, fingerprint: &str) -> bool {
+        self.fingerprint == fingerprint || self.former_fingerprint.as_deref() == Some(fingerprint)
+    }
 }
 
 /// What became of a notification that was to be accepted.

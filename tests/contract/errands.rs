@@ -59,7 +59,9 @@ pub fn batch(to: &[&str]) -> NewNotification {
 }
 
 pub fn keyed(new: NewNotification, caller: &str, key: &str, body: &str) -> NewNotification {
-    let key = IdempotencyKey { caller: caller.into(), key: key.into(), fingerprint: format!("{body:0>64}") };
+    let fingerprint = format!("{body:0>64}");
+    let key =
+        IdempotencyKey { caller: caller.into(), key: key.into(), fingerprint, former_fingerprint: None };
     NewNotification { key: Some(key), keys_since: new.at.plus(-1_000), ..new }
 }
 

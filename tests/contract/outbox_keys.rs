@@ -10,6 +10,7 @@ use crate::support::outboxes::{self, Outboxes};
 on_each! {
     [
         the_same_request_is_repeated,
+        a_request_that_the_release_before_stored_is_repeated,
         another_request_finds_the_key_taken,
         keys_of_others_have_nothing_to_do_with_it,
         keys_are_told_apart_to_the_last_byte,
@@ -36,6 +37,19 @@ async fn the_same_request_is_repeated(store: &Outboxes) {
     }
     assert_eq!(store.backlog().await.unwrap().queued, 1);
     assert_eq!(recipients(&claim(&**store, "a", NOW).await), ["alice"]);
+}
+
+async fn a_request_that_the_release_before_stored_is_repeated(store: &Outboxes) {
+    let stored = asked("1");
+    accept(&**store, &stored).await;
+    let formerly = |body: &str, former: &str| {
+        let mut new = asked(body);
+        let former = asked(former).key.unwrap().fingerprint;
+        new.key.as_mut().unwrap().former_fingerprint = Some(former);
+        new
+    };
+    assert_eq!(store.accept(&formerly("2", "1"), None).await.unwrap(), Accepted::Repeated(stored.id));
+    assert_eq!(store.accept(&formerly("2", "3"), None).await.unwrap(), Accepted::KeyTaken);
 }
 
 async fn another_request_finds_the_key_taken(store: &Outboxes) {

@@ -24,7 +24,7 @@ async fn a_batch_reaches_all_and_tells_who_is_not_there() {
     let (notice, said) = (&seen[0], content());
     assert_eq!((&notice["from"], &notice["attach"]), (&json!("shop"), &json!(said.attach)));
     assert_eq!((&notice["pushcontent"], &notice["sound"]), (&json!(said.push_content), &json!("ding.caf")));
-    assert_eq!((&notice["payload"], &notice["save"]), (&json!({"screen": "order"}), &json!(1)));
+    assert_eq!((&notice["payload"], &notice["save"]), (&json!(r#"{"screen":"order"}"#), &json!(1)));
     assert_eq!(notice["option"], json!({"badge": false, "needPushNick": true, "route": false}));
 }
 

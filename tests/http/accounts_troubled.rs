@@ -77,7 +77,12 @@ async fn too_many_calls_to_netease_are_429_for_a_new_buyer_and_pending_for_a_kno
     bind(&service.client, "alice", None, "bob").await;
     let closed = json!({"api": "user/create", "mode": "416"});
     site.netease.faults(json!({"failNext": [closed]})).await;
-    try_bind(&service, "dave", "bob").await.problem(429, "netease_busy");
+    for stranger in ["dave", "erin"] {
+        let answer = try_bind(&service, stranger, "bob").await;
+        let problem = answer.problem(429, "netease_busy");
+        let said = format!("closed for another {} s", answer.header("retry-after"));
+        assert!(problem["detail"].as_str().unwrap().contains(&said), "{said}: {problem}");
+    }
     assert_eq!(bind(&service.client, "alice", None, "carol").await["friend"]["state"], "pending");
     assert_eq!(site.netease.calls("user/create").await, 3, "the last one was not made: it is still closed");
     // This instance waits until NetEase takes such calls again; another one knows nothing of that.

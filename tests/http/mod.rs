@@ -2,10 +2,12 @@
 
 mod accounts;
 mod accounts_troubled;
+mod notice_text;
 mod notification_outbox;
 mod notifications;
 mod openapi;
 mod operation;
+mod request_faults;
 mod stores_corrupt;
 mod stores_out_of_reach;
 mod unread;

@@ -13,6 +13,7 @@ on_both_sets!(
     what_netease_did_not_take_is_queued_and_sent_later_in_order,
     a_repeated_key_answers_the_same_notice_and_sends_none,
     a_key_used_by_many_at_once_on_two_instances_sends_one_notice,
+    what_is_no_id_is_not_found_on_any_store,
 );
 
 fn order(to: &str, n: u32) -> Value {
@@ -253,7 +254,7 @@ async fn lists_of_recipients_that_make_no_sense_are_named() {
     let with = |to: Value| json!({"to": to, "attach": "text"});
     notify(&service.client, &with(json!([]))).await.invalid("to");
     notify(&service.client, &with(json!({"user": "alice"}))).await.invalid("to");
-    notify(&service.client, &with(json!(["alice", 7]))).await.invalid("to");
+    notify(&service.client, &with(json!(["alice", 7]))).await.invalid("to[1]");
     notify(&service.client, &with(json!(["alice", ""]))).await.invalid("to[1]");
     let many: Vec<String> = (0..5_001).map(|n| format!("u{n}")).collect();
     notify(&service.client, &with(json!(many))).await.invalid("to");
@@ -287,8 +288,26 @@ async fn too_many_that_wait_are_429_and_those_that_wait_are_kept() {
         .await;
 }
 
+async fn what_is_no_id_is_not_found_on_any_store(stores: Stores) {
+    let site = Site::new(stores).await;
+    let service = site.start().await;
+    let shop = service.client.as_user("shop");
+    let sent = notify(&service.client, &order(&site.user("alice"), 1)).await.ok();
+    let id = id_of(&sent);
+    let strange = ["no-such-id", "%ff", "%E2%82%AC", "%00", "'", "-", "00000000-0000-0000-0000-000000000000"];
+    let longer = [format!("{id}%20"), format!("%20{id}"), format!("{id}0"), "x".repeat(5_000)];
+    for none in strange.into_iter().map(str::to_owned).chain(longer) {
+        shop.get(&format!("{PATH}/{none}")).await.problem(404, "not_found");
+    }
+    assert_eq!(
+        look_up(&service.client, &id.to_uppercase()).await["id"],
+        id,
+        "letter case is no part of a UUID"
+    );
+}
+
 #[tokio::test]
-async fn an_id_that_is_none_is_not_found_and_the_scope_is_needed() {
+async fn the_scope_is_needed_before_an_id_is_looked_at() {
     let (_site, service): (Site, Service) = site().await;
     let path = format!("{PATH}/no-such-id");
     service.client.as_user("shop").get(&path).await.problem(404, "not_found");

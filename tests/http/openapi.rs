@@ -76,13 +76,62 @@ async fn errors_are_documented_as_problems_and_nothing_points_nowhere() {
         for (status, response) in document["paths"][path][method]["responses"].as_object().unwrap() {
             let content = &response["content"];
             assert_eq!(status.as_str() >= "400", content.to_string().contains("Problem"), "{path} {status}");
+            if status.as_str() < "400" {
+                continue;
+            }
+            let content = content.as_object().unwrap();
+            assert_eq!(content.keys().collect::<Vec<_>>(), ["application/problem+json"], "{path} {status}");
+            let problem = &content["application/problem+json"];
+            assert_eq!(problem["schema"]["$ref"], "#/components/schemas/Problem");
+            let examples = problem["examples"].as_object();
+            let examples =
+                examples.unwrap_or_else(|| panic!("{method} {path} {status} names no code of docs.rs"));
+            for (code, example) in examples {
+                assert_eq!(example["value"]["status"].to_string(), *status, "{path}");
+                assert_eq!(example["value"]["code"], **code);
+                assert!(!example["value"]["detail"].as_str().unwrap().is_empty());
+            }
         }
+    }
+    let described = document["paths"].to_string();
+    for code in document["components"]["schemas"]["Code"]["enum"].as_array().unwrap() {
+        let shown = described.contains(&format!("\"code\":{code}"));
+        assert!(shown || code == "method_not_allowed", "{code} has no example");
     }
     let text = document.to_string();
     for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(document.pointer(reference).is_some(), "{reference} is nowhere");
     }
     assert!(text.contains("\"bearerFormat\":\"JWT\""));
+}
+
+#[tokio::test]
+async fn the_example_of_a_notice_can_be_sent_as_it_is() {
+    let (site, service) = service().await;
+    let document = document(&service.client).await;
+    let body = &document["paths"]["/v1/notifications"]["post"]["requestBody"]["content"]["application/json"];
+    let example = &body["example"];
+    let fields: Vec<_> = example.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["attach", "pushContent", "to"], "what is left out cannot do harm");
+    let sent = service.client.as_user("shop").post("/v1/notifications", example).await.ok();
+    assert_eq!(sent["state"], "sent");
+    let [notice] = &super::notifications::notices(&site, "alice").await[..] else { panic!("one notice") };
+    assert_eq!((&notice["from"], &notice["pushcontent"]), (&"otc-system".into(), &example["pushContent"]));
+    assert_eq!(notice["attach"], example["attach"].to_string());
+    let schema = &document["components"]["schemas"]["NotificationRequest"];
+    assert_eq!(schema["required"], serde_json::json!(["to", "attach"]));
+    let key = &document["paths"]["/v1/notifications"]["post"]["parameters"][0];
+    assert_eq!((&key["schema"]["minLength"], &key["schema"]["maxLength"]), (&1.into(), &255.into()));
+}
+
+#[tokio::test]
+async fn a_post_is_listed_before_the_get_that_is_a_variant_of_it() {
+    let (_site, service) = service().await;
+    let text = service.client.get("/openapi.json").await.text;
+    let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} is not there"));
+    let path = at("\"/v1/unread\":{");
+    assert!(text[path..].starts_with("\"/v1/unread\":{\"post\":"), "{}", &text[path..path + 100]);
+    assert!(text[path..].contains("\"get\":"));
 }
 
 #[tokio::test]
@@ -109,7 +158,9 @@ async fn the_page_loads_from_this_service_alone() {
 #[tokio::test]
 async fn what_is_not_there_is_a_problem_too() {
     let (_site, service) = service().await;
-    for path in ["/", "/v1", "/v1/unread/", "/v2/unread", "/receiveMsg", "/%00"] {
+    let paths =
+        ["/", "/v1", "/v1/unread/", "/v2/unread", "/receiveMsg", "/%00", "/%ff", "/docs/none", "/docs/%ff"];
+    for path in paths {
         service.client.get(path).await.problem(404, "not_found");
     }
     for (method, path) in ROUTES {

@@ -46,12 +46,7 @@ async fn a_wrong_type_or_a_broken_rule_names_its_field() {
         alice.post(PATH, &body).await.invalid(field);
     }
     for (missing, body) in [("self", json!({"users": ["bob"]})), ("users", json!({"self": "alice"}))] {
-        let problem = alice.post(PATH, &body).await.problem(422, "invalid");
-        assert!(problem["detail"].as_str().unwrap().contains(missing), "{problem}");
-    }
-    let (list, object) = ("[".repeat(10_000), "{\"self\":".repeat(7_000));
-    for body in [&*list, &object, "[]", "7", "\"alice\"", "null"] {
-        alice.post_text(PATH, body.to_owned()).await.problem(422, "invalid");
+        alice.post(PATH, &body).await.invalid(missing);
     }
 }
 

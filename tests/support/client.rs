@@ -85,7 +85,7 @@ impl Client {
     }
 }
 
-/// Sends a request, and checks that the document knows an answer with such a status.
+/// Sends a request, and checks that the document knows an answer with such a status, and that an error is a problem.
 pub async fn send(request: RequestBuilder) -> Answer {
     let (http, request) = request.build_split();
     let request = request.expect("a request that makes sense");
@@ -94,6 +94,10 @@ pub async fn send(request: RequestBuilder) -> Answer {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.expect("a whole answer");
     assert_documented(&method, &path, status);
+    if status >= 400 {
+        let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        assert_eq!(media_type, Some("application/problem+json"), "{method} {path} answered {status}: {text}");
+    }
     Answer { status, headers, text }
 }
 
@@ -103,7 +107,15 @@ fn assert_documented(method: &Method, path: &str, status: u16) {
         let text = std::fs::read_to_string(OPENAPI).unwrap_or_else(|_| "{}".to_owned());
         serde_json::from_str(&text).expect("the document is JSON")
     });
-    let call = &document["paths"][path][method.as_str().to_ascii_lowercase()];
+    let is_at = |template: &str| {
+        let parts = || template.split('/').zip(path.split('/'));
+        template.split('/').count() == path.split('/').count()
+            && parts().all(|(wanted, part)| wanted == part || wanted.starts_with('{'))
+    };
+    let calls = document["paths"].as_object().into_iter().flatten();
+    let calls =
+        calls.filter(|(template, _)| is_at(template)).min_by_key(|(template, _)| template.contains('{'));
+    let call = calls.map_or(&Value::Null, |(_, calls)| &calls[method.as_str().to_ascii_lowercase()]);
     let known = call.is_null() || call["responses"].get(status.to_string()).is_some();
     assert!(known, "{method} {path} answered {status}, which the OpenAPI document does not list");
 }

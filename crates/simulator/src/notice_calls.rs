@@ -24,8 +24,8 @@ pub struct Notice {
     pub attach: String,
     /// At most 500 characters.
     pub pushcontent: Option<String>,
-    /// JSON of at most 2048 characters.
-    pub payload: Option<Value>,
+    /// JSON of at most 2048 characters, as it was written.
+    pub payload: Option<String>,
     /// At most 30 characters.
     pub sound: Option<String>,
     /// 1 for those online only, 2 to keep for later.
@@ -44,7 +44,7 @@ impl Notice {
             msgtype,
             attach: params.text("attach", 4_096)?.to_owned(),
             pushcontent: params.optional("pushcontent", 500)?.map(str::to_owned),
-            payload: params.json("payload", 2_048)?,
+            payload: params.json_text("payload", 2_048)?.map(str::to_owned),
             sound: params.optional("sound", 30)?.map(str::to_owned),
             save: if params.choice("save", &["1", "2"])? == Some("1") { 1 } else { 2 },
             option: params.json("option", 4_096)?,

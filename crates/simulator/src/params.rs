@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 /// The longest accid, in characters (user/create).
@@ -101,6 +102,15 @@ impl Params {
     pub fn json(&self, name: &str, most: usize) -> Result<Option<Value>, Answer> {
         let Some(text) = self.optional(name, most)? else { return Ok(None) };
         serde_json::from_str(text).map(Some).map_err(|_| Answer::bad(name, "is not JSON"))
+    }
+
+    /// A field that, if it is there, is JSON, as it was written.
+    pub fn json_text(&self, name: &str, most: usize) -> Result<Option<&str>, Answer> {
+        let Some(text) = self.optional(name, most)? else { return Ok(None) };
+        match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => Ok(Some(text)),
+            Err(_) => Err(Answer::bad(name, "is not JSON")),
+        }
     }
 
     /// An account id that must be there, lower-cased as NIM does.

@@ -38,7 +38,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
             let Some(key) = new.key.as_ref().filter(|_| taken && tries < TRIES) else { return Err(refusal) };
             match bounded(self.used(key)).await? {
                 Some(old) if old.accepted_at < new.keys_since => done(|| self.free_key(&old)).await?,
-                Some(old) if old.fingerprint == key.fingerprint => return Ok(Accepted::Repeated(old.id)),
+                Some(old) if key.repeats(&old.fingerprint) => return Ok(Accepted::Repeated(old.id)),
                 Some(_) => return Ok(Accepted::KeyTaken),
                 None => {}
             }
