@@ -2,6 +2,10 @@
 
 mod account_tools;
 mod assembly;
+mod background;
+mod connection;
+mod data_lock;
+mod listener;
 mod retention;
 mod settings;
 mod stores;
@@ -11,18 +15,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
-use tokio::task::JoinError;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use account_tools::AccountTools;
 pub use assembly::inbox;
+pub use data_lock::DataLock;
+pub use listener::listen;
 pub use stores::{Stores, forget_netease, migrate};
 
 use crate::commands::deliver::Courier;
 use crate::config::{Config, ConfigError};
+use crate::http::connection::ConnectionCounters;
+use crate::queries::store_health::StoreHealth;
+use background::Background;
+use listener::{Server, Silence};
 use retention::Retention;
 
 /// Why the service does not start. Each is one sentence that names the thing and the way out.
@@ -48,6 +57,14 @@ pub enum StartError {
     /// Serving ended by itself.
     #[error("serving failed: {0}")]
     Serve(#[from] io::Error),
+    /// A task that runs for as long as the service ended by itself.
+    #[error("the background task {task} ended by itself: {cause}; this is a fault of otc-im, start it again")]
+    Background {
+        /// Which one.
+        task: &'static str,
+        /// How it ended.
+        cause: String,
+    },
 }
 
 /// The service, ready to serve.
@@ -55,8 +72,28 @@ pub struct App {
     router: Router,
     courier: Arc<Courier>,
     retention: Retention,
-    winding_down: CancellationToken,
+    health: Arc<StoreHealth>,
+    background: Background,
+    connections: ConnectionCounters,
+    phases: Phases,
     tasks: TaskTracker,
+    bounds: Bounds,
+}
+
+/// What a stop goes through; each is cancelled when it begins.
+#[derive(Clone)]
+struct Phases {
+    /// `/readyz` is 503, and everything is served.
+    draining: CancellationToken,
+    /// Streams end, and nothing new is taken on.
+    winding_down: CancellationToken,
+}
+
+/// Bounds of connections and of a stop.
+struct Bounds {
+    connections: usize,
+    silence: Silence,
+    drain: Duration,
     shutdown: Duration,
 }
 
@@ -65,7 +102,7 @@ impl App {
     pub async fn build(config: &Config) -> Result<Self, StartError> {
         config.validate()?;
         let stores = Stores::connect(config).await?;
-        assembly::assemble(config, &stores)
+        assembly::assemble(config, stores)
     }
 
     /// The same service with more to show at its address.
@@ -74,51 +111,74 @@ impl App {
         Self { router: self.router.merge(more), ..self }
     }
 
-    /// Serves until `stop`, then ends what is under way, within the bound that the configuration sets.
+    /// Serves until `stop`. Then `/readyz` is 503 for as long as the configuration sets, and what is under way ends,
+    /// within the bound that it sets for that.
     ///
-    /// Answers whether everything under way came to its end.
+    /// Answers whether everything under way came to its end. A background task that ends before is an error, after
+    /// the same end to what is under way.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<bool, StartError> {
-        let listener = listener.tap_io(|stream| {
-            // Answers are small; waiting to fill a packet only delays them.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection cannot be set to no delay");
-            }
-        });
-        let stopping = stop.clone();
-        let upkeep = stop.clone();
-        self.tasks.spawn(async move { upkeep.run_until_cancelled(self.retention.run()).await });
-        self.tasks.spawn(self.courier.run());
-        let server = axum::serve(listener, self.router).with_graceful_shutdown(stop.cancelled_owned());
-        let mut server = tokio::spawn(server.into_future());
-        tokio::select! {
-            ended = &mut server => return finished(ended),
-            () = stopping.cancelled() => tracing::info!("stopping: no new connections"),
-        }
-        self.winding_down.cancel();
-        self.tasks.close();
-        let drain = async {
-            let ended = (&mut server).await;
-            self.tasks.wait().await;
-            ended
+        let Self { router, courier, retention, health, mut background, connections, phases, tasks, bounds } =
+            self;
+        background.watch("deliveries", tasks.spawn(courier.run()));
+        background.watch("retention", tasks.spawn(until(&phases.winding_down, retention.run())));
+        let health = async move { health.watch().await };
+        background.watch("store health", tasks.spawn(until(&phases.winding_down, health)));
+        let mut server = Server::start(listener, router, bounds.silence, bounds.connections, connections);
+
+        let failure = tokio::select! {
+            // A stop comes first: it lets the others end, too.
+            biased;
+            () = stop.cancelled() => announce(&phases, bounds.drain, &mut background).await,
+            failure = background.failed() => Some(failure),
+            ended = server.ended() => Some(ended.err().unwrap_or_else(|| io::Error::other("it ended").into())),
         };
-        if let Ok(ended) = tokio::time::timeout(self.shutdown, drain).await {
-            return finished(ended);
+        phases.draining.cancel();
+        tracing::info!("stopping: no new connections");
+        phases.winding_down.cancel();
+        tasks.close();
+        server.stop();
+        let drain = async {
+            server.ended().await?;
+            tasks.wait().await;
+            Ok(())
+        };
+        let drained = match timeout(bounds.shutdown, drain).await {
+            Ok(drained) => drained.map(|()| true),
+            Err(_) => {
+                server.cut_off();
+                let unfinished = tasks.len();
+                // A client that never ends its request holds its connection, but no work of ours.
+                tracing::warn!(unfinished, "stopping: some connections did not end in time");
+                Ok(unfinished == 0)
+            }
+        };
+        match failure.or_else(|| background.panicked()) {
+            Some(failure) => Err(failure),
+            None => drained,
         }
-        server.abort();
-        let unfinished = self.tasks.len();
-        // A client that never ends its request holds its connection, but no work of ours.
-        tracing::warn!(unfinished, "stopping: some connections did not end in time");
-        Ok(unfinished == 0)
     }
 }
 
-fn finished(ended: Result<io::Result<()>, JoinError>) -> Result<bool, StartError> {
-    ended.map_err(io::Error::other)??;
-    Ok(true)
+/// The same work, dropped where it stands once `stop` is cancelled.
+fn until(stop: &CancellationToken, work: impl Future<Output = ()>) -> impl Future<Output = ()> {
+    let stop = stop.clone();
+    async move {
+        stop.run_until_cancelled(work).await;
+    }
 }
 
-/// Listens where the configuration says.
-pub async fn listen(config: &Config) -> Result<TcpListener, StartError> {
-    let address = config.http.listen;
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+/// Says on `/readyz` that the service is about to stop, and goes on serving for `drain`.
+async fn announce(phases: &Phases, drain: Duration, background: &mut Background) -> Option<StartError> {
+    phases.draining.cancel();
+    if drain.is_zero() {
+        return None;
+    }
+    tracing::info!(drain_ms = drain.as_millis(), "stopping soon: not ready, and serving what still comes");
+    tokio::select! {
+        failure = background.failed() => Some(failure),
+        () = sleep(drain) => None,
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use output::{complain, say};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, App, StartError};
+use crate::app::{self, App, DataLock, StartError};
 use crate::config::{Config, ConfigError};
 use crate::domain::ids::{Accid, UserId};
 use crate::ports::StoreError;
@@ -110,6 +110,8 @@ pub async fn run(cli: Cli) -> ExitCode {
 
 async fn serve(file: ConfigFile) -> Result<bool, StartError> {
     let config = file.load()?;
+    config.validate()?;
+    let _lock = DataLock::take(&config)?;
     let app = App::build(&config).await?;
     let listener = app::listen(&config).await?;
     tracing::info!(address = %listener.local_addr()?, "serving");

@@ -219,7 +219,15 @@ section! {
         poll_timeout: Duration = secs(3), within ms(100)..=mins(1);
         /// How long a call that needs NetEase may take.
         netease_timeout: Duration = secs(15), within ms(100)..=mins(5);
-        /// How long requests under way may take to end once the service is told to stop.
+        /// Connections that may be open at once; further ones are closed. Fewer if the system has too few open files.
+        connections: usize = 20_000, within 1..=1_000_000;
+        /// How long a new connection may take until the head of its first request is there.
+        head_timeout: Duration = secs(10), within ms(100)..=mins(1);
+        /// How long a connection may take from an answer to the head of its next request.
+        idle_timeout: Duration = mins(1), within ms(100)..=hours(1);
+        /// How long `/readyz` says 503, and everything is served, before a stop begins.
+        drain: Duration = secs(0), within secs(0)..=mins(5);
+        /// How long requests under way may take to end once the stop has begun.
         shutdown: Duration = secs(9), within ms(100)..=secs(10);
     }
 }

@@ -7,9 +7,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::listener::{Silence, make_room};
 use super::retention::Retention;
 use super::settings::{authenticator, bounds, limits, millis, netease, system_account};
-use super::{App, StartError, Stores};
+use super::{App, Bounds, Phases, StartError, Stores};
 use crate::commands::bind_account::Binder;
 use crate::commands::deliver::{Courier, Way};
 use crate::commands::receive_copy::{Inbox, Ports};
@@ -17,7 +18,8 @@ use crate::commands::register_account::Registrar;
 use crate::commands::send_notification::Notifier;
 use crate::config::Config;
 use crate::http::api::Api;
-use crate::http::metrics::Metrics;
+use crate::http::connection::ConnectionCounters;
+use crate::http::metrics::{Metrics, Shown};
 use crate::http::router::router;
 use crate::http::unread_stream::Streams;
 use crate::infra::clock::System;
@@ -25,6 +27,7 @@ use crate::infra::netease::Netease;
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::gateway::Gateway;
 use crate::queries::reader_loads::ReaderLoads;
+use crate::queries::store_health::StoreHealth;
 use crate::queries::unread_counts::UnreadCounts;
 use crate::telemetry;
 
@@ -37,14 +40,18 @@ struct Parts<'a> {
 }
 
 /// The service over these stores.
-pub(super) fn assemble(config: &Config, stores: &Stores) -> Result<App, StartError> {
+pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, StartError> {
+    let background = std::mem::take(&mut stores.background);
+    let stores = &stores;
     let parts = Parts { config, stores, clock: Arc::new(System), ids: Arc::new(System) };
-    let (clock, winding_down) = (Arc::clone(&parts.clock), CancellationToken::new());
+    let clock = Arc::clone(&parts.clock);
+    let phases = Phases { draining: CancellationToken::new(), winding_down: CancellationToken::new() };
     let netease = Arc::new(netease(config, &clock, &parts.ids)?);
-    let courier = Arc::new(Courier::new(parts.way(&netease), bounds(config), winding_down.clone()));
+    let courier = Arc::new(Courier::new(parts.way(&netease), bounds(config), phases.winding_down.clone()));
     let counts = parts.counts();
     let mut registry = Registry::with_prefix("otc_im");
     netease.register_metrics(&mut registry);
+    let (health, connections) = (parts.health(), ConnectionCounters::default());
     let tasks = TaskTracker::new();
     let streams = Streams::new(config.limits.streams, config.limits.streams_per_reader);
     let api = Api {
@@ -54,18 +61,24 @@ pub(super) fn assemble(config: &Config, stores: &Stores) -> Result<App, StartErr
         courier: Arc::clone(&courier),
         notifications: Arc::clone(&stores.notifications),
         accounts: Arc::clone(&stores.accounts),
+        health: Arc::clone(&health),
         metrics: Metrics::new(
             registry,
-            &counts.loads.counters(),
-            &courier.counters(),
-            stores.near.as_ref(),
-            streams.open(),
-            telemetry::lost_lines,
+            &Shown {
+                loads: counts.loads.counters(),
+                deliveries: courier.counters(),
+                near: stores.near.clone(),
+                streams: streams.open(),
+                connections: connections.clone(),
+                stores: health.gauges(),
+                lost_log_lines: telemetry::lost_lines,
+            },
         ),
         counts,
         changes: Arc::clone(&stores.changes),
         streams: Arc::clone(&streams),
-        winding_down: winding_down.clone(),
+        draining: phases.draining.clone(),
+        winding_down: phases.winding_down.clone(),
         authenticator: authenticator(&config.auth, &clock)?,
         clock: Arc::clone(&clock),
         app_secrets: [
@@ -81,9 +94,17 @@ pub(super) fn assemble(config: &Config, stores: &Stores) -> Result<App, StartErr
         router: router(Arc::new(api)),
         courier,
         retention: Retention::new(config, stores, clock),
-        winding_down,
+        health,
+        background,
+        connections,
+        phases,
         tasks,
-        shutdown: config.limits.shutdown,
+        bounds: Bounds {
+            connections: make_room(config.limits.connections),
+            silence: Silence { head: config.limits.head_timeout, idle: config.limits.idle_timeout },
+            drain: config.limits.drain,
+            shutdown: config.limits.shutdown,
+        },
     })
 }
 
@@ -136,6 +157,11 @@ impl Parts<'_> {
             resend_unknown: self.config.notifications.resend_unknown,
             max_queued: self.config.notifications.max_queued,
         })
+    }
+
+    fn health(&self) -> Arc<StoreHealth> {
+        let Stores { accounts, log, view, .. } = self.stores;
+        Arc::new(StoreHealth::new(Arc::clone(accounts), Arc::clone(log), Arc::clone(view)))
     }
 
     fn counts(&self) -> UnreadCounts {

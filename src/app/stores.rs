@@ -7,6 +7,7 @@ use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
 
 use super::StartError;
+use super::background::Background;
 use crate::config::{Config, ConfigError};
 use crate::infra::cache::CachedAccounts;
 use crate::infra::memory::MemoryView;
@@ -43,6 +44,8 @@ pub struct Stores {
     pub changes: Arc<UnreadChanges>,
     /// What its near cache counts, if it has one.
     pub near: Option<NearCounters>,
+    /// What runs for as long as they are used.
+    pub(super) background: Background,
 }
 
 impl Stores {
@@ -59,8 +62,9 @@ impl Stores {
     async fn with_near(config: &Config, readers: usize) -> Result<Self, StartError> {
         let (log, upkeep, letters) = message_log(config).await?;
         let (accounts, outbox, notifications) = accounts(config).await?;
-        let (view, changes, near) = unread_view(config, readers).await?;
-        Ok(Self { accounts, outbox, notifications, log, upkeep, letters, view, changes, near })
+        let mut background = Background::default();
+        let (view, changes, near) = unread_view(config, readers, &mut background).await?;
+        Ok(Self { accounts, outbox, notifications, log, upkeep, letters, view, changes, near, background })
     }
 }
 
@@ -158,7 +162,11 @@ async fn message_log(config: &Config) -> Result<Log, StartError> {
 /// The view, which readers it says to have changed, and what its near cache counts.
 type View = (Arc<dyn UnreadView>, Arc<UnreadChanges>, Option<NearCounters>);
 
-async fn unread_view(config: &Config, readers: usize) -> Result<View, StartError> {
+async fn unread_view(
+    config: &Config,
+    readers: usize,
+    background: &mut Background,
+) -> Result<View, StartError> {
     let (key, settings) = ("unread.url", &config.unread);
     let url = &settings.url;
     let near = NearSettings { readers, staleness: settings.near_cache_staleness };
@@ -174,7 +182,9 @@ async fn unread_view(config: &Config, readers: usize) -> Result<View, StartError
             if scheme.ends_with("-cluster") || near.readers == 0 {
                 return Ok((Arc::new(RedisView::new(connection)), Arc::default(), None));
             }
-            let view = NearView::over(connection, url, near).map_err(|e| unreachable_store(key, url, &e))?;
+            let (view, keeper) =
+                NearView::over(connection, url, near).map_err(|e| unreachable_store(key, url, &e))?;
+            background.watch("near cache", keeper);
             let (changes, counters) = (view.changes(), view.counters());
             Ok((Arc::new(view), changes, Some(counters)))
         }

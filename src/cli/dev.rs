@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::output::say;
 use super::simulator::start_simulator;
 use super::{ConfigFile, stop_signal, token};
-use crate::app::{self, App, StartError};
+use crate::app::{self, App, DataLock, StartError};
 use crate::config::{AuthMode, Config, ConfigError};
 use crate::demo::{self, Demo};
 use crate::infra::http_client;
@@ -52,6 +52,12 @@ impl Dev {
         }
         keep_data_in(&self.data_dir, &mut config);
 
+        if !config.http.listen.ip().is_loopback() {
+            let why = "otc-im dev listens on loopback only, since its secrets are known to all: set http.listen to \
+                       an address such as 127.0.0.1:8080, or use otc-im serve";
+            return Err(ConfigError(why.into()).into());
+        }
+        let _lock = DataLock::take(&config)?;
         let listener = app::listen(&config).await?;
         let service = format!("http://{}", listener.local_addr()?);
         let simulator = start_simulator(SimulatorConfig {

@@ -21,6 +21,7 @@ use crate::ports::authenticator::Authenticator;
 use crate::ports::clock::Clock;
 use crate::ports::outbox::Notifications;
 use crate::ports::unread_changes::UnreadChanges;
+use crate::queries::store_health::StoreHealth;
 use crate::queries::unread_counts::UnreadCounts;
 
 /// The handlers' state.
@@ -43,7 +44,11 @@ pub struct Api {
     pub changes: Arc<UnreadChanges>,
     /// Streams that are open.
     pub streams: Arc<Streams>,
-    /// Cancelled when the service is told to stop: streams end then, or nothing else would.
+    /// Which stores answer.
+    pub health: Arc<StoreHealth>,
+    /// Cancelled when the service is about to stop: it is not ready any more, and serves on.
+    pub draining: CancellationToken,
+    /// Cancelled when the service stops: streams end then, or nothing else would.
     pub winding_down: CancellationToken,
     /// Verifies callers.
     pub authenticator: Arc<dyn Authenticator>,

@@ -1,7 +1,6 @@
 //! `/healthz` and `/readyz`
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -10,17 +9,25 @@ use utoipa::ToSchema;
 
 use super::api::Api;
 use super::problem::{Code, Problem};
-use crate::ports::StoreError;
 
-/// How long one store may take to answer.
-const PATIENCE: Duration = Duration::from_millis(1500);
-
-/// All is well.
+/// The process is alive.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// `alive` or `ready`.
+    /// Always `alive`.
+    #[schema(example = "alive")]
+    state: &'static str,
+}
+
+/// This instance takes requests.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    /// Always `ready`.
     #[schema(example = "ready")]
     state: &'static str,
+    /// Stores that do not answer, of `accounts`, `messages` and `unread`; left out if all do. What needs them is 503.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, example = json!(["accounts"]))]
+    degraded: Vec<&'static str>,
 }
 
 /// Whether the process is alive; asks no store
@@ -30,42 +37,25 @@ pub async fn healthz() -> Json<Health> {
     Json(Health { state: "alive" })
 }
 
-/// Whether every store of this service answers; NetEase is not asked
+/// Whether this instance should get requests
+///
+/// Not while it is about to stop, nor while neither the unread view nor the message log answers. A single store away is
+/// told in `degraded`: every instance has the same stores, and taking all of them out helps nobody. NetEase is not asked.
 #[utoipa::path(get, path = "/readyz", tag = "operation",
-    responses((status = 200, description = "Ready", body = Health),
-        (status = 503, description = "`store_unavailable`, naming the stores", body = Problem)))]
-pub async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Health>, Problem> {
-    let (accounts, messages, unread) = tokio::join!(
-        answers("accounts", api.accounts.ping()),
-        answers("messages", api.inbox.ports.log.ping()),
-        answers("unread", api.inbox.ports.view.ping()),
-    );
-    let silent: Vec<_> = [accounts, messages, unread].into_iter().flatten().collect();
-    if silent.is_empty() {
-        return Ok(Json(Health { state: "ready" }));
+    responses((status = 200, description = "Ready, perhaps degraded", body = Readiness),
+        (status = 503, description = "`stopping`; `store_unavailable`, naming the stores", body = Problem)))]
+pub async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Readiness>, Problem> {
+    if api.draining.is_cancelled() {
+        return Err(Problem::new(Code::Stopping, "this instance is about to stop; ask another one"));
+    }
+    let answering = api.health.look().await;
+    let degraded = answering.silent();
+    if answering.messages || answering.unread {
+        return Ok(Json(Readiness { state: "ready", degraded }));
     }
     let detail = format!(
         "out of reach: {}; see the log, and the section of that name in the configuration",
-        silent.join(", ")
+        degraded.join(", ")
     );
     Err(Problem::new(Code::StoreUnavailable, detail))
-}
-
-/// The store's name if it does not answer.
-async fn answers(
-    store: &'static str,
-    ping: impl Future<Output = Result<(), StoreError>>,
-) -> Option<&'static str> {
-    match tokio::time::timeout(PATIENCE, ping).await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(store, %error, source, "not ready");
-            Some(store)
-        }
-        Err(_) => {
-            tracing::warn!(store, "not ready: no answer in time");
-            Some(store)
-        }
-    }
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header;
-use axum::middleware::Next;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -21,12 +20,14 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::api::Api;
+use super::connection::ConnectionCounters;
 use super::problem::{Code, Problem};
 use crate::commands::deliver::DeliveryCounters;
 use crate::commands::receive_copy::{Outcome, Received};
 use crate::ports::message_log::CopyNo;
 use crate::ports::near_counters::NearCounters;
 use crate::queries::reader_loads::LoadCounters;
+use crate::queries::store_health::StoreGauges;
 
 /// Labels of one kind of answered request. Both are of closed lists.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -82,6 +83,27 @@ pub struct CopyLabels {
 
 type Durations = Family<RouteLabels, Histogram, fn() -> Histogram>;
 
+/// What is counted elsewhere and shown here.
+pub struct Shown {
+    /// Loads of readers.
+    pub loads: LoadCounters,
+    /// What is owed to NetEase.
+    pub deliveries: DeliveryCounters,
+    /// The near cache, if there is one.
+    pub near: Option<NearCounters>,
+    /// Streams that are open.
+    pub streams: Gauge,
+    /// Connections.
+    pub connections: ConnectionCounters,
+    /// Which stores answer.
+    pub stores: StoreGauges,
+    /// Log lines that were lost.
+    pub lost_log_lines: fn() -> u64,
+}
+
+/// Stands for the status of a request whose client left before it was answered.
+const CLIENT_LEFT: u16 = 499;
+
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
@@ -124,16 +146,9 @@ fn buckets() -> Histogram {
 }
 
 impl Metrics {
-    /// Metrics that start at zero, beside those that `registry` has already; `loads`, `deliveries`, `near` and
-    /// `streams` are counted elsewhere and shown here.
-    pub fn new(
-        mut registry: Registry,
-        loads: &LoadCounters,
-        deliveries: &DeliveryCounters,
-        near: Option<&NearCounters>,
-        streams: Gauge,
-        lost_log_lines: fn() -> u64,
-    ) -> Arc<Self> {
+    /// Metrics that start at zero, beside those that `registry` has already and those that are counted elsewhere.
+    pub fn new(mut registry: Registry, shown: &Shown) -> Arc<Self> {
+        let Shown { loads, deliveries, near, streams, connections, stores, lost_log_lines } = shown;
         let requests = Durations::new_with_constructor(buckets);
         for (route, statuses) in EXPECTED_ANSWERS {
             for &status in statuses {
@@ -172,8 +187,10 @@ impl Metrics {
             "Messages that a recheck removed from the unread view",
             loads.healed_surplus.clone(),
         );
-        registry.register_collector(Box::new(LostLogLines(lost_log_lines)));
-        registry.register("streams_open", "Streams of counts that are open", streams);
+        registry.register_collector(Box::new(LostLogLines(*lost_log_lines)));
+        registry.register("streams_open", "Streams of counts that are open", streams.clone());
+        register_connections(&mut registry, connections);
+        registry.register("store_up", "1 if the store answered when it was last asked", stores.clone());
         register_deliveries(&mut registry, deliveries);
         if let Some(near) = near {
             register_near(&mut registry, near);
@@ -240,14 +257,38 @@ fn register_near(registry: &mut Registry, near: &NearCounters) {
     registry.register("near_cache_active", "1 while changes are heard of", active);
 }
 
-/// Times every request, by the route that took it.
-pub async fn time_requests(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get().cloned().map_or(Route::Named("none"), Route::Matched);
-    let began = Instant::now();
-    let response = next.run(request).await;
-    let labels = RouteLabels { route, status: response.status().as_u16() };
-    api.metrics.requests.get_or_create(&labels).observe(began.elapsed().as_secs_f64());
-    response
+fn register_connections(registry: &mut Registry, connections: &ConnectionCounters) {
+    let ConnectionCounters { open, refused, accept_errors } = connections.clone();
+    registry.register("connections_open", "Connections that are open", open);
+    registry.register("connections_refused", "Connections closed at once: there were too many", refused);
+    registry.register("accept_errors", "Times that no connection could be accepted", accept_errors);
+}
+
+/// The time that a request takes, observed when this is dropped.
+pub struct Timing {
+    metrics: Arc<Metrics>,
+    labels: RouteLabels,
+    began: Instant,
+}
+
+impl Timing {
+    /// Begins now. The status is 499 until there is another one: the client left before.
+    pub fn begin(metrics: &Arc<Metrics>, request: &Request) -> Self {
+        let route = request.extensions().get().cloned().map_or(Route::Named("none"), Route::Matched);
+        let labels = RouteLabels { route, status: CLIENT_LEFT };
+        Self { metrics: Arc::clone(metrics), labels, began: Instant::now() }
+    }
+
+    /// Ends with this status.
+    pub fn answered(mut self, status: StatusCode) {
+        self.labels.status = status.as_u16();
+    }
+}
+
+impl Drop for Timing {
+    fn drop(&mut self) {
+        self.metrics.requests.get_or_create(&self.labels).observe(self.began.elapsed().as_secs_f64());
+    }
 }
 
 /// Metrics in the OpenMetrics text format

@@ -2,6 +2,7 @@
 
 pub mod api;
 mod bind;
+pub mod connection;
 mod docs;
 mod health;
 mod idempotency;

@@ -53,6 +53,8 @@ pub enum Code {
     Overloaded,
     /// The keys that verify tokens are out of reach.
     KeysUnavailable,
+    /// This instance is about to stop.
+    Stopping,
 }
 
 impl Code {
@@ -77,6 +79,7 @@ impl Code {
             Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "A store is out of reach", Some(1)),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "Too busy", Some(1)),
             Self::KeysUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "Keys are out of reach", Some(5)),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "Stopping", Some(1)),
         }
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::FromRequestParts;
-use axum::http::header::AUTHORIZATION;
+use axum::extract::{FromRequestParts, Request};
+use axum::http::Version;
+use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::LengthLimitError;
@@ -14,6 +15,17 @@ use super::api::Api;
 use super::problem::{Code, Problem};
 use crate::domain::ids::UserId;
 use crate::ports::authenticator::Caller;
+
+/// Refuses a request of HTTP/1.1 without a `Host`, or with two: whoever stands in front may have read another one.
+pub fn one_host(request: &Request) -> Result<(), Problem> {
+    match request.headers().get_all(HOST).iter().count() {
+        0 if request.version() == Version::HTTP_11 => {
+            Err(Problem::new(Code::Unreadable, "the request has no Host header; HTTP/1.1 wants one"))
+        }
+        0 | 1 => Ok(()),
+        _ => Err(Problem::new(Code::Unreadable, "the request has more than one Host header")),
+    }
+}
 
 /// Reads a body of at most `limit` bytes that arrives within `patience`.
 pub async fn read_body(body: Body, limit: usize, patience: Duration) -> Result<Bytes, Problem> {

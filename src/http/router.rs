@@ -3,15 +3,21 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use axum::http::Uri;
+use axum::extract::{Request, State};
+use axum::http::{Uri, Version, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
+use axum_server::ConnectionShutdown;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::api::Api;
+use super::connection::close_if_untaken;
+use super::metrics::Timing;
 use super::problem::{Code, Problem};
+use super::request::one_host;
 use super::{bind, docs, health, metrics, notifications, unread, unread_stream, webhook};
 
 /// The whole HTTP surface.
@@ -38,9 +44,23 @@ pub fn router(api: Arc<Api>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| panicked().into_response()));
-    site.merge(webhook)
-        .layer(middleware::from_fn_with_state(Arc::clone(&api), metrics::time_requests))
-        .with_state(api)
+    site.merge(webhook).layer(middleware::from_fn_with_state(Arc::clone(&api), every_request)).with_state(api)
+}
+
+/// What is done for every request, whatever its path.
+async fn every_request(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let timing = Timing::begin(&api.metrics, &request);
+    let is_http2 = request.version() == Version::HTTP_2;
+    let connection = request.extensions().get::<ConnectionShutdown>().filter(|_| is_http2).cloned();
+    let response = match one_host(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    timing.answered(response.status());
+    match connection {
+        Some(connection) => close_if_untaken(response, connection),
+        None => response,
+    }
 }
 
 async fn not_found(uri: Uri) -> Problem {

@@ -6,6 +6,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +16,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::sleep;
 
 use super::api::Api;
+use super::connection::HangUp;
 use super::problem::{Code, Problem};
 use super::request::Authenticated;
 use super::unread_page::{Page, read_query, validator};
@@ -55,6 +57,7 @@ const SLOWEST: Duration = Duration::from_secs(10);
 pub async fn stream_unread(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
+    Extension(hang_up): Extension<HangUp>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
@@ -64,6 +67,7 @@ pub async fn stream_unread(
     let watch = api.changes.watch(&page.reader);
     let counts = page.counts(&api).await?;
     let (events, out) = channel(1);
+    hang_up.set(true);
     let expires = caller.0.expires_at().map(|at| at.since(api.clock.now()).max(0).unsigned_abs());
     let feed = Feed { api: Arc::clone(&api), page, events, ends: expires.map(Duration::from_millis) };
     api.tasks.spawn(async move {

@@ -63,14 +63,16 @@ pub async fn receive(
     let slot = Arc::clone(&api.webhook_slots)
         .try_acquire_owned()
         .map_err(|_| Problem::new(Code::Overloaded, "too many copies are under way; send it again"))?;
-    let inbox = Arc::clone(&api.inbox);
+    let (inbox, metrics) = (Arc::clone(&api.inbox), Arc::clone(&api.metrics));
+    // Counted within, so that a copy counts whose sender waited no longer.
     let work = async move {
         let _slot = slot;
-        Ok(inbox.receive(&body).await?)
+        let received = inbox.receive(&body).await?;
+        metrics.count_copy(&received);
+        Ok(received)
     };
     let received =
         api.detached(deadline.saturating_duration_since(Instant::now()), work).await.map_err(never_500)?;
-    api.metrics.count_copy(&received);
     accept(&received)
 }
 

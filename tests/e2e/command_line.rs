@@ -26,7 +26,7 @@ fn fails(args: &[&str], settings: &Settings, folder: &Folder, code: i32, words: 
 
 #[tokio::test]
 async fn a_mistake_in_the_configuration_ends_with_2_and_names_the_key() {
-    let cases: [(&'static str, &str, &[&str]); 12] = [
+    let cases: [(&'static str, &str, &[&str]); 14] = [
         ("http.lisen", "127.0.0.1:0", &["lisen"]),
         ("htp.listen", "127.0.0.1:0", &["htp"]),
         ("http.listen", "localhost", &["http.listen"]),
@@ -38,6 +38,8 @@ async fn a_mistake_in_the_configuration_ends_with_2_and_names_the_key() {
         ("auth.hs256_secret", "short", &["auth.hs256_secret", "32 bytes"]),
         ("auth.mode", "basic", &["auth.mode"]),
         ("limits.shutdown", "1m", &["limits.shutdown", "10s"]),
+        ("limits.drain", "6m", &["limits.drain", "5m"]),
+        ("limits.connections", "0", &["limits.connections", "1000000"]),
         ("log.filter", "otc_im=loud", &["log.filter"]),
     ];
     let folder = Folder::new();
@@ -56,6 +58,8 @@ async fn keys_that_contradict_each_other_end_with_2() {
         site.settings().into_iter().filter(|(key, _)| !key.starts_with("auth.")).collect();
     fails(&["serve"], &without, &folder, 2, &["auth.hs256_secret", "auth.jwks_url"]);
     fails(&["serve"], &Settings::new(), &folder, 2, &["netease.base_url"]);
+    let reachable = vec![("http.listen", "0.0.0.0:0".to_owned())];
+    fails(&["dev"], &reachable, &folder, 2, &["http.listen", "loopback", "otc-im serve"]);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod accounts_tools;
 mod chat;
 mod command_line;
+mod data_lock;
 mod dev;
 mod instances;
 mod log_in_trouble;

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::iter;
+use reqwest::Method;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::support::client::http;
+use crate::support::client::{http, send};
 use crate::support::events::Events;
 use crate::support::service::{Site, eventually};
 use crate::support::stores::{Stores, on_both_sets};
@@ -67,6 +68,67 @@ async fn a_call_that_waits_for_netease_ends_before_the_process_does() {
     assert_eq!(code, Some(0), "{log}");
 }
 
+/// Stops the binary `times` times while a notice is on its way to a slow NetEase and nobody is connected. The next
+/// start, of the same stores, tells what became of it.
+async fn stops_with_a_delivery_under_way(times: usize) {
+    let site = Site::new(Stores::embedded()).await.set("notifications.patience", "1ms");
+    site.netease.faults(json!({"latencyMs": 150})).await;
+    let mut notices: Vec<String> = Vec::new();
+    for stop in 0..=times {
+        let process = site.spawn().await;
+        let client = process.client.as_user("shop");
+        if let Some(id) = notices.last() {
+            let status = client.get(&format!("/v1/notifications/{id}")).await.ok();
+            assert_eq!(status["state"], "sent", "stop {stop}: {status}");
+        }
+        if stop == times {
+            break;
+        }
+        let before = site.netease.calls("msg/sendAttachMsg").await;
+        let notice = json!({"to": "bob", "attach": {"stop": stop}}).to_string();
+        let request = client.request(Method::POST, "/v1/notifications").header("connection", "close");
+        let accepted = send(request.body(notice)).await.ok();
+        assert_eq!(accepted["state"], "queued", "the answer does not wait for NetEase");
+        notices.push(accepted["id"].as_str().unwrap().to_owned());
+        let asked = async || site.netease.calls("msg/sendAttachMsg").await > before;
+        eventually("NetEase is asked", asked).await;
+        process.terminate();
+        let (code, log) = process.ended().await;
+        assert_eq!(code, Some(0), "{log}");
+        assert!(log.contains("stopping: no new connections"), "{log}");
+    }
+    let heard = site.netease.look("notices?to=bob").await;
+    assert_eq!(heard["notices"].as_array().map(Vec::len), Some(times), "{heard}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_stops_with_nobody_connected_each_write_the_delivery_down() {
+    join_all((0..5).map(|_| stops_with_a_delivery_under_way(10))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readyz_is_503_before_the_stop_while_everything_is_served() {
+    let site = Site::new(Stores::embedded()).await.set("limits.drain", "1s");
+    let process = site.spawn().await;
+    let (client, alice) = (process.client.clone(), process.client.as_user("alice"));
+    let mut stream = Events::open(&alice, "/v1/unread/stream?self=alice&users=bob").await;
+    stream.next().await;
+    assert_eq!(client.get("/readyz").await.status, 200);
+    let told = Instant::now();
+    process.terminate();
+    eventually("it is not ready", async || client.get("/readyz").await.status == 503).await;
+    client.get("/readyz").await.problem(503, "stopping");
+    let poll = json!({"self": "alice", "users": ["bob"]});
+    assert_eq!(alice.post("/v1/unread", &poll).await.ok(), json!({"bob": 0}));
+    assert_eq!(client.copy(message("bob", "alice", 1, 1_700_000_000_000).to_string()).await.status, 200);
+    assert_eq!(stream.next().await.map, json!({"bob": 1}));
+    assert_eq!(stream.next_or_end().await, None, "the stop itself ends it");
+    assert!(told.elapsed() >= Duration::from_secs(1), "{:?}", told.elapsed());
+    let (code, log) = process.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("stopping soon"), "{log}");
+}
+
 /// How long a process takes to end, with exit code 0, while clients have sent this and no more.
 async fn ends_while_clients_wait(site: &Site, said: &[&str]) -> Duration {
     let process = site.spawn().await;
@@ -101,6 +163,17 @@ fn allow_open_files(count: usize) {
     let (own, soft) = (std::process::id().to_string(), format!("--nofile={count}:"));
     let set = Command::new("prlimit").args(["--pid", &own, &soft]).status().expect("prlimit is there");
     assert!(set.success(), "the hard limit is below {count}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_of_open_files_is_raised_to_what_the_system_allows() {
+    allow_open_files(512);
+    let process = Site::new(Stores::embedded()).await.spawn().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.id())).unwrap();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let (soft, hard) = files.trim_start().split_once(' ').unwrap();
+    assert!(hard.trim_start().starts_with(&format!("{soft} ")), "{files}");
+    assert_ne!(soft, "512");
 }
 
 #[tokio::test(flavor = "multi_thread")]

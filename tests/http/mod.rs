@@ -3,6 +3,8 @@
 mod accounts;
 mod accounts_troubled;
 mod notice_text;
+mod connections;
+mod connections_h2;
 mod notification_outbox;
 mod notifications;
 mod openapi;

@@ -22,17 +22,19 @@ async fn site(key: &'static str) -> (Site, Service, Proxy) {
 }
 
 async fn names_the_store(service: &Service, store: &str) {
-    let problem = service.client.get("/readyz").await.problem(503, "store_unavailable");
-    let detail = problem["detail"].as_str().unwrap();
+    let readiness = service.client.get("/readyz").await.ok();
+    assert_eq!(readiness, json!({"state": "ready", "degraded": [store]}), "the others serve on");
+    let metrics = service.client.get("/metrics").await.text;
     for other in ["accounts", "messages", "unread"] {
-        assert_eq!(detail.contains(&format!("reach: {other};")), other == store, "{detail}");
+        let up = format!("otc_im_store_up{{store=\"{other}\"}} {}\n", u8::from(other != store));
+        assert!(metrics.contains(&up), "{up}: {metrics}");
     }
     assert_eq!(service.client.get("/healthz").await.status, 200, "restarting would not help");
 }
 
 async fn recovers(service: &Service) {
-    eventually("the service is ready again", async || service.client.get("/readyz").await.status == 200)
-        .await;
+    let ready = async || service.client.get("/readyz").await.json() == json!({"state": "ready"});
+    eventually("every store answers again", ready).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,6 +119,27 @@ async fn without_the_account_rows_binds_are_503_and_chat_goes_on() {
     recovers(&service).await;
     let again = bind(&service.client, &alice, None, &carol).await;
     assert_eq!((&again["token"], &again["friend"]["state"]), (&bound["token"], &json!("added")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_view_and_log_the_instance_is_not_ready() {
+    let stores = Stores::servers().await;
+    let (log, view) =
+        tokio::join!(Proxy::of(stores.url("messages.url")), Proxy::of(stores.url("unread.url")));
+    let (log_url, view_url) =
+        (log.through(stores.url("messages.url")), view.through(stores.url("unread.url")));
+    let site = Site::new(stores.with("messages.url", log_url).with("unread.url", view_url)).await;
+    let service = site.start().await;
+    let metrics = service.client.get("/metrics").await.text;
+    assert_eq!(metrics.matches("otc_im_store_up{").count(), 3, "there from the start: {metrics}");
+    log.cut();
+    view.cut();
+    let problem = service.client.get("/readyz").await.problem(503, "store_unavailable");
+    assert!(problem["detail"].as_str().unwrap().contains("out of reach: messages, unread;"), "{problem}");
+    log.mend();
+    eventually("one of them is enough", async || service.client.get("/readyz").await.status == 200).await;
+    view.mend();
+    recovers(&service).await;
 }
 
 #[tokio::test]

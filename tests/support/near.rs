@@ -30,7 +30,8 @@ pub async fn one() -> Arc<NearView> {
 pub async fn at(polls: &str, tracking: &str, staleness: Duration) -> Arc<NearView> {
     let connection = Connection::open(polls).await.unwrap();
     let settings = NearSettings { readers: 10_000, staleness };
-    let near = Arc::new(NearView::over(connection, tracking, settings).unwrap());
+    let (near, _) = NearView::over(connection, tracking, settings).unwrap();
+    let near = Arc::new(near);
     is_active(&near).await;
     near
 }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use foldhash::quality::RandomState;
 use redis::RedisResult;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use self::entries::Token;
 use super::tracking::{Session, Tracking};
@@ -71,15 +72,20 @@ struct Miss {
 
 impl NearView {
     /// Over the server behind `connection`, which `url` leads to, too. Tracking begins in the background; until then,
-    /// and whenever it fails, polls go to Redis. Errors are those of a URL that makes no sense.
-    pub fn over(connection: Connection, url: &str, settings: NearSettings) -> RedisResult<Self> {
+    /// and whenever it fails, polls go to Redis; its task ends with the view, and never by itself. Errors are those of
+    /// a URL that makes no sense.
+    pub fn over(
+        connection: Connection,
+        url: &str,
+        settings: NearSettings,
+    ) -> RedisResult<(Self, JoinHandle<()>)> {
         let counters = NearCounters::default();
         let changes = Arc::default();
-        let tracking =
+        let (tracking, task) =
             Tracking::start(connection.clone(), url, settings, counters.clone(), Arc::clone(&changes))?;
         let turns = (0..TURNS).map(|_| Mutex::default()).collect();
         let (inner, hasher) = (RedisView::new(connection), RandomState::default());
-        Ok(Self { inner, tracking, turns, hasher, counters, changes })
+        Ok((Self { inner, tracking, turns, hasher, counters, changes }, task))
     }
 
     /// What it did so far.

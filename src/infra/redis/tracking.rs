@@ -31,7 +31,7 @@ use redis::{
     AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
     RedisError, RedisResult, Value,
 };
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::Connection;
 use super::connection::{CONNECT_TIMEOUT, tcp_settings, timed_out};
@@ -114,7 +114,7 @@ fn reader_of(key: &[u8]) -> Option<&str> {
 pub(super) struct Tracking {
     current: Arc<RwLock<Option<Arc<Session>>>>,
     staleness: Duration,
-    keeper: JoinHandle<()>,
+    keeper: AbortHandle,
 }
 
 impl Drop for Tracking {
@@ -124,20 +124,22 @@ impl Drop for Tracking {
 }
 
 impl Tracking {
-    /// Begins to track the server at `url`, which has to be the one behind `polls`.
+    /// Begins to track the server at `url`, which has to be the one behind `polls`. The task that does so ends when
+    /// this is dropped, and never by itself.
     pub fn start(
         polls: Connection,
         url: &str,
         settings: NearSettings,
         counters: NearCounters,
         changes: Arc<UnreadChanges>,
-    ) -> RedisResult<Self> {
+    ) -> RedisResult<(Self, JoinHandle<()>)> {
         let info = url.into_connection_info()?.set_tcp_settings(tcp_settings());
         let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         let client = Client::open(info.set_redis_settings(resp3))?;
         let current = Arc::default();
         let keeper = Keeper { client, polls, settings, counters, changes, current: Arc::clone(&current) };
-        Ok(Self { current, staleness: settings.staleness, keeper: tokio::spawn(keeper.run()) })
+        let task = tokio::spawn(keeper.run());
+        Ok((Self { current, staleness: settings.staleness, keeper: task.abort_handle() }, task))
     }
 
     /// The session that may be answered from now.
