@@ -6,6 +6,7 @@ mod background;
 mod connection;
 mod data_lock;
 mod listener;
+mod check;
 mod retention;
 mod settings;
 mod stores;
@@ -120,9 +121,9 @@ impl App {
         let Self { router, courier, retention, health, mut background, connections, phases, tasks, bounds } =
             self;
         background.watch("deliveries", tasks.spawn(courier.run()));
-        background.watch("retention", tasks.spawn(until(&phases.winding_down, retention.run())));
+        background.watch("retention", tasks.spawn(until(phases.winding_down.clone(), retention.run())));
         let health = async move { health.watch().await };
-        background.watch("store health", tasks.spawn(until(&phases.winding_down, health)));
+        background.watch("store health", tasks.spawn(until(phases.winding_down.clone(), health)));
         let mut server = Server::start(listener, router, bounds.silence, bounds.connections, connections);
 
         let failure = tokio::select! {
@@ -160,11 +161,8 @@ impl App {
 }
 
 /// The same work, dropped where it stands once `stop` is cancelled.
-fn until(stop: &CancellationToken, work: impl Future<Output = ()>) -> impl Future<Output = ()> {
-    let stop = stop.clone();
-    async move {
-        stop.run_until_cancelled(work).await;
-    }
+async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    stop.run_until_cancelled(work).await;
 }
 
 /// Says on `/readyz` that the service is about to stop, and goes on serving for `drain`.

@@ -125,7 +125,7 @@ async fn migrate(file: ConfigFile) -> Result<bool, StartError> {
 }
 
 async fn check(file: ConfigFile) -> Result<bool, StartError> {
-    App::build(&file.load()?).await?;
+    App::check(&file.load()?).await?;
     say("the configuration is complete; the stores answer, and their schemas are up to date")?;
     Ok(true)
 }

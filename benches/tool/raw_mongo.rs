@@ -39,7 +39,7 @@ impl RawMongo {
     /// Writes for so long.
     pub async fn run(self) -> Outcome {
         let database = mongo::database(&self.mongo, 64).await?;
-        mongo::prepare(&database).await?;
+        mongo::prepare(&database, true).await?;
         let messages: Collection<Document> = database.collection("messages");
         let copies = Arc::new(Copies {
             secret: String::new(),

@@ -65,7 +65,7 @@ impl Naive {
     pub async fn run(self) -> Outcome {
         let stores = if let (Some(mongo), Some(redis)) = (self.mongo, self.redis) {
             let database = mongo::database(&mongo, 64).await?;
-            mongo::prepare(&database).await?;
+            mongo::prepare(&database, true).await?;
             let redis = redis::Client::open(redis)?.get_connection_manager().await?;
             Stores::Servers { messages: database.collection("messages"), redis, script: Script::new(SCRIPT) }
         } else if let Some(sqlite) = self.sqlite {

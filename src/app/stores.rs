@@ -3,18 +3,17 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use sqlx::SqlitePool;
-use sqlx::migrate::Migrator;
+use sqlx::{MySqlPool, SqlitePool};
 
 use super::StartError;
 use super::background::Background;
 use crate::config::{Config, ConfigError};
 use crate::infra::cache::CachedAccounts;
 use crate::infra::memory::MemoryView;
-use crate::infra::mongo::{self, MongoLog};
+use crate::infra::mongo::{self, Index, Lack, MongoLog};
 use crate::infra::redis::near::NearSettings;
 use crate::infra::redis::{Connection, NearView, RedisView};
-use crate::infra::sql::{self, SqlAccounts, SqlOutbox, SqliteLog};
+use crate::infra::sql::{self, Schema, SqlAccounts, SqlOutbox, SqliteLog};
 use crate::ports::accounts::Accounts;
 use crate::ports::dead_letters::DeadLetters;
 use crate::ports::log_upkeep::LogUpkeep;
@@ -48,53 +47,56 @@ pub struct Stores {
     pub(super) background: Background,
 }
 
+/// What a start makes of an accounts' database that is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Away {
+    /// It goes on, and uses the database once it is back.
+    IsWaitedFor,
+    /// It fails.
+    IsAnError,
+}
+
 impl Stores {
-    /// Connects all of them, or says which one cannot be reached.
+    /// Connects all of them for a service, or says which one cannot be reached. The accounts' database, if it is MySQL,
+    /// may be away; its schema is looked at before its first use then.
     pub async fn connect(config: &Config) -> Result<Self, StartError> {
-        Self::with_near(config, config.unread.near_cache_readers).await
+        Self::with(config, config.unread.near_cache_readers, Away::IsWaitedFor).await
     }
 
-    /// The same for one command, which answers nobody from memory.
+    /// Connects all of them for one command, which needs each and answers nobody from memory.
     pub async fn connect_once(config: &Config) -> Result<Self, StartError> {
-        Self::with_near(config, 0).await
+        Self::with(config, 0, Away::IsAnError).await
     }
 
-    async fn with_near(config: &Config, readers: usize) -> Result<Self, StartError> {
+    async fn with(config: &Config, readers: usize, away: Away) -> Result<Self, StartError> {
         let (log, upkeep, letters) = message_log(config).await?;
-        let (accounts, outbox, notifications) = accounts(config).await?;
+        let (accounts, outbox, notifications) = accounts(config, away).await?;
         let mut background = Background::default();
         let (view, changes, near) = unread_view(config, readers, &mut background).await?;
         Ok(Self { accounts, outbox, notifications, log, upkeep, letters, view, changes, near, background })
     }
 }
 
-/// Brings every schema up to date. Safe to repeat, and to run beside a running service of the version before.
+/// Brings every schema up to date. Safe to repeat, to run several times at once, and to run beside a running service of
+/// the version before.
 pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let (key, url) = ("accounts.url", &config.accounts.url);
     match scheme(url) {
-        "mysql" => {
-            let pool = sql::mysql(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
-            sql::MYSQL.run(&pool).await.map_err(|e| failed_migration(key, &e))?;
-        }
-        "sqlite" => migrate_sqlite(key, url).await?,
+        "mysql" => sql::migrate_mysql(url).await.map_err(|e| failed_migration(key, &e))?,
+        "sqlite" => sql::migrate_sqlite(url).await.map_err(|e| failed_migration(key, &e))?,
         _ => return Err(odd_scheme(key, url, "mysql: or sqlite:")),
     }
     let (key, url) = ("messages.url", &config.messages.url);
     match scheme(url) {
         "mongodb" | "mongodb+srv" => {
             let database = mongo::database(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
-            let prepared = mongo::prepare(&database).await;
+            let prepared = mongo::prepare(&database, config.messages.retention_days.is_some()).await;
             mongo::close(database).await;
-            prepared.map_err(|e| unreachable_store(key, url, &e))
+            in_order(key, &prepared.map_err(|e| unreachable_store(key, url, &e))?)
         }
-        "sqlite" => migrate_sqlite(key, url).await,
+        "sqlite" => sql::migrate_sqlite(url).await.map_err(|e| failed_migration(key, &e)),
         _ => Err(odd_scheme(key, url, "mongodb: or sqlite:")),
     }
-}
-
-async fn migrate_sqlite(key: &str, url: &str) -> Result<(), StartError> {
-    let pool = sql::sqlite(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
-    sql::SQLITE.run(&pool).await.map_err(|e| failed_migration(key, &e))
 }
 
 /// Takes back what the account rows of an embedded service say of NetEase: a new simulator has no accounts yet.
@@ -107,18 +109,15 @@ pub async fn forget_netease(config: &Config) -> Result<(), StartError> {
 /// The accounts' database in its three roles.
 pub(super) type AccountStore = (Arc<dyn Accounts>, Arc<dyn Outbox>, Arc<dyn Notifications>);
 
-pub(super) async fn accounts(config: &Config) -> Result<AccountStore, StartError> {
+pub(super) async fn accounts(config: &Config, away: Away) -> Result<AccountStore, StartError> {
     let (key, settings) = ("accounts.url", &config.accounts);
     let url = &settings.url;
     match scheme(url) {
         "mysql" => {
-            let pool = sql::mysql(url, settings.max_connections)
-                .await
-                .map_err(|e| unreachable_store(key, url, &e))?;
-            let applied = sql::applied(&pool).await.map_err(|e| unreachable_store(key, url, &e))?;
-            up_to_date(key, &sql::MYSQL, &applied)?;
-            let outbox = Arc::new(SqlOutbox::new(pool.clone()));
-            Ok((cached(config, SqlAccounts::new(pool)), Arc::clone(&outbox) as _, outbox))
+            let (pool, schema) = mysql(key, url, settings.max_connections, away).await?;
+            let outbox = Arc::new(SqlOutbox::new(pool.clone()).not_before(schema.clone()));
+            let accounts = cached(config, SqlAccounts::new(pool).not_before(schema));
+            Ok((accounts, Arc::clone(&outbox) as _, outbox))
         }
         "sqlite" => {
             let pool = sqlite(key, url, settings.max_connections).await?;
@@ -126,6 +125,28 @@ pub(super) async fn accounts(config: &Config) -> Result<AccountStore, StartError
             Ok((cached(config, SqlAccounts::new(pool)), Arc::clone(&outbox) as _, outbox))
         }
         _ => Err(odd_scheme(key, url, "mysql: or sqlite:")),
+    }
+}
+
+async fn mysql(
+    key: &str,
+    url: &str,
+    max_connections: u32,
+    away: Away,
+) -> Result<(MySqlPool, Schema), StartError> {
+    let pool = sql::mysql_later(url, max_connections).map_err(|e| unreachable_store(key, url, &e))?;
+    match sql::mysql_is_up_to_date(url).await {
+        Ok(true) => Ok((pool, Schema::seen())),
+        Ok(false) => Err(not_migrated(key)),
+        Err(error) if away == Away::IsWaitedFor && sql::is_away(&error) => {
+            tracing::warn!(
+                place = without_password(url),
+                %error,
+                "the accounts' database is out of reach: binds and notices are 503 until it is back"
+            );
+            Ok((pool.clone(), Schema::unseen(pool)))
+        }
+        Err(error) => Err(unreachable_store(key, url, &error)),
     }
 }
 
@@ -143,11 +164,8 @@ async fn message_log(config: &Config) -> Result<Log, StartError> {
         "mongodb" | "mongodb+srv" => {
             let database = mongo::database(url, settings.max_connections).await;
             let database = database.map_err(|e| unreachable_store(key, url, &e))?;
-            let prepared =
-                mongo::is_prepared(&database).await.map_err(|e| unreachable_store(key, url, &e))?;
-            if !prepared {
-                return Err(not_migrated(key));
-            }
+            let lacks = mongo::lacks(&database, settings.retention_days.is_some()).await;
+            in_order(key, &lacks.map_err(|e| unreachable_store(key, url, &e))?)?;
             let log = Arc::new(MongoLog::new(database));
             Ok((Arc::clone(&log) as _, Arc::clone(&log) as _, log))
         }
@@ -195,14 +213,24 @@ async fn unread_view(
 async fn sqlite(key: &str, url: &str, max_connections: u32) -> Result<SqlitePool, StartError> {
     let pool = sql::sqlite(url, max_connections).await.map_err(|e| unreachable_store(key, url, &e))?;
     let applied = sql::applied(&pool).await.map_err(|e| unreachable_store(key, url, &e))?;
-    up_to_date(key, &sql::SQLITE, &applied)?;
-    Ok(pool)
+    match sql::up_to_date(&sql::SQLITE, &applied) {
+        true => Ok(pool),
+        false => Err(not_migrated(key)),
+    }
 }
 
-fn up_to_date(key: &str, migrator: &Migrator, applied: &[i64]) -> Result<(), StartError> {
-    match migrator.iter().all(|migration| applied.contains(&migration.version)) {
-        true => Ok(()),
-        false => Err(not_migrated(key)),
+/// Whether MongoDB has every index.
+fn in_order(key: &str, lacks: &[Lack]) -> Result<(), StartError> {
+    match lacks.first() {
+        None => Ok(()),
+        Some(Lack::Missing(Index { collection, name, .. })) => Err(StartError::Store(format!(
+            "the schema behind {key} is not up to date, it lacks the index {name} of {collection}: run \
+             `otc-im migrate` first"
+        ))),
+        Some(Lack::Another(Index { collection, name, .. })) => Err(StartError::Store(format!(
+            "behind {key} there is an index {name} of {collection} that is not the one this service needs: drop it \
+             (db.{collection}.dropIndex(\"{name}\") in mongosh), then run `otc-im migrate`"
+        ))),
     }
 }
 
@@ -214,7 +242,7 @@ fn failed_migration(key: &str, error: &dyn Display) -> StartError {
     StartError::Store(format!("the schema behind {key} cannot be brought up to date: {error}"))
 }
 
-fn unreachable_store(key: &str, url: &str, error: &dyn Display) -> StartError {
+pub(super) fn unreachable_store(key: &str, url: &str, error: &dyn Display) -> StartError {
     let place = without_password(url);
     StartError::Store(format!("{key}: cannot use {place}: {error}; start that server or correct {key}"))
 }
@@ -224,12 +252,12 @@ fn odd_scheme(key: &str, url: &str, schemes: &str) -> StartError {
     ConfigError(format!("{key} must begin with {schemes}, not as in `{place}`")).into()
 }
 
-fn scheme(url: &str) -> &str {
+pub(super) fn scheme(url: &str) -> &str {
     url.split_once(':').map_or("", |(scheme, _)| scheme)
 }
 
 /// The URL as it may be shown: without who logs in and how.
-fn without_password(url: &str) -> String {
+pub(super) fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, place))) => format!("{scheme}://{place}"),
         _ => url.to_owned(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures_util::TryStreamExt;
+use tokio::sync::Semaphore;
 
 use super::output::{complain, say};
 use super::{ConfigFile, accid, refuse_memory};
@@ -46,6 +47,7 @@ impl Recount {
             view: stores.view,
             clock: Arc::new(System),
             ids: Arc::new(System),
+            big: Arc::new(Semaphore::new(1)),
         };
         match self.reader {
             Some(user) => {

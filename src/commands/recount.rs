@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::{Stream, TryStreamExt, stream};
+use tokio::sync::Semaphore;
 
 use crate::domain::ids::Accid;
 use crate::domain::unread::{Merged, Reading};
@@ -28,6 +29,8 @@ pub struct Recounter {
     pub clock: Arc<dyn Clock>,
     /// Makes tokens.
     pub ids: Arc<dyn Ids>,
+    /// Readers with very many unread messages that are recounted at once.
+    pub big: Arc<Semaphore>,
 }
 
 /// What was found for one reader.
@@ -46,6 +49,7 @@ pub struct Recounted {
 impl Recounter {
     /// Compares one reader and puts the view right; loads a reader whom the view did not know.
     pub async fn reader(&self, reader: Accid) -> Result<Recounted, StoreError> {
+        let _turn = if self.log.is_big(&reader).await? { Some(self.big.acquire().await) } else { None };
         let merged = reload(&*self.log, &*self.view, &*self.clock, &*self.ids, &reader).await?;
         let (added, removed) = match merged {
             Merged::Done { added, removed } => (added, removed),

@@ -88,9 +88,10 @@ impl Notifier {
                 Ok(Taken { status: new.into(), held })
             }
             Accepted::Repeated(id) => {
-                let gone =
-                    StoreError::Corrupt { store: "accounts", what: format!("notification {id} vanished") };
-                let status = self.notifications.status(&id).await?.ok_or(gone)?;
+                // A server that lags behind the one that has the key does not have the notification yet.
+                let unseen =
+                    || StoreError::unavailable("outbox", format!("notification {id} cannot be seen"));
+                let status = self.notifications.status(&id).await?.ok_or_else(unseen)?;
                 Ok(Taken { status, held: Vec::new() })
             }
             Accepted::KeyTaken => Err(OrderError::KeyTaken),

@@ -143,12 +143,15 @@ impl IntoResponse for Problem {
 
 impl From<&StoreError> for Problem {
     fn from(error: &StoreError) -> Self {
-        let source = std::error::Error::source(error).map(ToString::to_string);
-        tracing::error!(%error, source, "a store failed");
+        tracing::error!(%error, source = error.cause(), "a store failed");
         match error {
             StoreError::Unavailable { store, .. } => Self::new(
                 Code::StoreUnavailable,
                 format!("the {store} store is out of reach; try again shortly"),
+            ),
+            StoreError::Refused { store, .. } => Self::new(
+                Code::Internal,
+                format!("the {store} store refused what was asked of it; see the log"),
             ),
             StoreError::Corrupt { store, .. } => Self::new(
                 Code::Internal,

@@ -13,6 +13,10 @@ use crate::domain::unread::{Change, Snapshot};
 /// The store's name in errors.
 const STORE: &str = "messages";
 
+/// Unread messages from which on a reader is loaded in turn with others of that size: a snapshot of so many is some
+/// megabytes.
+pub const BIG: u64 = 50_000;
+
 /// Every message ever copied to us, with its state. MongoDB in production, SQLite when embedded.
 ///
 /// When a method has answered, what it did is durable (majority and journal, or fsync). All of them may be repeated,
@@ -43,6 +47,11 @@ pub trait MessageLog: Send + Sync {
 
     /// All that counts as unread for a reader now, and all the reader's marks.
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError>;
+
+    /// Whether a reader has more than [`BIG`] unread messages, without reading them. A log that holds little never does.
+    async fn is_big(&self, _reader: &Accid) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 
     /// Whether the log answers at all.
     async fn ping(&self) -> Result<(), StoreError>;

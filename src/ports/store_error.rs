@@ -18,7 +18,17 @@ pub enum StoreError {
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// It answered with something that this service never wrote, or refused as wrong: repeating will not help.
+    /// Reached, and refused as wrong: no right to do it, no such table, a value that does not fit. The change was not
+    /// made, and repeating will not help until somebody has acted.
+    #[error("{store} refused what was asked of it")]
+    Refused {
+        /// Which store.
+        store: &'static str,
+        /// What the server said.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// It answered with something that this service never wrote: repeating will not help.
     #[error("{store} holds or said something unexpected: {what}")]
     Corrupt {
         /// Which store.
@@ -34,10 +44,17 @@ impl StoreError {
         Self::Unavailable { store, source: source.into() }
     }
 
+    /// [`StoreError::Refused`] for this store, from what its server said.
+    pub fn refused(store: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Refused { store, source: source.into() }
+    }
+
     /// The store in question.
     pub fn store(&self) -> &'static str {
         match self {
-            Self::Unavailable { store, .. } | Self::Corrupt { store, .. } => store,
+            Self::Unavailable { store, .. } | Self::Refused { store, .. } | Self::Corrupt { store, .. } => {
+                store
+            }
         }
     }
 
@@ -61,6 +78,7 @@ impl StoreError {
     pub fn again(&self) -> Self {
         match self {
             Self::Unavailable { store, source } => Self::unavailable(store, source.to_string()),
+            Self::Refused { store, source } => Self::refused(store, source.to_string()),
             Self::Corrupt { store, what } => Self::Corrupt { store, what: what.clone() },
         }
     }

@@ -36,12 +36,15 @@ pub struct ReaderLoads {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     slots: Semaphore,
+    /// Readers with very many unread messages are loaded one after another: each is megabytes of this process.
+    big: Semaphore,
     flights: Mutex<HashMap<Accid, Flight>>,
     counters: LoadCounters,
 }
 
 impl ReaderLoads {
-    /// At most `at_once` loads run at the same time; further ones wait.
+    /// At most `at_once` loads run at the same time, and beside them one of a reader with very many unread messages;
+    /// further ones wait.
     pub fn new(
         log: Arc<dyn MessageLog>,
         view: Arc<dyn UnreadView>,
@@ -49,8 +52,9 @@ impl ReaderLoads {
         ids: Arc<dyn Ids>,
         at_once: usize,
     ) -> Arc<Self> {
-        let (slots, flights, counters) = (Semaphore::new(at_once), Mutex::default(), LoadCounters::default());
-        Arc::new(Self { log, view, clock, ids, slots, flights, counters })
+        let (slots, big) = (Semaphore::new(at_once), Semaphore::new(1));
+        let (flights, counters) = (Mutex::default(), LoadCounters::default());
+        Arc::new(Self { log, view, clock, ids, slots, big, flights, counters })
     }
 
     /// What the loads did so far.
@@ -90,7 +94,14 @@ impl ReaderLoads {
     }
 
     async fn run(&self, reader: &Accid, known: bool) -> Result<(), StoreError> {
-        let _slot = self.slots.acquire().await;
+        let slot = self.slots.acquire().await;
+        let _place = if self.log.is_big(reader).await? {
+            // Not in a slot that a small one could have meanwhile.
+            drop(slot);
+            self.big.acquire().await
+        } else {
+            slot
+        };
         let merged = reload(&*self.log, &*self.view, &*self.clock, &*self.ids, reader).await?;
         let LoadCounters { loads, rechecks, healed_missing, healed_surplus } = &self.counters;
         if !known {

@@ -1,6 +1,7 @@
 //! A lease is a hold: nobody else gets what it holds while it lasts, and it counts for nothing once it is lost.
 
 use otc_im::domain::outbox::{Settled, State};
+use otc_im::ports::StoreError;
 use otc_im::ports::outbox::Lease;
 
 use super::errands::{
@@ -20,6 +21,9 @@ on_each! {
         the_dead_leave_what_they_had_begun,
         what_the_dead_had_not_begun_is_simply_claimed,
         a_friendship_of_the_dead_is_owed_still,
+        what_cannot_be_seen_is_let_go_of_and_never_given_up,
+        one_row_that_was_never_written_is_given_up_alone,
+        what_was_taken_and_could_not_be_read_back_waits_for_no_lease,
     ]
     each sqlite: outboxes::sqlite().await;
     each mysql: outboxes::mysql().await;
@@ -126,4 +130,40 @@ async fn a_friendship_of_the_dead_is_owed_still(store: &Outboxes) {
     store.owe_friendship(&user("buyer"), &user("seller"), NOW).await.unwrap();
     let again = claim(&**store, "b", at(LEASE_MS)).await;
     assert_eq!((ids(&again), again[0].errand.entries()[0].attempts), (ids(&claimed), 1));
+}
+
+async fn what_cannot_be_seen_is_let_go_of_and_never_given_up(store: &Outboxes) {
+    for new in [notice(&["alice"]), batch(&["a", "b"])] {
+        accept(&**store, &new).await;
+        // As a server does that has not heard of the notification yet.
+        let id = &new.id;
+        store.run(format!("UPDATE notifications SET id = 'not yet here' WHERE id = '{id}'").leak()).await;
+        assert_eq!(claim(&**store, "a", NOW).await, []);
+        accept(&**store, &notice(&["other"])).await;
+        let others = claim(&**store, "a", NOW).await;
+        assert_eq!(recipients(&others), ["other"], "nobody else waits for it");
+        settle(&**store, "a", &others, &sent()).await;
+        assert!(states(&**store, &new).await.iter().all(|state| *state == State::Queued));
+        store.run(format!("UPDATE notifications SET id = '{id}' WHERE id = 'not yet here'").leak()).await;
+        let claimed = claim(&*store.other, "b", at(5_000)).await;
+        assert_eq!(recipients(&claimed).len(), new.to.len(), "well before the lease of the first is over");
+        settle(&*store.other, "b", &claimed, &sent()).await;
+    }
+}
+
+async fn one_row_that_was_never_written_is_given_up_alone(store: &Outboxes) {
+    let new = notice(&["alice", "bob"]);
+    accept(&**store, &new).await;
+    store.run("UPDATE outbox SET from_user = '' WHERE to_user = 'alice'").await;
+    assert_eq!(recipients(&claim(&**store, "a", NOW).await), ["bob"]);
+    assert_eq!(states(&**store, &new).await, [State::Failed, State::Queued]);
+}
+
+async fn what_was_taken_and_could_not_be_read_back_waits_for_no_lease(store: &Outboxes) {
+    accept(&**store, &notice(&["alice"])).await;
+    store.run("ALTER TABLE notifications RENAME TO elsewhere").await;
+    let refused = store.claim(&lease("a", NOW), NOW, 10).await;
+    assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    store.run("ALTER TABLE elsewhere RENAME TO notifications").await;
+    assert_eq!(recipients(&claim(&*store.other, "b", NOW).await), ["alice"]);
 }

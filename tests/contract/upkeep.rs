@@ -43,6 +43,7 @@ fn recounter(stack: &Stack) -> Recounter {
         view: stack.view.port.clone(),
         clock: Arc::new(SetClock::default()),
         ids: Arc::new(System),
+        big: Arc::new(Semaphore::new(1)),
     }
 }
 

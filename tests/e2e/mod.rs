@@ -6,5 +6,6 @@ mod command_line;
 mod data_lock;
 mod dev;
 mod instances;
+mod late_database;
 mod log_in_trouble;
 mod shutdown;

@@ -71,7 +71,7 @@ async fn a_call_that_waits_for_netease_ends_before_the_process_does() {
 /// Stops the binary `times` times while a notice is on its way to a slow NetEase and nobody is connected. The next
 /// start, of the same stores, tells what became of it.
 async fn stops_with_a_delivery_under_way(times: usize) {
-    let site = Site::new(Stores::embedded()).await.set("notifications.patience", "1ms");
+    let site = Site::new(Stores::embedded()).await.set("notifications.patience", "10ms");
     site.netease.faults(json!({"latencyMs": 150})).await;
     let mut notices: Vec<String> = Vec::new();
     for stop in 0..=times {

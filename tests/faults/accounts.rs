@@ -29,19 +29,24 @@ const FAULT: Duration = Duration::from_millis(2_500);
 const RECOVERY: Duration = Duration::from_secs(20);
 
 /// Tasks that bind ever new buyers, each until it is bound.
-struct Binders {
+pub struct Binders {
     base: String,
     http: reqwest::Client,
-    bound: Mutex<HashMap<String, String>>,
+    /// Buyers with their tokens.
+    pub bound: Mutex<HashMap<String, String>>,
     last: Mutex<Option<Instant>>,
-    refused: AtomicU64,
+    /// Binds that were answered 503.
+    pub refused: AtomicU64,
     slowest: Mutex<Duration>,
-    wrongs: Mutex<Vec<String>>,
-    stopped: AtomicBool,
+    /// Any other answer, and tokens that changed.
+    pub wrongs: Mutex<Vec<String>>,
+    /// Set to end them.
+    pub stopped: AtomicBool,
 }
 
 impl Binders {
-    fn new(base: String) -> Arc<Self> {
+    /// Against the instance at `base`.
+    pub fn new(base: String) -> Arc<Self> {
         Arc::new(Self {
             base,
             http: http(),
@@ -54,7 +59,8 @@ impl Binders {
         })
     }
 
-    async fn run(self: Arc<Self>, number: usize) {
+    /// Binds buyer after buyer.
+    pub async fn run(self: Arc<Self>, number: usize) {
         let mut count = 0;
         while !self.stopped.load(Ordering::Relaxed) {
             count += u32::from(self.bind(&format!("buyer{number}.{count}")).await);
@@ -63,7 +69,7 @@ impl Binders {
     }
 
     /// Whether the buyer is bound now; always with the same token.
-    async fn bind(&self, buyer: &str) -> bool {
+    pub async fn bind(&self, buyer: &str) -> bool {
         let began = Instant::now();
         let body = json!({"buyer": buyer, "buyerName": buyer, "seller": "seller"}).to_string();
         let sent = self.http.post(format!("{}/v1/accounts/bind", self.base)).body(body).send().await;
@@ -108,7 +114,7 @@ impl Binders {
     }
 
     /// Waits until they do, and tells how long that took.
-    async fn succeed_again(&self, after: &str, fleet: &mut Fleet) -> Duration {
+    pub async fn succeed_again(&self, after: &str, fleet: &mut Fleet) -> Duration {
         let since = Instant::now();
         let bound = async || lock(&self.last).is_some_and(|last| last >= since);
         let again = AssertUnwindSafe(within(RECOVERY, "binds succeed again", bound)).catch_unwind().await;

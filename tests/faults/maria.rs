@@ -27,7 +27,9 @@ impl Maria {
         let init = folder.path().join("init.sql");
         let user = "CREATE DATABASE IF NOT EXISTS otc_faults CHARACTER SET utf8mb4;\n\
             CREATE USER IF NOT EXISTS 'otc'@'127.0.0.1' IDENTIFIED BY 'otc';\n\
-            GRANT ALL PRIVILEGES ON otc_faults.* TO 'otc'@'127.0.0.1';\n";
+            GRANT ALL PRIVILEGES ON otc_faults.* TO 'otc'@'127.0.0.1';\n\
+            CREATE USER IF NOT EXISTS 'admin'@'127.0.0.1' IDENTIFIED BY 'admin';\n\
+            GRANT ALL PRIVILEGES ON *.* TO 'admin'@'127.0.0.1';\n";
         std::fs::write(&init, user).expect("a file can be written");
         let made = Command::new(where_is("mariadb-install-db"))
             .args(["--no-defaults", &data, "--skip-test-db", "--user=root"])
@@ -59,6 +61,13 @@ impl Maria {
     pub async fn restart(&mut self) {
         self.daemon.restart();
         self.ready().await;
+    }
+
+    /// It takes no more writes from anybody but administrators.
+    pub async fn becomes_read_only(&self) {
+        let admin = url_through(&self.place()).replace("otc:otc", "admin:admin");
+        let mut admin = MySqlConnection::connect(&admin).await.expect("an administrator");
+        sqlx::query("SET GLOBAL read_only = ON").execute(&mut admin).await.expect("read-only");
     }
 
     /// host:port

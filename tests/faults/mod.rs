@@ -18,6 +18,7 @@ mod network;
 mod redis_failover;
 mod redis_lost;
 mod redis_server;
+mod switch_over;
 mod trial;
 mod truth;
 mod wire;

@@ -48,7 +48,7 @@ impl Stage {
             url.split_once("/?").expect("a MongoDB URL with options and without a database");
         let url = format!("{host}/{}?{options}", support::fresh_name());
         let database = mongo::database(&url, 8).await.expect("MongoDB");
-        mongo::prepare(&database).await.expect("indexes");
+        mongo::prepare(&database, true).await.expect("indexes");
         let redis = Connection::open(&support::server("TEST_REDIS_URL")).await.expect("Redis");
         Self::Servers { database, redis }
     }

@@ -36,7 +36,7 @@ async fn on_servers(seed: u64, mongo_url: &str, redis_url: &str) {
     let (hosts, options) = mongo_url.split_once("/?").unwrap_or((mongo_url.trim_end_matches('/'), ""));
     let database = mongo::database(&format!("{hosts}/{name}?{options}"), MAX_CONNECTIONS).await;
     let database = database.expect("MongoDB's URL is right");
-    mongo::prepare(&database).await.expect("MongoDB answers");
+    mongo::prepare(&database, true).await.expect("MongoDB answers");
     let connect = async || Connection::open(redis_url).await.expect("Redis answers");
     let log = Arc::new(MongoLog::new(database.clone()));
     let backend = Backend {

@@ -160,6 +160,7 @@ impl Run {
             view: Arc::clone(&backend.views[0]),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
+            big: Arc::new(Semaphore::new(1)),
         };
         Self {
             inboxes: backend.views.iter().map(inbox).collect(),

@@ -180,7 +180,7 @@ pub async fn mongo_log() -> Log {
     let url = server("TEST_MONGO_URL");
     let (host, options) = url.split_once("/?").expect("the URL ends in /?options");
     let database = mongo::database(&format!("{host}/{}?{options}", fresh_name()), CONNECTIONS).await.unwrap();
-    mongo::prepare(&database).await.unwrap();
+    mongo::prepare(&database, true).await.unwrap();
     let log = Arc::new(MongoLog::new(database.clone()));
     Log { messages: log.clone(), upkeep: log.clone(), letters: log, behind: BehindLog::Mongo(database) }
 }

@@ -23,6 +23,7 @@ use crate::ports::outbox::{Claimed, Entry, EntryId, Errand, Lease, Letter};
 const STRANGER: &str = "NetEase does not know this user: they have no account there yet";
 /// What a caller is told of our own troubles; the log has more.
 const OUT_OF_REACH: &str = "a store of this service is out of reach";
+const REFUSES: &str = "a store of this service refuses what is asked of it; see its log";
 const CORRUPT: &str = "a store of this service holds something unexpected; see its log";
 /// Account rows that a batch looks at at once.
 const LOOKS_AT_ONCE: usize = 16;
@@ -222,6 +223,8 @@ impl From<RegisterError> for Before {
                 tracing::error!(error = &error as &dyn Error, "a store failed");
                 match error {
                     StoreError::Unavailable { .. } => Attempt::NotReached(OUT_OF_REACH.to_owned(), None),
+                    // Rights can be granted, and what is accepted is owed.
+                    StoreError::Refused { .. } => Attempt::NotReached(REFUSES.to_owned(), None),
                     StoreError::Corrupt { .. } => Attempt::Refused(CORRUPT.to_owned()),
                 }
             }

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 
+use super::MongoLog;
 use super::document::{millis, unexpected};
-use super::{MongoLog, bounded, inserted, unavailable};
+use super::operation::{bounded, is_duplicate, store_error};
 use crate::ports::StoreError;
 use crate::ports::dead_letters::{DeadLetter, DeadLetters};
 
@@ -18,28 +19,43 @@ impl DeadLetters for MongoLog {
             "reason": &letter.reason,
             "raw": &letter.raw,
         };
-        inserted(bounded(self.dead_letters.insert_one(document)).await).map(|_| ())
+        let letters = self.dead_letters.clone();
+        match bounded(async move { letters.insert_one(document).await }).await {
+            Err(error) if !is_duplicate(&error) => Err(store_error(error)),
+            _ => Ok(()),
+        }
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        bounded(self.dead_letters.count_documents(doc! {})).await.map_err(unavailable)
+        let letters = self.dead_letters.clone();
+        bounded(async move { letters.count_documents(doc! {}).await }).await.map_err(store_error)
     }
 
     async fn find(&self, id: &str) -> Result<Option<DeadLetter>, StoreError> {
-        let found = bounded(self.dead_letters.find_one(doc! { "_id": id })).await.map_err(unavailable)?;
+        let (letters, key) = (self.dead_letters.clone(), doc! { "_id": id });
+        let found = bounded(async move { letters.find_one(key).await }).await.map_err(store_error)?;
         found.map(|document| letter(&document)).transpose()
     }
 
     async fn list(&self, after: Option<&str>, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
         let rest = doc! { "_id": { "$gt": after.unwrap_or("") } };
-        let find = self.dead_letters.find(rest).sort(doc! { "_id": 1 }).limit(limit.into());
-        let found: Vec<Document> =
-            bounded(async move { find.await?.try_collect().await }).await.map_err(unavailable)?;
+        let letters = self.dead_letters.clone();
+        let find = async move {
+            letters
+                .find(rest)
+                .sort(doc! { "_id": 1 })
+                .limit(limit.into())
+                .await?
+                .try_collect::<Vec<_>>()
+                .await
+        };
+        let found = bounded(find).await.map_err(store_error)?;
         found.iter().map(letter).collect()
     }
 
     async fn remove(&self, id: &str) -> Result<(), StoreError> {
-        bounded(self.dead_letters.delete_one(doc! { "_id": id })).await.map(|_| ()).map_err(unavailable)
+        let (letters, key) = (self.dead_letters.clone(), doc! { "_id": id });
+        bounded(async move { letters.delete_one(key).await }).await.map(|_| ()).map_err(store_error)
     }
 }
 

@@ -86,12 +86,19 @@ pub(super) fn from_document(document: &Document) -> Result<Stored, StoreError> {
 }
 
 pub(super) fn accid(document: &Document, name: &str) -> Result<Accid, StoreError> {
-    let text = document.get_str(name).ok();
+    as_accid(document.get_str(name).ok(), name)
+}
+
+pub(super) fn as_accid(text: Option<&str>, name: &str) -> Result<Accid, StoreError> {
     text.and_then(|text| Accid::from_nim(text).ok()).ok_or_else(|| unexpected(&format!("no accid in {name}")))
 }
 
 pub(super) fn server_id(document: &Document) -> Result<ServerId, StoreError> {
-    let id = document.get_str("msgidServer").ok().and_then(|text| text.parse().ok()).and_then(ServerId::new);
+    as_server_id(document.get_str("msgidServer").ok())
+}
+
+pub(super) fn as_server_id(text: Option<&str>) -> Result<ServerId, StoreError> {
+    let id = text.and_then(|text| text.parse().ok()).and_then(ServerId::new);
     id.ok_or_else(|| unexpected("no number in msgidServer"))
 }
 

@@ -4,7 +4,8 @@ use mongodb::bson::{Document, doc};
 
 use super::connect::durably;
 use super::document::STORE;
-use super::{MongoLog, bounded, pair, unavailable};
+use super::operation::{bounded, refusal, store_error};
+use super::{MongoLog, pair};
 use crate::domain::message::Receipt;
 use crate::ports::StoreError;
 
@@ -27,17 +28,18 @@ impl MongoLog {
         }
         let command =
             doc! { "update": collection, "updates": updates, "ordered": false, "writeConcern": durably() };
-        let answer = match bounded(self.database.run_command(command)).await {
+        let database = self.database.clone();
+        let answer = match bounded(async move { database.run_command(command).await }).await {
             Ok(answer) => answer,
-            Err(error) => return unavailable(error).of_all(count),
+            Err(error) => return store_error(error).of_all(count),
         };
         if let Ok(failed) = answer.get_document("writeConcernError") {
             return StoreError::unavailable(STORE, failed.to_string()).of_all(count);
         }
         let mut outcomes: Vec<_> = (0..count).map(|_| Ok(())).collect();
-        for refusal in answer.get_array("writeErrors").into_iter().flatten() {
-            let refused = StoreError::unavailable(STORE, refusal.to_string());
-            let index = refusal.as_document().and_then(|refusal| refusal.get_i32("index").ok());
+        for failed in answer.get_array("writeErrors").into_iter().flatten() {
+            let number = |name| failed.as_document().and_then(|failed| failed.get_i32(name).ok());
+            let (refused, index) = (refusal(number("code"), failed.to_string()), number("index"));
             match index.and_then(|index| outcomes.get_mut(usize::try_from(index).ok()?)) {
                 Some(outcome) => *outcome = Err(refused),
                 None => return refused.of_all(count),

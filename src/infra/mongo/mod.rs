@@ -10,23 +10,24 @@
 mod connect;
 mod dead_letters;
 mod document;
+mod indexes;
 mod mark;
+mod operation;
 mod record;
+mod snapshot;
 pub mod steps;
 mod upkeep;
 
 use std::collections::{HashMap, HashSet};
-use std::io;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
-use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::{Collection, Database};
 
-pub use connect::{close, database, is_prepared, prepare};
-use document::STORE;
+pub use connect::{close, database};
+pub use indexes::{INDEXES, Index, Lack, can_write, lacks, prepare};
+use operation::{bounded, is_duplicate, store_error};
 use steps::{Entry, Pair, Steps};
 
 use crate::domain::ids::{Accid, Millis};
@@ -34,13 +35,6 @@ use crate::domain::message::{Message, MessageKey, Recall, Receipt};
 use crate::domain::unread::Snapshot;
 use crate::ports::StoreError;
 use crate::ports::message_log::{MessageLog, Recorded};
-
-/// One operation, whatever the network does; the driver itself would wait for ever on a peer that stalls.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(3);
-/// Reading one reader whole may take longer: nobody's webhook waits for it.
-const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(30);
-/// `DuplicateKey`
-const DUPLICATE_KEY: i32 = 11_000;
 
 /// The message log, and the dead letters beside it, in a MongoDB database.
 #[derive(Debug)]
@@ -63,9 +57,9 @@ impl MongoLog {
     }
 
     async fn mark_of(&self, reader: &Accid, peer: &Accid) -> Result<Option<Millis>, StoreError> {
-        let found =
-            bounded(self.marks.find_one(doc! { "_id": pair(reader, peer) })).await.map_err(unavailable)?;
-        found.map(|mark| document::millis(&mark, "mark")).transpose()
+        let (marks, key) = (self.marks.clone(), pair(reader, peer));
+        let found = bounded(async move { marks.find_one(doc! { "_id": key }).await });
+        found.await.map_err(store_error)?.map(|mark| document::millis(&mark, "mark")).transpose()
     }
 
     async fn upsert(
@@ -74,8 +68,10 @@ impl MongoLog {
         filter: Document,
         update: Document,
     ) -> mongodb::error::Result<()> {
-        let upsert =
-            || bounded(collection.update_one(filter.clone(), update.clone()).upsert(true).into_future());
+        let upsert = || {
+            let (collection, filter, update) = (collection.clone(), filter.clone(), update.clone());
+            bounded(async move { collection.update_one(filter, update).upsert(true).await })
+        };
         let outcome = match upsert().await {
             Err(error) if is_duplicate(&error) => upsert().await,
             outcome => outcome,
@@ -93,24 +89,13 @@ impl MongoLog {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        let find = collection.find(doc! { "_id": { "$in": keys } });
-        let found: Vec<Document> =
-            bounded(async move { find.await?.try_collect().await }).await.map_err(unavailable)?;
+        let collection = collection.clone();
+        let find = async move {
+            collection.find(doc! { "_id": { "$in": keys } }).await?.try_collect::<Vec<_>>().await
+        };
+        let found = bounded(find).await.map_err(store_error)?;
         let by_key = |document: Document| Some((document.get_str("_id").ok()?.to_owned(), document));
         Ok(found.into_iter().filter_map(by_key).collect())
-    }
-
-    /// Unread messages, marks, and what was recalled.
-    async fn read_snapshot(&self, reader: &Accid) -> mongodb::error::Result<[Vec<Document>; 3]> {
-        let unread = doc! { "to": reader.as_str(), "state": 0, "counted": true };
-        let fields = doc! { "_id": 0, "fromAccount": 1, "msgidServer": 1, "msgTimestamp": 1 };
-        let unread = self.messages.find(unread).projection(fields).await?.try_collect().await?;
-        let marks = self.marks.find(doc! { "reader": reader.as_str() }).await?.try_collect().await?;
-        // A tombstone without its message is not asked for: whoever records that message will see it.
-        let recalled = doc! { "to": reader.as_str(), "recalled": true, "convType": "PERSON" };
-        let fields = doc! { "_id": 0, "fromAccount": 1, "msgidServer": 1 };
-        let recalled = self.messages.find(recalled).projection(fields).await?.try_collect().await?;
-        Ok([unread, marks, recalled])
     }
 }
 
@@ -161,70 +146,30 @@ impl MessageLog for MongoLog {
             self.upsert(&self.messages, doc! { "_id": &key, "to": recall.to.as_str() }, tombstone.clone());
         match outcome.await {
             Err(error) if is_duplicate(&error) => {
-                bounded(self.messages.update_one(doc! { "_id": key }, tombstone))
-                    .await
-                    .map(|_| ())
-                    .map_err(unavailable)
+                let messages = self.messages.clone();
+                let lay = async move { messages.update_one(doc! { "_id": key }, tombstone).await };
+                bounded(lay).await.map(|_| ()).map_err(store_error)
             }
-            outcome => outcome.map_err(unavailable),
+            outcome => outcome.map_err(store_error),
         }
     }
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
-        let read = tokio::time::timeout(SNAPSHOT_TIMEOUT, self.read_snapshot(reader)).await;
-        let [unread, marks, recalled] =
-            read.map_err(|late| StoreError::unavailable(STORE, late))?.map_err(unavailable)?;
-        let message = |d: &Document| {
-            Ok((
-                document::accid(d, "fromAccount")?,
-                document::server_id(d)?,
-                document::millis(d, "msgTimestamp")?,
-            ))
-        };
-        let mark = |d: &Document| Ok((document::accid(d, "peer")?, document::millis(d, "mark")?));
-        let taken_back = |d: &Document| Ok((document::accid(d, "fromAccount")?, document::server_id(d)?));
-        Ok(Snapshot {
-            unread: unread.iter().map(message).collect::<Result<_, StoreError>>()?,
-            marks: marks.iter().map(mark).collect::<Result<_, StoreError>>()?,
-            recalled: recalled.iter().map(taken_back).collect::<Result<_, StoreError>>()?,
-        })
+        self.read_snapshot(reader).await
+    }
+
+    async fn is_big(&self, reader: &Accid) -> Result<bool, StoreError> {
+        self.has_many_unread(reader).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        bounded(self.database.run_command(doc! { "ping": 1 })).await.map(|_| ()).map_err(unavailable)
+        let database = self.database.clone();
+        let ping = async move { database.run_command(doc! { "ping": 1 }).await };
+        bounded(ping).await.map(|_| ()).map_err(store_error)
     }
 }
 
 /// The key of a pair's mark; an accid has no slash.
 fn pair(reader: &Accid, peer: &Accid) -> String {
     format!("{reader}/{peer}")
-}
-
-async fn bounded<T>(
-    operation: impl IntoFuture<Output = mongodb::error::Result<T>>,
-) -> mongodb::error::Result<T> {
-    tokio::time::timeout(OPERATION_TIMEOUT, operation.into_future())
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-}
-
-/// Whether an insert was the first under its key.
-fn inserted<T>(outcome: mongodb::error::Result<T>) -> Result<bool, StoreError> {
-    match outcome {
-        Ok(_) => Ok(true),
-        Err(error) if is_duplicate(&error) => Ok(false),
-        Err(error) => Err(unavailable(error)),
-    }
-}
-
-fn is_duplicate(error: &Error) -> bool {
-    match &*error.kind {
-        ErrorKind::Write(WriteFailure::WriteError(refusal)) => refusal.code == DUPLICATE_KEY,
-        ErrorKind::Command(refusal) => refusal.code == DUPLICATE_KEY,
-        _ => false,
-    }
-}
-
-fn unavailable(error: Error) -> StoreError {
-    StoreError::unavailable(STORE, error)
 }

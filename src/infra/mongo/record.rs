@@ -6,8 +6,9 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 
 use super::document::{STORE, Stored, from_document, millis, to_document};
+use super::operation::{DUPLICATE_KEY, bounded, refusal, store_error};
 use super::steps::{Entry, Pair};
-use super::{DUPLICATE_KEY, MongoLog, bounded, pair, unavailable};
+use super::{MongoLog, pair};
 use crate::domain::ids::Millis;
 use crate::domain::message::{Message, MessageKey};
 use crate::ports::StoreError;
@@ -18,10 +19,11 @@ impl MongoLog {
         if messages.is_empty() {
             return Vec::new();
         }
-        let insert = self.messages.insert_many(messages.iter().map(to_document)).ordered(false);
+        let (log, documents) = (self.messages.clone(), messages.iter().map(to_document).collect::<Vec<_>>());
+        let insert = async move { log.insert_many(documents).ordered(false).await };
         let refused = match bounded(insert).await.map_or_else(refusals, |_| Ok(HashMap::new())) {
             Ok(refused) => refused,
-            Err(error) => return unavailable(error).of_all(messages.len()),
+            Err(error) => return store_error(error).of_all(messages.len()),
         };
         let there = |index: &usize| refused.get(index).is_some_and(|(code, _)| *code == DUPLICATE_KEY);
         let keys: HashSet<_> =
@@ -34,13 +36,14 @@ impl MongoLog {
                 (Some((DUPLICATE_KEY, _)), Ok(there)) => {
                     let taken = self.take_up(message, there).await;
                     // Out of reach for one, out of reach for the rest: they are not to wait for it one after another.
-                    if let Err(error @ StoreError::Unavailable { .. }) = &taken {
+                    if let Err(error @ (StoreError::Unavailable { .. } | StoreError::Refused { .. })) = &taken
+                    {
                         found = Err(error.again());
                     }
                     taken
                 }
                 (Some((DUPLICATE_KEY, _)), Err(error)) => Err(error.again()),
-                (Some((_, refusal)), _) => Err(StoreError::unavailable(STORE, refusal.as_str())),
+                (Some((code, said)), _) => Err(refusal(Some(*code), said.as_str())),
             });
         }
         outcomes
@@ -70,9 +73,9 @@ impl MongoLog {
         let mut fields = to_document(message);
         fields.remove("_id");
         fields.insert("counted", false);
-        let tombstone = doc! { "_id": key, "msgType": null };
-        let filled = bounded(self.messages.update_one(tombstone, doc! { "$set": fields })).await;
-        Ok(filled.map_err(unavailable)?.matched_count == 1)
+        let (messages, tombstone) = (self.messages.clone(), doc! { "_id": key, "msgType": null });
+        let fill = async move { messages.update_one(tombstone, doc! { "$set": fields }).await };
+        Ok(bounded(fill).await.map_err(store_error)?.matched_count == 1)
     }
 
     pub(super) async fn marks_of(
@@ -92,8 +95,9 @@ impl MongoLog {
         let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
         // By key alone: with `to`, the index on unread messages would be one to choose, and read them all.
         let late = doc! { "_id": { "$in": keys }, "state": 0, "counted": true };
-        let read = bounded(self.messages.update_many(late, doc! { "$set": { "state": 1 } })).await;
-        read.map(drop).map_err(unavailable)
+        let messages = self.messages.clone();
+        let read = async move { messages.update_many(late, doc! { "$set": { "state": 1 } }).await };
+        bounded(read).await.map(drop).map_err(store_error)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
+use mongodb::Collection;
 use mongodb::bson::{Document, doc};
-use mongodb::options::IndexOptions;
-use mongodb::{Collection, IndexModel};
 
+use super::MongoLog;
 use super::document::{accid, millis, server_id};
-use super::{MongoLog, SNAPSHOT_TIMEOUT, STORE, bounded, unavailable};
+use super::operation::{bounded, long, store_error};
 use crate::domain::ids::{Accid, Millis};
 use crate::ports::StoreError;
 use crate::ports::log_upkeep::{LogUpkeep, PairTruth};
@@ -20,9 +20,10 @@ impl MongoLog {
         field: &str,
         filter: Document,
     ) -> Result<Option<Accid>, StoreError> {
-        let find =
-            collection.find_one(filter).sort(doc! { field: 1 }).projection(doc! { "_id": 0, field: 1 });
-        let found = bounded(find).await.map_err(unavailable)?;
+        let (collection, order, fields) =
+            (collection.clone(), doc! { field: 1 }, doc! { "_id": 0, field: 1 });
+        let find = async move { collection.find_one(filter).sort(order).projection(fields).await };
+        let found = bounded(find).await.map_err(store_error)?;
         found.map(|document| accid(&document, field)).transpose()
     }
 
@@ -40,26 +41,12 @@ impl MongoLog {
             "counted": true,
         };
         let fields = doc! { "_id": 0, "msgidServer": 1, "msgTimestamp": 1 };
-        self.messages
-            .find(unread)
-            .projection(fields)
-            .sort(doc! { "msgTimestamp": 1 })
-            .await?
-            .try_collect()
-            .await
-    }
-
-    async fn delete_read(&self, before: Millis, limit: u32) -> mongodb::error::Result<u64> {
-        // Made when retention is first used: it would cost every receipt of those who do not.
-        let index = IndexOptions::builder().partial_filter_expression(doc! { "state": 1 }).build();
-        let index = IndexModel::builder().keys(doc! { "msgTimestamp": 1 }).options(index).build();
-        self.messages.create_index(index).await?;
-        let read = doc! { "state": 1, "msgTimestamp": { "$lt": before.0 } };
-        let found = self.messages.find(read).projection(doc! { "_id": 1 }).limit(limit.into()).await?;
-        let keys: Vec<_> =
-            found.try_collect::<Vec<_>>().await?.into_iter().filter_map(|mut d| d.remove("_id")).collect();
-        let done = self.messages.delete_many(doc! { "_id": { "$in": keys }, "state": 1 }).await?;
-        Ok(done.deleted_count)
+        let messages = self.messages.clone();
+        long(async move {
+            let found = messages.find(unread).projection(fields).sort(doc! { "msgTimestamp": 1 }).await?;
+            found.try_collect().await
+        })
+        .await
     }
 }
 
@@ -85,23 +72,30 @@ impl LogUpkeep for MongoLog {
             doc! { "$group": { "_id": "$_id" } },
             doc! { "$count": "readers" },
         ];
-        let count = async { self.messages.aggregate(pipeline).allow_disk_use(true).await?.try_next().await };
-        let counted = tokio::time::timeout(SNAPSHOT_TIMEOUT, count).await;
-        let counted = counted.map_err(|late| StoreError::unavailable(STORE, late))?.map_err(unavailable)?;
+        let messages = self.messages.clone();
+        let count = async move { messages.aggregate(pipeline).allow_disk_use(true).await?.try_next().await };
+        let counted = long(count).await.map_err(store_error)?;
         Ok(counted.and_then(|found| found.get_i32("readers").ok()).unwrap_or(0).unsigned_abs().into())
     }
 
     async fn pair(&self, reader: &Accid, peer: &Accid) -> Result<PairTruth, StoreError> {
         let mark = self.mark_of(reader, peer).await?;
         let above = mark.map_or(-1, |mark| mark.0);
-        let read = tokio::time::timeout(SNAPSHOT_TIMEOUT, self.unread_of(reader, peer, above)).await;
-        let found = read.map_err(|late| StoreError::unavailable(STORE, late))?.map_err(unavailable)?;
+        let found = self.unread_of(reader, peer, above).await.map_err(store_error)?;
         let message = |d: &Document| Ok((server_id(d)?, millis(d, "msgTimestamp")?));
         Ok(PairTruth { unread: found.iter().map(message).collect::<Result<_, StoreError>>()?, mark })
     }
 
     async fn forget_read(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
-        let deleted = tokio::time::timeout(SNAPSHOT_TIMEOUT, self.delete_read(before, limit)).await;
-        deleted.map_err(|late| StoreError::unavailable(STORE, late))?.map_err(unavailable)
+        let messages = self.messages.clone();
+        let delete = async move {
+            let read = doc! { "state": 1, "msgTimestamp": { "$lt": before.0 } };
+            let found = messages.find(read).projection(doc! { "_id": 1 }).limit(limit.into()).await?;
+            let found: Vec<Document> = found.try_collect().await?;
+            let keys: Vec<_> = found.into_iter().filter_map(|mut document| document.remove("_id")).collect();
+            let done = messages.delete_many(doc! { "_id": { "$in": keys }, "state": 1 }).await?;
+            Ok(done.deleted_count)
+        };
+        long(delete).await.map_err(store_error)
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::{ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, Pool, Row, Type};
 
-use super::{bounded, duplicate, store_error};
+use super::{Schema, bounded, duplicate, store_error};
 use crate::domain::ids::{Accid, UserId};
 use crate::ports::StoreError;
 use crate::ports::accounts::{Account, Accounts};
@@ -14,12 +14,27 @@ const STORE: &str = "accounts";
 #[derive(Debug)]
 pub struct SqlAccounts<DB: Database> {
     pool: Pool<DB>,
+    schema: Schema,
 }
 
 impl<DB: Database> SqlAccounts<DB> {
     /// Accounts behind `pool`, whose schema is up to date.
     pub fn new(pool: Pool<DB>) -> Self {
-        Self { pool }
+        Self { pool, schema: Schema::seen() }
+    }
+
+    /// The same, but nothing is asked of the database before its schema is up to date.
+    #[must_use]
+    pub fn not_before(self, schema: Schema) -> Self {
+        Self { schema, ..self }
+    }
+
+    async fn bounded<T>(&self, statement: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+        bounded(async {
+            self.schema.is_up_to_date().await?;
+            statement.await
+        })
+        .await
     }
 }
 
@@ -36,44 +51,48 @@ where
 {
     async fn find(&self, accid: &Accid) -> Result<Option<Account>, StoreError> {
         let sql = "SELECT user_id, name, token, registered, confirmed_name FROM accounts WHERE accid = ?";
-        let row = bounded(sqlx::query(sql).bind(accid.as_str()).fetch_optional(&self.pool)).await;
+        let row = self.bounded(sqlx::query(sql).bind(accid.as_str()).fetch_optional(&self.pool)).await;
         row.map_err(store_error(STORE))?.map(|row| account::<DB>(accid, &row)).transpose()
     }
 
     async fn insert_or_get(&self, account: &Account) -> Result<Account, StoreError> {
         let sql = "INSERT INTO accounts (accid, user_id, name, token) VALUES (?, ?, ?, ?)";
-        let inserted = bounded(
-            sqlx::query(sql)
-                .bind(account.accid.as_str())
-                .bind(account.user.as_str())
-                .bind(account.name.as_deref())
-                .bind(&*account.token)
-                .execute(&self.pool),
-        )
-        .await;
+        let inserted = self
+            .bounded(
+                sqlx::query(sql)
+                    .bind(account.accid.as_str())
+                    .bind(account.user.as_str())
+                    .bind(account.name.as_deref())
+                    .bind(&*account.token)
+                    .execute(&self.pool),
+            )
+            .await;
         // A plain insert and its refusal: an upsert's row count does not tell new from old on every server.
         inserted.map(|_| ()).or_else(duplicate).map_err(store_error(STORE))?;
-        let gone =
-            || StoreError::Corrupt { store: STORE, what: "an account vanished while it was made".into() };
+        // A server that lags behind the one that took the row does not have it yet.
+        let gone = || StoreError::unavailable(STORE, "an account that was just made cannot be seen");
         self.find(&account.accid).await?.ok_or_else(gone)
     }
 
     async fn confirm(&self, accid: &Accid, token: &str, name: Option<&str>) -> Result<(), StoreError> {
         let sql = "UPDATE accounts SET registered = TRUE, confirmed_name = ? WHERE accid = ? AND token = ?";
-        let updated =
-            bounded(sqlx::query(sql).bind(name).bind(accid.as_str()).bind(token).execute(&self.pool)).await;
+        let updated = self
+            .bounded(sqlx::query(sql).bind(name).bind(accid.as_str()).bind(token).execute(&self.pool))
+            .await;
         updated.map(|_| ()).map_err(store_error(STORE))
     }
 
     async fn rename(&self, accid: &Accid, name: &str) -> Result<(), StoreError> {
         let sql = "UPDATE accounts SET name = ? WHERE accid = ?";
-        let updated = bounded(sqlx::query(sql).bind(name).bind(accid.as_str()).execute(&self.pool)).await;
+        let updated =
+            self.bounded(sqlx::query(sql).bind(name).bind(accid.as_str()).execute(&self.pool)).await;
         updated.map(|_| ()).map_err(store_error(STORE))
     }
 
     async fn replace_token(&self, accid: &Accid, token: &str) -> Result<(), StoreError> {
         let sql = "UPDATE accounts SET token = ?, registered = FALSE WHERE accid = ?";
-        let updated = bounded(sqlx::query(sql).bind(token).bind(accid.as_str()).execute(&self.pool)).await;
+        let updated =
+            self.bounded(sqlx::query(sql).bind(token).bind(accid.as_str()).execute(&self.pool)).await;
         updated.map(|_| ()).map_err(store_error(STORE))
     }
 
@@ -81,9 +100,9 @@ where
         // Friendships first: if it ends in between, the account still shows that something is left to do.
         let friends = "DELETE FROM friendships WHERE accid_a = ? OR accid_b = ?";
         let friends = sqlx::query(friends).bind(accid.as_str()).bind(accid.as_str());
-        bounded(friends.execute(&self.pool)).await.map_err(store_error(STORE))?;
+        self.bounded(friends.execute(&self.pool)).await.map_err(store_error(STORE))?;
         let account = "UPDATE accounts SET registered = FALSE, confirmed_name = NULL WHERE accid = ?";
-        let updated = bounded(sqlx::query(account).bind(accid.as_str()).execute(&self.pool)).await;
+        let updated = self.bounded(sqlx::query(account).bind(accid.as_str()).execute(&self.pool)).await;
         updated.map(|_| ()).map_err(store_error(STORE))
     }
 
@@ -91,7 +110,7 @@ where
         let sql = "SELECT accid, user_id, name, token, registered, confirmed_name FROM accounts
              WHERE accid > ? ORDER BY accid LIMIT ?";
         let rows = sqlx::query(sql).bind(after.map_or("", Accid::as_str)).bind(i64::from(limit));
-        let rows = bounded(rows.fetch_all(&self.pool)).await.map_err(store_error(STORE))?;
+        let rows = self.bounded(rows.fetch_all(&self.pool)).await.map_err(store_error(STORE))?;
         let one = |row: &DB::Row| {
             let accid: String = row.try_get("accid").map_err(store_error(STORE))?;
             let odd = |e| StoreError::Corrupt { store: STORE, what: format!("the accid {accid} {e}") };
@@ -103,19 +122,19 @@ where
     async fn are_friends(&self, one: &Accid, other: &Accid) -> Result<bool, StoreError> {
         let sql = "SELECT accid_a FROM friendships WHERE accid_a = ? AND accid_b = ?";
         let (a, b) = sorted(one, other);
-        let row = bounded(sqlx::query(sql).bind(a).bind(b).fetch_optional(&self.pool)).await;
+        let row = self.bounded(sqlx::query(sql).bind(a).bind(b).fetch_optional(&self.pool)).await;
         row.map(|row| row.is_some()).map_err(store_error(STORE))
     }
 
     async fn remember_friends(&self, one: &Accid, other: &Accid) -> Result<(), StoreError> {
         let sql = "INSERT INTO friendships (accid_a, accid_b) VALUES (?, ?)";
         let (a, b) = sorted(one, other);
-        let inserted = bounded(sqlx::query(sql).bind(a).bind(b).execute(&self.pool)).await;
+        let inserted = self.bounded(sqlx::query(sql).bind(a).bind(b).execute(&self.pool)).await;
         inserted.map(|_| ()).or_else(duplicate).map_err(store_error(STORE))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let answered = bounded(sqlx::query("SELECT 1").fetch_optional(&self.pool)).await;
+        let answered = self.bounded(sqlx::query("SELECT 1").fetch_optional(&self.pool)).await;
         answered.map(|_| ()).map_err(store_error(STORE))
     }
 }

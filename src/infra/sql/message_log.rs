@@ -13,7 +13,7 @@ use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{ConvType, Details, Message, MessageKey, Recall, Receipt};
 use crate::domain::unread::Snapshot;
 use crate::ports::StoreError;
-use crate::ports::message_log::{CopyNo, MessageLog, Recorded};
+use crate::ports::message_log::{BIG, CopyNo, MessageLog, Recorded};
 
 const STORE: &str = "messages";
 
@@ -21,7 +21,7 @@ const STORE: &str = "messages";
 #[derive(Debug)]
 pub struct SqliteLog {
     pool: SqlitePool,
-    /// SQLite has one writer, and makes the others poll for their turn: here they queue instead.
+    /// SQLite has one writer at a time, and makes others poll for their turn: those of the log queue instead.
     writing: Mutex<()>,
 }
 
@@ -129,6 +129,14 @@ impl MessageLog for SqliteLog {
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
         self.snapshot_in_one(reader).await.map_err(store_error(STORE))
+    }
+
+    async fn is_big(&self, reader: &Accid) -> Result<bool, StoreError> {
+        let sql = r#"SELECT COUNT(*) > ?1 FROM
+            (SELECT 1 FROM messages WHERE "to" = ?2 AND state = 0 AND counted = 1 LIMIT ?1 + 1)"#;
+        let limit = i64::try_from(BIG).unwrap_or(i64::MAX);
+        let many = sqlx::query_scalar(sql).bind(limit).bind(reader.as_str()).fetch_one(&self.pool);
+        many.await.map_err(store_error(STORE))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

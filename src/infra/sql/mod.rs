@@ -2,41 +2,34 @@
 
 mod accounts;
 mod connect;
+mod errors;
 mod message_log;
+mod migrate;
+mod mysql;
 mod outbox;
+mod rights;
+mod schema;
 
 pub use accounts::SqlAccounts;
-pub use connect::{MYSQL, SQLITE, applied, forget_confirmations, mysql, sqlite};
+pub use connect::{forget_confirmations, sqlite};
 pub use message_log::SqliteLog;
+pub use migrate::{MYSQL, SQLITE, applied, migrate_mysql, migrate_sqlite, up_to_date};
+pub use mysql::{is_away, mysql, mysql_is_up_to_date, mysql_later};
 pub use outbox::SqlOutbox;
+pub use rights::{try_mysql, try_sqlite};
+pub use schema::Schema;
 
 use std::io;
 use std::time::Duration;
 
-use crate::ports::StoreError;
+use errors::{duplicate, store_error};
 
+/// How long a request waits for a free connection, and for a server that does not answer.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// One statement on a server that stalls; nobody's bind shall wait for it for ever.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 async fn bounded<T>(statement: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     let outcome = tokio::time::timeout(STATEMENT_TIMEOUT, statement).await;
     outcome.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
-}
-
-/// A refusal for a unique key is no error: the row is there, which was the point.
-fn duplicate(error: sqlx::Error) -> Result<(), sqlx::Error> {
-    match error.as_database_error() {
-        Some(refusal) if refusal.is_unique_violation() => Ok(()),
-        _ => Err(error),
-    }
-}
-
-/// Tells a database that is out of reach, full or busy from one that answers with something unexpected.
-fn store_error(store: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
-    move |error| match error {
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
-            StoreError::Corrupt { store, what: error.to_string() }
-        }
-        other => StoreError::unavailable(store, other),
-    }
 }

@@ -7,11 +7,12 @@ mod rows;
 mod upkeep;
 
 use async_trait::async_trait;
+use sqlx::pool::PoolConnection;
 use sqlx::{Database, Pool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
 use self::dialect::{Dialect, Statement};
-use super::{bounded, duplicate, store_error};
+use super::{Schema, bounded, duplicate, store_error};
 use crate::domain::ids::{Millis, UserId};
 use crate::domain::outbox::Settled;
 use crate::ports::StoreError;
@@ -27,14 +28,26 @@ const TRIES: u32 = 5;
 #[derive(Debug)]
 pub struct SqlOutbox<DB: Database> {
     pool: Pool<DB>,
-    /// SQLite has one writer, and makes the others poll for their turn: here they queue instead.
+    schema: Schema,
+    /// SQLite has one writer at a time, and makes others poll for their turn: those of the outbox queue instead.
     writing: Mutex<()>,
 }
 
 impl<DB: Database> SqlOutbox<DB> {
     /// The outbox behind `pool`, whose schema is up to date.
     pub fn new(pool: Pool<DB>) -> Self {
-        Self { pool, writing: Mutex::default() }
+        Self { pool, schema: Schema::seen(), writing: Mutex::default() }
+    }
+
+    /// The same, but nothing is asked of the database before its schema is up to date.
+    #[must_use]
+    pub fn not_before(self, schema: Schema) -> Self {
+        Self { schema, ..self }
+    }
+
+    async fn connection(&self) -> sqlx::Result<PoolConnection<DB>> {
+        self.schema.is_up_to_date().await?;
+        self.pool.acquire().await
     }
 }
 
@@ -46,6 +59,7 @@ struct Change<'a, DB: Database> {
 
 impl<DB: Dialect> SqlOutbox<DB> {
     async fn change(&self) -> sqlx::Result<Change<'_, DB>> {
+        self.schema.is_up_to_date().await?;
         let turn = if DB::ONE_WRITER { Some(self.writing.lock().await) } else { None };
         Ok(Change { tx: self.pool.begin_with(DB::BEGIN).await?, _turn: turn })
     }
@@ -73,7 +87,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
         let count = Statement::<DB>::new(
             "SELECT COUNT(*) AS queued, MIN(accepted_at) AS oldest FROM outbox WHERE state = 0",
         );
-        let rows = count.fetch(&mut *self.pool.acquire().await?).await?;
+        let rows = count.fetch(&mut *self.connection().await?).await?;
         let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         let queued = rows::number::<DB>(row, "queued")?.unsigned_abs();
         Ok(Backlog { queued, oldest_at: DB::number(row, "oldest")?.map(Millis) })

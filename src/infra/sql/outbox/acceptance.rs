@@ -10,6 +10,9 @@ use crate::ports::outbox::{Accepted, IdempotencyKey, Lease, NewNotification, Not
 /// A key that is taken may be freed, or forgotten, before it is looked at; hardly twice in a row.
 const TRIES: u32 = 5;
 
+/// Characters of a notification's id, all of them ASCII.
+const ID_LENGTH: usize = 36;
+
 /// What a key was used for.
 struct Use {
     id: String,
@@ -58,7 +61,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
         let select =
             Statement::<DB>::new("SELECT id, fingerprint, accepted_at FROM notifications WHERE caller = ");
         let select = select.text(&*key.caller).sql(" AND idempotency_key = ").text(&*key.key);
-        let rows = select.fetch(&mut *self.pool.acquire().await?).await?;
+        let rows = select.fetch(&mut *self.connection().await?).await?;
         let used = |row| {
             Ok(Use {
                 id: rows::text::<DB>(row, "id")?,
@@ -79,11 +82,15 @@ impl<DB: Dialect> SqlOutbox<DB> {
     }
 
     pub(super) async fn deliveries(&self, id: &str) -> sqlx::Result<Option<NotificationStatus>> {
+        // Others are nobody's, and MySQL would refuse to compare them, or take a trailing blank for nothing.
+        if id.len() != ID_LENGTH || !id.is_ascii() {
+            return Ok(None);
+        }
         let select = Statement::<DB>::new(
             "SELECT to_user, state, attempts, last_error FROM outbox WHERE notification = ",
         );
         let select = select.text(id).sql(" ORDER BY id");
-        let rows = select.fetch(&mut *self.pool.acquire().await?).await?;
+        let rows = select.fetch(&mut *self.connection().await?).await?;
         if rows.is_empty() {
             return Ok(None);
         }

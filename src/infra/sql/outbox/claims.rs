@@ -5,18 +5,23 @@
 //! were numbered in, so that a look before the commit would not do: of two who hold entries of one lane, the later to
 //! look sees the other, and lets go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dialect::{CHUNK, Dialect, Statement};
 use super::rows::{self, Stored};
 use super::{SqlOutbox, bounded, done};
 use crate::domain::ids::{Millis, UserId};
 use crate::domain::outbox::{Settled, State};
+use crate::log_gate::LogGate;
 use crate::ports::gateway::NoticeContent;
 use crate::ports::outbox::{BATCH, Claimed, Entry, EntryId, Errand, Lease, Letter};
 
 /// Those who claim at once find the same entries: each looks for so many times more than it wants.
 const CLAIMANTS: u32 = 4;
+/// After so long what could not be seen is looked at again; meanwhile others are not held up by it.
+const UNSEEN_PAUSE_MS: i64 = 5_000;
+
+static UNSEEN: LogGate = LogGate::new();
 
 /// Which entries are looked for.
 #[derive(Clone, Copy)]
@@ -29,7 +34,7 @@ pub(super) enum Which<'a> {
 impl<DB: Dialect> SqlOutbox<DB> {
     /// Takes what can be claimed; [`Self::keep`] is to follow.
     pub(super) async fn hold(&self, lease: &Lease, now: Millis, limit: u32) -> sqlx::Result<Vec<i64>> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.connection().await?;
         let singles =
             free::<DB>(&mut connection, Which::Singles, now, limit.saturating_mul(CLAIMANTS)).await?;
         let batch = free::<DB>(&mut connection, Which::Batches, now, 1).await?;
@@ -49,23 +54,37 @@ impl<DB: Dialect> SqlOutbox<DB> {
         Ok(held)
     }
 
-    /// Reads what has been taken and lets go of what is not the first of its lane.
+    /// Reads what has been taken and lets go of what is not the first of its lane. After an error nothing is held.
     pub(super) async fn keep(
         &self,
         lease: &Lease,
         now: Millis,
-        mut held: Vec<i64>,
+        held: Vec<i64>,
     ) -> sqlx::Result<Vec<Claimed>> {
-        held.sort_unstable();
-        let mut all = Vec::with_capacity(held.len());
-        for ids in held.chunks(CHUNK) {
-            all.extend(bounded(self.read(lease, now, ids)).await?);
+        let kept = self.keep_first(lease, now, &held).await;
+        if kept.is_err() {
+            // They are not to wait for the end of a lease that nobody uses. If this fails too, they do.
+            let _ = self.let_go(lease, &held, now).await;
         }
+        kept
+    }
+
+    async fn keep_first(&self, lease: &Lease, now: Millis, held: &[i64]) -> sqlx::Result<Vec<Claimed>> {
+        let held: BTreeSet<i64> = held.iter().copied().collect();
+        let in_order: Vec<i64> = held.iter().copied().collect();
+        let (mut all, mut odd) = (Vec::with_capacity(held.len()), Vec::new());
+        for ids in in_order.chunks(CHUNK) {
+            for (id, row) in bounded(self.read(lease, now, ids)).await? {
+                match row {
+                    Ok(stored) => all.push(stored),
+                    Err(_) => odd.push(id),
+                }
+            }
+        }
+        let seen: BTreeSet<i64> = all.iter().map(|held| held.entry.id.0).chain(odd.iter().copied()).collect();
         let (blocked, kept): (Vec<Stored>, Vec<Stored>) = all.into_iter().partition(|held| held.blocked);
         let blocked: Vec<i64> = blocked.iter().map(|held| held.entry.id.0).collect();
-        for ids in blocked.chunks(CHUNK) {
-            done(|| self.let_go(lease, ids)).await?;
-        }
+        self.let_go(lease, &blocked, now).await?;
         let mut notifications: Vec<String> =
             kept.iter().filter_map(|held| held.notification.clone()).collect();
         notifications.sort_unstable();
@@ -74,7 +93,20 @@ impl<DB: Dialect> SqlOutbox<DB> {
         for ids in notifications.chunks(CHUNK) {
             contents.extend(bounded(self.contents(ids)).await?);
         }
-        let (claimed, unreadable) = claimed(kept, &contents);
+        let Sorted { claimed, mut unreadable, mut unseen } = sorted(kept, &contents);
+        unreadable.append(&mut odd);
+        unseen.extend(held.difference(&seen));
+        if !unseen.is_empty() {
+            // The server that was asked lags behind the one that took them. What is not there was not read.
+            if let Some(count) = UNSEEN.pass() {
+                tracing::warn!(
+                    count,
+                    entries = unseen.len(),
+                    "entries of the outbox cannot be seen; trying again"
+                );
+            }
+            self.let_go(lease, &unseen, now.plus(UNSEEN_PAUSE_MS)).await?;
+        }
         // Alone, so that it does not hold up its neighbours for ever.
         for ids in unreadable.chunks(CHUNK) {
             tracing::error!(entries = ids.len(), "notices in the outbox cannot be read, and are given up");
@@ -83,22 +115,37 @@ impl<DB: Dialect> SqlOutbox<DB> {
         Ok(claimed)
     }
 
-    async fn read(&self, lease: &Lease, now: Millis, ids: &[i64]) -> sqlx::Result<Vec<Stored>> {
+    /// Those of `ids` that are there, each with what its row holds, if that can be read.
+    async fn read(
+        &self,
+        lease: &Lease,
+        now: Millis,
+        ids: &[i64],
+    ) -> sqlx::Result<Vec<(i64, sqlx::Result<Stored>)>> {
         let select = Statement::<DB>::new(
             "SELECT o.id, o.notification, o.batch, o.resendable, o.from_user, o.to_user, o.attempts,
                  o.accepted_at, ",
         );
         let select = rival(select, now).sql(" AS blocked FROM outbox o").sql(DB::BY_ID);
         let select = select.sql(" WHERE o.id IN ").numbers(ids).sql(" AND o.lease = ").text(&*lease.token);
-        let rows = select.sql(" ORDER BY o.id").fetch(&mut *self.pool.acquire().await?).await?;
-        rows.iter().map(rows::stored::<DB>).collect()
+        let rows = select.sql(" ORDER BY o.id").fetch(&mut *self.connection().await?).await?;
+        rows.iter().map(|row| Ok((rows::number::<DB>(row, "id")?, rows::stored::<DB>(row)))).collect()
     }
 
-    async fn let_go(&self, lease: &Lease, ids: &[i64]) -> sqlx::Result<()> {
+    /// Lets go of what this lease still holds, to be claimed again from `due_at` on.
+    async fn let_go(&self, lease: &Lease, ids: &[i64], due_at: Millis) -> sqlx::Result<()> {
+        for ids in ids.chunks(CHUNK) {
+            done(|| self.let_go_of_some(lease, ids, due_at)).await?;
+        }
+        Ok(())
+    }
+
+    async fn let_go_of_some(&self, lease: &Lease, ids: &[i64], due_at: Millis) -> sqlx::Result<()> {
         let update = Statement::<DB>::new("UPDATE outbox").sql(DB::BY_ID);
-        let update = update.sql(" SET lease = NULL, leased_until = 0 WHERE id IN ").numbers(ids);
+        let update = update.sql(" SET lease = NULL, leased_until = 0, due_at = ").number(due_at.0);
+        let update = update.sql(" WHERE id IN ").numbers(ids).sql(" AND lease = ").text(&*lease.token);
         let mut change = self.change().await?;
-        update.sql(" AND lease = ").text(&*lease.token).execute(&mut change.tx).await?;
+        update.execute(&mut change.tx).await?;
         change.tx.commit().await
     }
 
@@ -113,7 +160,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
     /// `None` for what this version of the program cannot read.
     async fn contents(&self, ids: &[String]) -> sqlx::Result<Vec<(String, Option<NoticeContent>)>> {
         let select = Statement::<DB>::new("SELECT id, content FROM notifications WHERE id IN ").texts(ids);
-        let rows = select.fetch(&mut *self.pool.acquire().await?).await?;
+        let rows = select.fetch(&mut *self.connection().await?).await?;
         let content =
             |row| Ok((rows::text::<DB>(row, "id")?, rows::content(&rows::text::<DB>(row, "content")?).ok()));
         rows.iter().map(content).collect()
@@ -247,33 +294,48 @@ async fn settle<DB: Dialect>(
     update.execute(connection).await.map(|_| ())
 }
 
-/// Singles as they come, then the batch; and the entries whose notice cannot be read.
-fn claimed(
-    kept: Vec<Stored>,
-    contents: &BTreeMap<String, Option<NoticeContent>>,
-) -> (Vec<Claimed>, Vec<i64>) {
-    let (mut singles, mut unreadable) = (Vec::new(), Vec::new());
+/// What was taken, by what is to become of it.
+#[derive(Default)]
+struct Sorted {
+    /// Singles as they come, then the batch.
+    claimed: Vec<Claimed>,
+    /// Their notice is there, and this version of the program cannot read it.
+    unreadable: Vec<i64>,
+    /// Their notice is not there, or not yet.
+    unseen: Vec<i64>,
+}
+
+fn sorted(kept: Vec<Stored>, contents: &BTreeMap<String, Option<NoticeContent>>) -> Sorted {
+    let mut sorted = Sorted::default();
     let mut batches: BTreeMap<String, (UserId, Vec<Entry>, Letter)> = BTreeMap::new();
     for Stored { entry, from, notification, batch, resendable, .. } in kept {
         let Some(notification) = notification else {
-            singles.push(Claimed { from, errand: Errand::Friendship(entry) });
+            sorted.claimed.push(Claimed { from, errand: Errand::Friendship(entry) });
             continue;
         };
         if let Some((_, entries, _)) = batches.get_mut(&notification) {
             entries.push(entry);
             continue;
         }
-        let Some(Some(content)) = contents.get(&notification).cloned() else {
-            unreadable.push(entry.id.0);
-            continue;
+        let content = match contents.get(&notification) {
+            Some(Some(content)) => content.clone(),
+            Some(None) => {
+                sorted.unreadable.push(entry.id.0);
+                continue;
+            }
+            None => {
+                sorted.unseen.push(entry.id.0);
+                continue;
+            }
         };
         let letter = Letter { content, resendable };
         if batch {
             batches.insert(notification, (from, vec![entry], letter));
         } else {
-            singles.push(Claimed { from, errand: Errand::Notice(entry, letter) });
+            sorted.claimed.push(Claimed { from, errand: Errand::Notice(entry, letter) });
         }
     }
     let batch = |(from, entries, letter)| Claimed { from, errand: Errand::Batch(entries, letter) };
-    (singles.into_iter().chain(batches.into_values().map(batch)).collect(), unreadable)
+    sorted.claimed.extend(batches.into_values().map(batch));
+    sorted
 }

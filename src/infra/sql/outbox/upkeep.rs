@@ -17,7 +17,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
                  AND leased_until <= ",
         );
         let select = select.number(now.0);
-        let mut dead = ids::<DB>(&select.fetch(&mut *self.pool.acquire().await?).await?)?;
+        let mut dead = ids::<DB>(&select.fetch(&mut *self.connection().await?).await?)?;
         dead.sort_unstable();
         if dead.is_empty() {
             return Ok(0);
@@ -67,7 +67,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
                  AND n.accepted_at < ",
         );
         let select = select.number(before.0).sql(" ORDER BY n.accepted_at LIMIT ").number(limit.into());
-        let rows = select.fetch(&mut *self.pool.acquire().await?).await?;
+        let rows = select.fetch(&mut *self.connection().await?).await?;
         rows.iter()
             .map(|row| Ok((rows::text::<DB>(row, "id")?, rows::number::<DB>(row, "deliveries")?)))
             .collect()
@@ -78,7 +78,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
             "SELECT id FROM outbox WHERE notification IS NULL AND state > 0 AND accepted_at < ",
         );
         let select = select.number(before.0).sql(" LIMIT ").number(limit);
-        ids::<DB>(&select.fetch(&mut *self.pool.acquire().await?).await?)
+        ids::<DB>(&select.fetch(&mut *self.connection().await?).await?)
     }
 
     async fn delete_notifications(&self, notifications: &[String]) -> sqlx::Result<u64> {
