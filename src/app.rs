@@ -9,6 +9,7 @@ mod listener;
 mod check;
 mod retention;
 mod settings;
+mod store_faults;
 mod stores;
 
 use std::io;

@@ -70,9 +70,14 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
+    /// Reads the configuration.
+    fn read(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref())
+    }
+
     /// Reads the configuration and begins to log as it says.
     fn load(&self) -> Result<Config, ConfigError> {
-        let config = Config::load(self.config.as_deref())?;
+        let config = self.read()?;
         config.validate_stores()?;
         telemetry::start(&config.log)?;
         Ok(config)

@@ -1,7 +1,7 @@
 //! What `otc-im check` tries on the stores: not only that they answer, but that they do what this service will ask.
 
-use super::stores::{scheme, unreachable_store, without_password};
-use super::{App, StartError, Stores, assembly};
+use super::store_faults::{scheme, unreachable_store, without_password};
+use super::{App, StartError, Stores, assembly, settings};
 use crate::config::Config;
 use crate::infra::{mongo, sql};
 
@@ -11,6 +11,7 @@ impl App {
         config.validate()?;
         let stores = Stores::connect_once(config).await?;
         assembly::assemble(config, stores)?;
+        settings::probe_keys(&config.auth).await?;
         let (key, url) = ("accounts.url", &config.accounts.url);
         match scheme(url) {
             "mysql" => sql::try_mysql(url).await.map_err(|e| unusable(key, url, &e))?,

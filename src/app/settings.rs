@@ -9,6 +9,7 @@ use crate::config::{Auth, AuthMode, Config, ConfigError};
 use crate::domain::ids::UserId;
 use crate::domain::outbox::Policy;
 use crate::http::api::Limits;
+use crate::infra::clock::System;
 use crate::infra::jwt::{JwtAuthenticator, JwtSettings};
 use crate::infra::netease::{Netease, NeteaseSettings};
 use crate::infra::open_door::OpenDoor;
@@ -48,9 +49,13 @@ pub(super) fn authenticator(
     auth: &Auth,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Authenticator>, StartError> {
-    if auth.mode == AuthMode::None {
-        return Ok(Arc::new(OpenDoor));
+    match auth.mode {
+        AuthMode::None => Ok(Arc::new(OpenDoor)),
+        AuthMode::Jwt => Ok(Arc::new(jwt(auth, clock)?)),
     }
+}
+
+fn jwt(auth: &Auth, clock: &Arc<dyn Clock>) -> Result<JwtAuthenticator, ConfigError> {
     let settings = JwtSettings {
         hs256_secret: auth.hs256_secret.clone(),
         public_key_file: auth.public_key_file.clone(),
@@ -59,8 +64,20 @@ pub(super) fn authenticator(
         audience: auth.audience.clone(),
         ..JwtSettings::default()
     };
-    let jwt = JwtAuthenticator::new(settings, Arc::clone(clock)).map_err(|e| ConfigError(e.to_string()))?;
-    Ok(Arc::new(jwt))
+    JwtAuthenticator::new(settings, Arc::clone(clock)).map_err(|e| ConfigError(e.to_string()))
+}
+
+/// Whether the keys that verify tokens can be had.
+pub(super) async fn probe_keys(auth: &Auth) -> Result<(), StartError> {
+    if auth.mode == AuthMode::None {
+        return Ok(());
+    }
+    let clock: Arc<dyn Clock> = Arc::new(System);
+    jwt(auth, &clock)?.probe().await.map_err(|why| {
+        StartError::Store(format!(
+            "auth.jwks_url gives no keys: {why}; see to the issuer or correct auth.jwks_url"
+        ))
+    })
 }
 
 pub(super) fn system_account(config: &Config) -> Result<UserId, StartError> {

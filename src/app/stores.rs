@@ -7,7 +7,8 @@ use sqlx::{MySqlPool, SqlitePool};
 
 use super::StartError;
 use super::background::Background;
-use crate::config::{Config, ConfigError};
+use super::store_faults::{odd_scheme, scheme, unreachable_store, without_password};
+use crate::config::Config;
 use crate::infra::cache::CachedAccounts;
 use crate::infra::memory::MemoryView;
 use crate::infra::mongo::{self, Index, Lack, MongoLog};
@@ -84,7 +85,7 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
     match scheme(url) {
         "mysql" => sql::migrate_mysql(url).await.map_err(|e| failed_migration(key, &e))?,
         "sqlite" => sql::migrate_sqlite(url).await.map_err(|e| failed_migration(key, &e))?,
-        _ => return Err(odd_scheme(key, url, "mysql: or sqlite:")),
+        _ => return Err(odd_scheme(key, "mysql: or sqlite:")),
     }
     let (key, url) = ("messages.url", &config.messages.url);
     match scheme(url) {
@@ -95,7 +96,7 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
             in_order(key, &prepared.map_err(|e| unreachable_store(key, url, &e))?)
         }
         "sqlite" => sql::migrate_sqlite(url).await.map_err(|e| failed_migration(key, &e)),
-        _ => Err(odd_scheme(key, url, "mongodb: or sqlite:")),
+        _ => Err(odd_scheme(key, "mongodb: or sqlite:")),
     }
 }
 
@@ -124,7 +125,7 @@ pub(super) async fn accounts(config: &Config, away: Away) -> Result<AccountStore
             let outbox = Arc::new(SqlOutbox::new(pool.clone()));
             Ok((cached(config, SqlAccounts::new(pool)), Arc::clone(&outbox) as _, outbox))
         }
-        _ => Err(odd_scheme(key, url, "mysql: or sqlite:")),
+        _ => Err(odd_scheme(key, "mysql: or sqlite:")),
     }
 }
 
@@ -173,7 +174,7 @@ async fn message_log(config: &Config) -> Result<Log, StartError> {
             let log = Arc::new(SqliteLog::new(sqlite(key, url, settings.max_connections).await?));
             Ok((Arc::clone(&log) as _, Arc::clone(&log) as _, log))
         }
-        _ => Err(odd_scheme(key, url, "mongodb: or sqlite:")),
+        _ => Err(odd_scheme(key, "mongodb: or sqlite:")),
     }
 }
 
@@ -206,7 +207,7 @@ async fn unread_view(
             let (changes, counters) = (view.changes(), view.counters());
             Ok((Arc::new(view), changes, Some(counters)))
         }
-        _ => Err(odd_scheme(key, url, "memory:, redis: or redis-cluster:")),
+        _ => Err(odd_scheme(key, "memory:, redis: or redis-cluster:")),
     }
 }
 
@@ -240,26 +241,4 @@ fn not_migrated(key: &str) -> StartError {
 
 fn failed_migration(key: &str, error: &dyn Display) -> StartError {
     StartError::Store(format!("the schema behind {key} cannot be brought up to date: {error}"))
-}
-
-pub(super) fn unreachable_store(key: &str, url: &str, error: &dyn Display) -> StartError {
-    let place = without_password(url);
-    StartError::Store(format!("{key}: cannot use {place}: {error}; start that server or correct {key}"))
-}
-
-fn odd_scheme(key: &str, url: &str, schemes: &str) -> StartError {
-    let place = without_password(url);
-    ConfigError(format!("{key} must begin with {schemes}, not as in `{place}`")).into()
-}
-
-pub(super) fn scheme(url: &str) -> &str {
-    url.split_once(':').map_or("", |(scheme, _)| scheme)
-}
-
-/// The URL as it may be shown: without who logs in and how.
-pub(super) fn without_password(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://{place}"),
-        _ => url.to_owned(),
-    }
 }

@@ -10,7 +10,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::output::say;
 use super::simulator::start_simulator;
-use super::{ConfigFile, stop_signal, token};
+use super::token::{self, Signer};
+use super::{ConfigFile, stop_signal};
 use crate::app::{self, App, DataLock, StartError};
 use crate::config::{AuthMode, Config, ConfigError};
 use crate::demo::{self, Demo};
@@ -43,12 +44,9 @@ impl Dev {
             let why = "otc-im dev keeps its accounts in a file of its own: leave accounts.url out, or use otc-im serve";
             return Err(ConfigError(why.into()).into());
         }
-        let key = token::dev_key(&self.data_dir)?;
-        let own_auth = config.auth.mode == AuthMode::None
-            || config.auth.public_key_file.is_some()
-            || config.auth.jwks_url.is_some();
-        if !own_auth {
-            config.auth.hs256_secret.get_or_insert_with(|| key.clone());
+        let own_keys = token::own_keys(&config.auth);
+        if own_keys.is_none() {
+            config.auth.hs256_secret = Some(token::dev_key(&self.data_dir)?);
         }
         keep_data_in(&self.data_dir, &mut config);
 
@@ -74,18 +72,23 @@ impl Dev {
 
         app::migrate(&config).await?;
         app::forget_netease(&config).await?;
-        let key = config.auth.hs256_secret.clone().unwrap_or(key);
-        let token = token::sign(&key, "alice", "notify", 24)?;
+        let app = App::build(&config).await?;
+        let signer = match (config.auth.mode, config.auth.hs256_secret.clone()) {
+            (AuthMode::Jwt, Some(key)) => Some(Signer { key, auth: config.auth.clone() }),
+            _ => None,
+        };
+        let token = signer.as_ref().map(|signer| signer.token("alice", "notify", 24)).transpose()?;
         let demo = demo::router(Demo {
             simulator: simulator.control_url(),
             http: http_client::client(SIMULATOR_TIMEOUT, SIMULATOR_TIMEOUT)
                 .map_err(|e| StartError::Store(format!("the demo's client cannot be made: {e}")))?,
             user: "alice",
-            token: Box::new(move || token::sign(&key, "alice", "notify", 24).ok()),
+            token: Box::new(move || signer.as_ref()?.token("alice", "notify", 24).ok()),
         });
-        let app = App::build(&config).await?.with(demo);
+        let app = app.with(demo);
         // Who cannot be told may try it all the same.
-        let _ = say(how_to_try(&service, &simulator.control_url(), &token, &self.data_dir));
+        let tokens = about_tokens(own_keys, token.as_deref(), &self.data_dir);
+        let _ = say(how_to_try(&service, &simulator.control_url(), &tokens, &self.data_dir));
         let drained = app.serve(listener, stop_signal()?).await;
         simulator.stop().await;
         drained
@@ -103,7 +106,23 @@ fn keep_data_in(data_dir: &Path, config: &mut Config) {
     }
 }
 
-fn how_to_try(service: &str, simulator: &str, token: &str, data_dir: &Path) -> String {
+/// Where tokens come from, and the line for the shell that sets alice's.
+fn about_tokens(
+    own_keys: Option<(&'static str, &'static str)>,
+    token: Option<&str>,
+    data_dir: &Path,
+) -> String {
+    let line = format!("  TOKEN={}", token.unwrap_or("none"));
+    match own_keys {
+        None => {
+            let data = data_dir.display();
+            format!("The token is alice's; `otc-im token NAME --data-dir {data}` prints others.\n\n{line}")
+        }
+        Some((key, what)) => format!("This service has {key}: {what}.\n\n{line}"),
+    }
+}
+
+fn how_to_try(service: &str, simulator: &str, tokens: &str, data_dir: &Path) -> String {
     let data = data_dir.display();
     format!(
         r#"
@@ -113,9 +132,7 @@ otc-im is running. Its data is in {data}; Ctrl-C stops it.
   service     {service}        (all calls: {service}/docs)
   simulator   {simulator}    (NetEase, and its users)
 
-Paste these into another terminal. The token is alice's; `otc-im token NAME --data-dir {data}` prints others.
-
-  TOKEN={token}
+Paste these into another terminal. {tokens}
 
   # alice opens a chat with bob: both get accounts at NetEase and become friends
   curl -s {service}/v1/accounts/bind -H "Authorization: Bearer $TOKEN" -d '{{"buyer":"alice","buyerName":"Alice","seller":"bob"}}'; echo

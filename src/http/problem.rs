@@ -1,6 +1,7 @@
 //! Every error that leaves this service over HTTP: RFC 9457 `application/problem+json` with a stable `code`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -207,11 +208,13 @@ impl From<RegisterError> for Problem {
 
 impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
-        let code = match error {
-            AuthError::Missing | AuthError::Invalid(_) => Code::Unauthorized,
-            AuthError::KeysUnavailable => Code::KeysUnavailable,
+        let (code, retry_after) = match error {
+            AuthError::Missing | AuthError::Invalid(_) => (Code::Unauthorized, None),
+            AuthError::KeysUnavailable { again_in } => {
+                (Code::KeysUnavailable, u32::try_from(whole_seconds(again_in)).ok())
+            }
         };
-        Self::new(code, error.to_string())
+        Self { retry_after, ..Self::new(code, error.to_string()) }
     }
 }
 

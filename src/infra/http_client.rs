@@ -5,6 +5,13 @@ use std::time::Duration;
 
 use rustls::{ClientConfig, RootCertStore};
 
+/// A connection that was idle for so long is not used again.
+///
+/// Networks and servers cut idle connections, some without a word, and a request that meets such a cut may or may not
+/// have been seen: nothing in its error tells. So this side is the first to close. A new connection costs a few round
+/// trips, which only a quiet service pays.
+const IDLE: Duration = Duration::from_secs(2);
+
 /// Why there is no client. Only a build of this program that is broken gets here.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpClientError {
@@ -26,6 +33,7 @@ pub fn client(connect_timeout: Duration, timeout: Duration) -> Result<reqwest::C
         .tls_backend_preconfigured(tls()?)
         .connect_timeout(connect_timeout)
         .timeout(timeout)
+        .pool_idle_timeout(IDLE)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()?;

@@ -1,5 +1,7 @@
 //! Who calls `/v1`.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::domain::ids::Millis;
@@ -60,9 +62,12 @@ pub enum AuthError {
     /// Not a token of ours; the text says in what respect, never what it holds.
     #[error("the token is not accepted: {0}")]
     Invalid(String),
-    /// The keys could not be fetched, so nobody can say.
-    #[error("the keys that verify tokens are out of reach")]
-    KeysUnavailable,
+    /// The key of this token is not held, and may have been published since keys were last fetched: nobody can say.
+    #[error("the key that verifies this token is not here yet")]
+    KeysUnavailable {
+        /// When they can be fetched again.
+        again_in: Duration,
+    },
 }
 
 /// Verifies bearer tokens.

@@ -147,6 +147,39 @@ async fn files_are_read_and_the_environment_goes_before_them() {
     fails(&["check"], &environment, &folder, 2, &["netease.app_key"]);
 }
 
+#[tokio::test]
+async fn what_a_driver_does_not_take_of_a_url_ends_with_2() {
+    let folder = Folder::new();
+    for (key, url) in [
+        ("accounts.url", "mysql://otc:hush@127.0.0.1:1/otc_x?ssl-mode=hush"),
+        ("messages.url", "mongodb://otc:hush@127.0.0.1:1/otc_x?w=majority&hush=hush"),
+    ] {
+        let site = site().await.set(key, url);
+        fails(&["check"], &site.settings(), &folder, 2, &[key, "parameter"]);
+        let (_, _, log) = run(&["migrate"], &site.settings(), folder.path());
+        assert!(!log.contains("hush"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn check_looks_at_the_key_set() {
+    let folder = Folder::new();
+    let keyless = axum::Router::new().fallback(|| async { "{\"keys\":[]}" });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, keyless).await });
+    let site = Site::new(Stores::embedded()).await;
+    let migrated = tokio::task::spawn_blocking(move || {
+        let mut settings = site.settings();
+        settings.retain(|(key, _)| !key.starts_with("auth."));
+        for (url, words) in [(url, "holds no key"), ("http://127.0.0.1:1/keys".to_owned(), "out of reach")] {
+            let settings = [&settings[..], &[("auth.jwks_url", url)]].concat();
+            fails(&["check"], &settings, &folder, 1, &["auth.jwks_url", words]);
+        }
+    });
+    migrated.await.unwrap();
+}
+
 #[test]
 fn a_file_that_is_there_is_read_or_refused_and_named() {
     let folder = Folder::new();

@@ -111,6 +111,73 @@ async fn the_data_can_be_elsewhere_and_nobody_else_can_read_the_key() {
 }
 
 #[tokio::test]
+async fn no_token_is_printed_that_the_service_refuses() {
+    let folder = Folder::new();
+    let secret = ("auth.hs256_secret", "0123456789abcdef0123456789abcdef".to_owned());
+    let parties = [("auth.issuer", "https://site".to_owned()), ("auth.audience", "otc-im".to_owned())];
+    // With the dev key: what `iss` and `aud` have to be is in the token.
+    for more in [&parties[..], &[&parties[..], &[secret.clone()]].concat()] {
+        let settings = [&anywhere()[..], more].concat();
+        let mut process =
+            Process::spawn(&["dev", "--simulator-listen", "127.0.0.1:0"], &settings, folder.path());
+        let last = process.out_line("/notices?to=").await;
+        let printed = [process.heard(), &[last]].concat();
+        assert_as_promised(&paste(&printed, folder.path()));
+        let (code, out, log) = run(&["token", "bob"], &settings, folder.path());
+        let others = printed.iter().any(|line| line.contains("otc-im token"));
+        match more.contains(&secret) {
+            true => {
+                assert_eq!((code, out.as_str(), others), (Some(2), "", false));
+                assert!(log.contains("auth.hs256_secret"), "{log}");
+            }
+            false => {
+                assert_eq!((code, log.as_str(), others), (Some(0), "", true));
+                let service = printed.iter().find_map(|line| line.trim().strip_prefix("service ")).unwrap();
+                let service = service.split_whitespace().next().unwrap();
+                let bob = Client::new(service.to_owned()).with_token(out.trim().to_owned());
+                let asked = json!({"self": "bob", "users": ["carol"]});
+                assert_eq!(bob.post("/v1/unread", &asked).await.ok(), json!({"carol": 0}));
+            }
+        }
+        stop(process).await;
+    }
+    for (key, value) in [("auth.jwks_url", "http://127.0.0.1:9/keys"), ("auth.mode", "none")] {
+        let settings = [&anywhere()[..], &[(key, value.to_owned())]].concat();
+        let mut process =
+            Process::spawn(&["dev", "--simulator-listen", "127.0.0.1:0"], &settings, folder.path());
+        let line = process.out_line("TOKEN=").await;
+        assert_eq!(line.trim(), "TOKEN=none");
+        assert!(process.heard().iter().any(|line| line.contains(key)), "{:?}", process.heard());
+        let (code, out, log) = run(&["token", "bob"], &settings, folder.path());
+        assert_eq!((code, out.as_str()), (Some(2), ""));
+        assert!(log.contains(key), "{log}");
+        stop(process).await;
+    }
+}
+
+#[tokio::test]
+async fn a_torn_key_is_named_with_a_way_out() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    let key = folder.path().join("data/dev-key");
+    for torn in ["", "\n", "half a key"] {
+        std::fs::write(&key, torn).unwrap();
+        for args in [&["token", "bob"][..], &["dev", "--simulator-listen", "127.0.0.1:0"]] {
+            let (code, _, log) = run(args, &anywhere(), folder.path());
+            assert_eq!(code, Some(2), "{log}");
+            assert!(log.contains("data/dev-key") && log.contains("delete it"), "{log}");
+        }
+    }
+    std::fs::remove_file(&key).unwrap();
+    let (process, _) = dev(folder.path()).await;
+    let files = std::fs::read_dir(folder.path().join("data")).unwrap();
+    let keys =
+        files.filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().starts_with("dev-key"));
+    assert_eq!(keys.count(), 1, "nothing is left of its making");
+    stop(process).await;
+}
+
+#[tokio::test]
 async fn the_simulator_runs_alone_too() {
     let folder = Folder::new();
     let args = ["simulator", "--listen", "127.0.0.1:0", "--app-key", "a-key"];

@@ -5,8 +5,12 @@ use otc_im::ports::gateway::{Created, Gateway, GatewayError};
 use serde_json::json;
 use std::time::Duration;
 
+use axum::Router;
+use axum::http::{StatusCode, header};
+
 use super::{NOWHERE, accid, gateway, made, metrics, notify, register, settings};
 use crate::support::netease::NetEase;
+use crate::support::proxy::Proxy;
 use crate::support::service::eventually;
 
 #[tokio::test]
@@ -102,4 +106,46 @@ async fn codes_of_netease_are_answers_and_open_nothing() {
     }
     assert_eq!(gateway.resting(), None);
     assert_eq!(netease.calls("user/updateUinfo").await, 10);
+}
+
+/// A server that answers everything with this status, and points elsewhere.
+async fn answering(status: u16) -> String {
+    let status = StatusCode::from_u16(status).unwrap();
+    let answer = move || async move { (status, [(header::LOCATION, "http://127.0.0.1:1/")], "not NetEase") };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/nimserver", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    url
+}
+
+#[tokio::test]
+async fn what_never_reached_netease_is_not_unknown() {
+    for status in [301, 302, 307, 400, 401, 403, 404, 405, 413, 429, 502] {
+        let notified = notify(&made(settings(answering(status).await))).await;
+        let Err(GatewayError::OutOfReach(why)) = notified else { panic!("{status}: {notified:?}") };
+        assert!(why.contains("HTTP status"), "{status}: {why}");
+    }
+    for status in [204, 408, 500, 503, 504] {
+        let notified = notify(&made(settings(answering(status).await))).await;
+        assert_eq!(notified, Err(GatewayError::OutcomeUnknown("msg/sendAttachMsg")), "{status}");
+    }
+    for odd in ["http://a b/nimserver", "https:///nimserver", "nimserver"] {
+        let notified = notify(&made(settings(odd.to_owned()))).await;
+        assert!(matches!(notified, Err(GatewayError::OutOfReach(_))), "{odd}: {notified:?}");
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_here_before_anybody_cuts_them() {
+    let netease = NetEase::start().await;
+    register(&netease, &["shop", "alice"]).await;
+    let proxy = Proxy::of(&netease.base_url()).await;
+    let gateway = made(settings(proxy.through(&netease.base_url())));
+    for sent in 1..=2 {
+        assert_eq!(notify(&gateway).await, Ok(()));
+        assert_eq!(notify(&gateway).await, Ok(()));
+        assert_eq!(proxy.accepted(), sent, "one connection serves calls that follow each other");
+        eventually("no idle connection is left", async || proxy.is_idle()).await;
+    }
+    assert_eq!(netease.calls("msg/sendAttachMsg").await, 4, "each once");
 }

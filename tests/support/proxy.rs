@@ -1,6 +1,8 @@
 //! A TCP proxy that can be cut, stalled or turned to another server: puts a store out of reach for one test alone.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,6 +13,7 @@ pub struct Proxy {
     address: SocketAddr,
     server: String,
     state: watch::Sender<State>,
+    accepted: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Clone)]
@@ -34,14 +37,26 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let state = watch::Sender::new(State { flow: Flow::Open, server: server.clone() });
-        tokio::spawn(accept(listener, state.subscribe()));
-        Self { address, server, state }
+        let accepted = Arc::<AtomicUsize>::default();
+        tokio::spawn(accept(listener, state.subscribe(), Arc::clone(&accepted)));
+        Self { address, server, state, accepted }
     }
 
     /// The same URL by way of this proxy. A MongoDB driver must not learn of another way, so it connects directly.
     pub fn through(&self, url: &str) -> String {
         let url = url.replace(&self.server, &self.address.to_string());
         url.replace("replicaSet=rs0", "directConnection=true")
+    }
+
+    /// Connections so far.
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Whether none of them is open any more.
+    pub fn is_idle(&self) -> bool {
+        // Whoever accepts listens, and so does each connection.
+        self.state.receiver_count() == 1
     }
 
     /// Ends all connections, and each new one at once.
@@ -80,8 +95,9 @@ fn server_of(url: &str) -> &str {
     place.rsplit('@').next().unwrap_or(place)
 }
 
-async fn accept(listener: TcpListener, state: watch::Receiver<State>) {
+async fn accept(listener: TcpListener, state: watch::Receiver<State>, accepted: Arc<AtomicUsize>) {
     while let Ok((client, _)) = listener.accept().await {
+        accepted.fetch_add(1, Ordering::SeqCst);
         let State { flow, server } = state.borrow().clone();
         if flow != Flow::Cut {
             tokio::spawn(connect(client, server, state.clone()));

@@ -10,6 +10,9 @@ use crate::ports::authenticator::{AuthError, Caller};
 /// earlier.
 pub const LEEWAY_SECS: f64 = 30.0;
 
+/// The last second of the year 9999. What lies beyond was not meant as seconds: today's milliseconds are.
+const LAST_SECOND: f64 = 253_402_300_799.0;
+
 /// In what respect a token is not ours: the end of a sentence, without a word from the token.
 pub(super) type Reason = &'static str;
 
@@ -33,13 +36,16 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// `exp` must be there and ahead, `nbf` may be there and must be past, give or take [`LEEWAY_SECS`].
+    /// `exp` must be there and ahead, `nbf` may be there and must be past, give or take [`LEEWAY_SECS`]; both in seconds.
     pub(super) fn check_times(&self, now: Millis) -> Result<(), Reason> {
         let now = seconds(now);
         let expires = match &self.exp {
             Value::Null => return Err("it does not say when it expires"),
             exp => exp.as_f64().ok_or("its exp is not a number")?,
         };
+        if expires > LAST_SECOND {
+            return Err("its exp is not in seconds since 1970");
+        }
         if now >= expires + LEEWAY_SECS {
             return Err("it has expired");
         }
@@ -47,6 +53,9 @@ impl Claims {
             Value::Null => return Ok(()),
             nbf => nbf.as_f64().ok_or("its nbf is not a number")?,
         };
+        if begins > LAST_SECOND {
+            return Err("its nbf is not in seconds since 1970");
+        }
         if now < begins - LEEWAY_SECS {
             return Err("it is not valid yet");
         }

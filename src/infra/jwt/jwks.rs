@@ -1,144 +1,193 @@
-//! The issuer's key set, fetched when it is needed and no more often than the cool-down allows.
+//! The issuer's key set: held, and fetched anew in the background.
 //!
-//! A fetch starts when there are no keys, when a token names a key that is not held, and when the keys have aged. All
-//! who need one share the one in flight, which outlives any of them. Whatever the flood of invented names and however
-//! fetches end, the next one starts no sooner than a cool-down after the last: until then unknown names are refused.
+//! *Keys in hand are served*, whatever becomes of a fetch: no token whose key is held ever waits for the issuer. Its
+//! outage, or its silence, must not become ours, at the price that the removal of a key is noticed only when it is back.
 //!
-//! A key that the issuer removes is refused [`MAX_AGE`] later at the latest, and with tokens coming in steadily soon
-//! after [`REFRESH_AGE`], as long as the issuer can be reached. When it cannot, the keys that are held stay in force:
-//! its outage must not become ours, at the price that a removal is noticed only when the issuer is back (and a
-//! cool-down has passed).
+//! *Single-flight:* one fetch at a time, shared by all who need one, and it outlives any of them.
+//!
+//! *Cool-down:* from the start of one fetch to the next, whatever the flood of invented key names. Only while no keys are
+//! held at all is it shorter: a *back-off* that begins at a second and doubles up to the cool-down.
+//!
+//! A fetch starts when there are no keys, when a token names a key that is not held, and when the keys have aged
+//! ([`REFRESH_AGE`]). A token whose key is not held is refused only if a fetch that began after the key's name was first
+//! heard of did not bring it: until then the key may just have been published, and the answer is to try again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use moka::sync::Cache;
+use tokio::task::AbortHandle;
 
 use super::claims::invalid;
 use super::key::VerifyingKey;
 use super::key_set::KeySet;
-use super::settings::JwtSetupError;
+use super::settings::{JwtSettings, JwtSetupError};
 use crate::domain::ids::Millis;
 use crate::infra::http_client;
 use crate::ports::authenticator::AuthError;
 use crate::ports::clock::Clock;
 
-/// Keys of this age are fetched anew in the background, while tokens are still verified with them.
+/// Keys of this age are fetched anew in the background.
 pub const REFRESH_AGE: Duration = Duration::from_mins(10);
-/// Tokens wait for the fetch when the keys are of this age.
-pub const MAX_AGE: Duration = Duration::from_mins(15);
 /// A longer document is not read to its end, in bytes after decompression.
 pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
+
+/// While no keys are held, the second fetch begins this long after the first, and each further one after twice as long.
+const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+/// What to say while a fetch is under way: its end is not known.
+const SOON: Duration = Duration::from_secs(1);
+/// Key names that are remembered although no key of theirs is held; the least used are forgotten first. A name has at
+/// most the length of an `Authorization` header.
+const MAX_STRANGERS: u64 = 1000;
 
 /// One issuer's key set, shared by all callers.
 pub(super) struct Jwks {
     client: reqwest::Client,
     url: reqwest::Url,
     cool_down: Duration,
+    wait: Duration,
     clock: Arc<dyn Clock>,
-    held: Mutex<Held>,
-    last_fetch: Mutex<LastFetch>,
+    state: Mutex<State>,
+    /// How many fetches had begun when a name was first heard of that no key has.
+    strangers: Cache<String, u64>,
 }
 
 /// What the fetches so far have brought.
 #[derive(Default)]
-struct Held {
-    /// The newest set, and when its fetch began.
-    keys: Option<(Arc<KeySet>, Millis)>,
-    /// Whether the last fetch failed: then a name that is not held may be a good one.
-    out_of_reach: bool,
+struct State {
+    /// The newest set.
+    held: Option<Held>,
+    /// Fetches that have begun.
+    begun: u64,
+    /// When the last of them did.
+    last_began: Option<Millis>,
+    /// How many have failed since one succeeded.
+    failures: u32,
+    /// The last fetch: whether it is under way, and its end.
+    flight: Option<(AbortHandle, Flight)>,
 }
 
-struct LastFetch {
-    began: Option<Millis>,
-    /// Closed when the fetch has ended, however it did.
-    ended: watch::Receiver<()>,
+struct Held {
+    keys: Arc<KeySet>,
+    /// The number of the fetch that brought it, and when that began.
+    fetch: u64,
+    since: Millis,
 }
+
+/// The end of a fetch.
+type Flight = Shared<BoxFuture<'static, ()>>;
 
 impl Jwks {
     /// Nothing is fetched yet.
     pub(super) fn new(
         url: &str,
-        cool_down: Duration,
-        timeout: Duration,
+        settings: &JwtSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, JwtSetupError> {
         let url = reqwest::Url::parse(url).map_err(|_| JwtSetupError::JwksUrl)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(JwtSetupError::JwksUrl);
         }
-        let client = http_client::client(timeout, timeout)?;
-        let (_, ended) = watch::channel(());
-        let last_fetch = Mutex::new(LastFetch { began: None, ended });
-        Ok(Self { client, url, cool_down, clock, held: Mutex::default(), last_fetch })
+        let client = http_client::client(settings.jwks_timeout, settings.jwks_timeout)?;
+        let (cool_down, wait) = (settings.jwks_cool_down, settings.jwks_wait);
+        let strangers = Cache::new(MAX_STRANGERS);
+        Ok(Self { client, url, cool_down, wait, clock, state: Mutex::default(), strangers })
     }
 
-    /// The key called `kid`, or the only key if the token names none. Waits for a fetch where that may help.
+    /// The key called `kid`, or the only key if the token names none. Waits for a fetch only if the key is not held.
     pub(super) async fn find(self: &Arc<Self>, kid: Option<&str>) -> Result<Arc<VerifyingKey>, AuthError> {
-        let found = self.fresh_keys().await?.find(kid);
-        if found.is_ok() || kid.is_none() {
-            return found.map_err(invalid);
-        }
-        self.fetch().await;
-        let held = lock(&self.held);
-        match held.keys.as_ref().map(|(keys, _)| keys.find(kid)) {
-            Some(Ok(key)) => Ok(key),
-            Some(Err(reason)) if !held.out_of_reach => Err(invalid(reason)),
-            _ => Err(AuthError::KeysUnavailable),
-        }
-    }
-
-    /// The keys held, brought up to date first if their age demands it.
-    async fn fresh_keys(self: &Arc<Self>) -> Result<Arc<KeySet>, AuthError> {
-        let held = lock(&self.held).keys.clone();
-        match held.map(|(keys, since)| (keys, apart(since, self.clock.now()))) {
-            Some((keys, age)) if age < REFRESH_AGE => return Ok(keys),
-            Some((keys, age)) if age < MAX_AGE => {
-                self.begin_fetch();
-                return Ok(keys);
+        let (heard_at, flight) = {
+            let mut state = lock(&self.state);
+            let now = self.clock.now();
+            let found = state.held.as_ref().map(|held| (held.keys.find(kid), apart(held.since, now)));
+            match found {
+                Some((found, age)) if found.is_ok() || kid.is_none() => {
+                    if age >= REFRESH_AGE {
+                        self.begin_fetch(&mut state, now);
+                    }
+                    return found.map_err(invalid);
+                }
+                _ => {}
             }
-            _ => self.fetch().await,
+            let begun = state.begun;
+            let heard_at = kid.map_or(begun, |kid| self.strangers.get_with(kid.to_owned(), || begun));
+            (heard_at, self.begin_fetch(&mut state, now))
+        };
+        if let Some(flight) = flight {
+            // Past the wait it goes on without us.
+            let _ = tokio::time::timeout(self.wait, flight).await;
         }
-        lock(&self.held).keys.clone().map(|(keys, _)| keys).ok_or(AuthError::KeysUnavailable)
-    }
-
-    /// Waits for the end of the fetch in flight, beginning one if it may.
-    async fn fetch(self: &Arc<Self>) {
-        // Nothing is ever sent: the only news is that the sender is gone.
-        let _ = self.begin_fetch().changed().await;
-    }
-
-    /// Begins a fetch unless one is in flight or the last began less than a cool-down ago. Answers the last one's end.
-    fn begin_fetch(self: &Arc<Self>) -> watch::Receiver<()> {
-        let mut last = lock(&self.last_fetch);
-        // Read under the lock: an older reading than the last fetch's own would look like a clock that jumped.
-        let now = self.clock.now();
-        let in_flight = last.ended.has_changed().is_ok();
-        if !in_flight && last.began.is_none_or(|began| apart(began, now) >= self.cool_down) {
-            let (in_flight, ended) = watch::channel(());
-            *last = LastFetch { began: Some(now), ended };
-            let jwks = Arc::clone(self);
-            // Spawned, because a caller may be dropped while others wait for the same fetch.
-            tokio::spawn(async move {
-                let outcome = jwks.download().await;
-                jwks.keep(outcome, now);
-                drop(in_flight);
-            });
+        let state = lock(&self.state);
+        match state.held.as_ref().map(|held| (held.keys.find(kid), held.fetch > heard_at)) {
+            Some((Ok(key), _)) => Ok(key),
+            Some((Err(reason), true)) => Err(invalid(reason)),
+            _ => Err(AuthError::KeysUnavailable { again_in: self.next_fetch_in(&state, self.clock.now()) }),
         }
-        last.ended.clone()
     }
 
-    fn keep(&self, outcome: Result<KeySet, FetchError>, began: Millis) {
-        let mut held = lock(&self.held);
-        held.out_of_reach = outcome.is_err();
+    /// Fetches the set now, for whoever wants to know whether that works; the error is a predicate.
+    pub(super) async fn probe(&self) -> Result<(), String> {
+        self.download().await.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// The fetch under way, beginning one if it may.
+    fn begin_fetch(self: &Arc<Self>, state: &mut State, now: Millis) -> Option<Flight> {
+        if let Some((task, flight)) = &state.flight
+            && !task.is_finished()
+        {
+            return Some(flight.clone());
+        }
+        if !self.next_fetch_in(state, now).is_zero() {
+            return None;
+        }
+        state.begun += 1;
+        state.last_began = Some(now);
+        let (jwks, fetch) = (Arc::clone(self), state.begun);
+        // A task of its own, because a caller may be dropped while others wait for the same fetch.
+        let task = tokio::spawn(async move {
+            let outcome = jwks.download().await;
+            jwks.keep(outcome, fetch, now);
+        });
+        let alive = task.abort_handle();
+        let flight = task.map(drop).boxed().shared();
+        state.flight = Some((alive, flight.clone()));
+        Some(flight)
+    }
+
+    /// How long until a fetch may begin; not zero while one is under way.
+    fn next_fetch_in(&self, state: &State, now: Millis) -> Duration {
+        if state.flight.as_ref().is_some_and(|(task, _)| !task.is_finished()) {
+            return SOON;
+        }
+        let pause = match (&state.held, state.failures) {
+            (None, failures @ 1..) => {
+                let doubled = FIRST_BACK_OFF.saturating_mul(2_u32.saturating_pow(failures - 1));
+                doubled.min(self.cool_down)
+            }
+            _ => self.cool_down,
+        };
+        state.last_began.map_or(Duration::ZERO, |began| pause.saturating_sub(apart(began, now)))
+    }
+
+    fn keep(&self, outcome: Result<KeySet, FetchError>, fetch: u64, since: Millis) {
+        let mut state = lock(&self.state);
         match outcome {
             Ok(keys) => {
                 tracing::debug!(keys = keys.len(), "fetched the keys that verify tokens");
-                held.keys = Some((Arc::new(keys), began));
+                state.failures = 0;
+                if let Some(old) = &state.held {
+                    // What was there and is no more was removed, not published a moment ago.
+                    let removed = old.keys.names().filter(|kid| keys.find(Some(kid)).is_err());
+                    removed.for_each(|kid| self.strangers.insert(kid.to_owned(), fetch - 1));
+                }
+                state.held = Some(Held { keys: Arc::new(keys), fetch, since });
             }
             Err(error) => {
+                state.failures = state.failures.saturating_add(1);
                 let error: &(dyn std::error::Error + 'static) = &error;
-                tracing::warn!(error, "the keys that verify tokens could not be fetched");
+                tracing::error!(error, "the keys that verify tokens could not be fetched");
             }
         }
     }
@@ -155,7 +204,8 @@ impl Jwks {
             }
             document.extend_from_slice(&chunk);
         }
-        KeySet::parse(&document).ok_or(FetchError::NotAKeySet)
+        let keys = KeySet::parse(&document).ok_or(FetchError::NotAKeySet)?;
+        if keys.is_empty() { Err(FetchError::NoUsableKey) } else { Ok(keys) }
     }
 }
 
@@ -169,6 +219,9 @@ enum FetchError {
     TooLong,
     #[error("the issuer's document is not a key set")]
     NotAKeySet,
+    /// A set that would refuse every token is a mistake, not a removal of all keys.
+    #[error("the issuer's key set holds no key for RS256 (2048 to 8192 bits) or ES256 (P-256)")]
+    NoUsableKey,
 }
 
 impl FetchError {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::test_support::*;
 use super::*;
-use crate::ports::authenticator::AuthError;
+use crate::ports::authenticator::{AuthError, Caller};
 
 const UNKNOWN_KEY: &str = "the key that signed it is not known";
 const COOL_DOWN: Duration = Duration::from_mins(1);
@@ -26,13 +26,31 @@ fn token(signer: &Signer, kid: &str) -> String {
     signer.token(Some(kid), &with("exp", json!(NOW + 1_000_000)))
 }
 
-/// 200 callers at once, each with a key name of its own.
-async fn flood(authenticator: &JwtAuthenticator) {
+/// Nobody can say, until then.
+#[expect(clippy::unnecessary_wraps, reason = "compared with what `authenticate` answers")]
+fn again_in(secs: u64) -> Result<Caller, AuthError> {
+    Err(AuthError::KeysUnavailable { again_in: Duration::from_secs(secs) })
+}
+
+/// 200 callers at once, each with a key name of its own: how many of them were refused, and not put off.
+async fn flood(authenticator: &JwtAuthenticator) -> usize {
     let signer = Signer::ec();
     let tokens: Vec<_> = (0..200).map(|i| token(&signer, &format!("made up {i}"))).collect();
-    for outcome in join_all(tokens.iter().map(|token| authenticator.check(token))).await {
-        assert_eq!(outcome, refused(UNKNOWN_KEY));
-    }
+    let outcomes = join_all(tokens.iter().map(|token| authenticator.check(token))).await;
+    let refusals = outcomes.iter().filter(|outcome| **outcome == refused(UNKNOWN_KEY)).count();
+    let put_off = outcomes.iter().filter(|outcome| matches!(outcome, Err(AuthError::KeysUnavailable { .. })));
+    assert_eq!(refusals + put_off.count(), 200, "nobody is taken");
+    refusals
+}
+
+/// Lets a fetch that nobody waits for come to its end.
+async fn until(fetched: impl AsyncFn() -> bool) {
+    let ended = async {
+        while !fetched().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), ended).await.unwrap();
 }
 
 fn jwk_with(member: &str, value: Value) -> Value {
@@ -80,7 +98,13 @@ async fn a_flood_of_unknown_names_costs_one_fetch_per_cool_down() {
     flood(&authenticator).await;
     assert_eq!(issuer.fetches(), 1);
     clock.advance(Duration::from_millis(1));
-    flood(&authenticator).await;
+    assert_eq!(
+        flood(&authenticator).await,
+        200,
+        "a fetch that began after all of them did not bring their keys"
+    );
+    assert_eq!(issuer.fetches(), 2);
+    assert_eq!(flood(&authenticator).await, 200);
     assert_eq!(issuer.fetches(), 2);
     assert_eq!(authenticator.check(&token(&Signer::ec(), "e")).await, alice());
 }
@@ -102,37 +126,117 @@ async fn a_new_key_is_found_on_its_first_token() {
     let new = token(&Signer::rsa("rsa-other"), "new");
     assert_eq!(authenticator.check(&new).await, refused(UNKNOWN_KEY));
     issuer.publish(&[Signer::rsa("rsa-other").jwk("new")]);
-    assert_eq!(authenticator.check(&new).await, refused(UNKNOWN_KEY));
     clock.advance(COOL_DOWN);
     assert_eq!(authenticator.check(&new).await, alice());
     assert_eq!(issuer.fetches(), 2);
 }
 
 #[tokio::test]
-async fn without_any_keys_nobody_can_say() {
+async fn a_key_published_within_the_cool_down_is_waited_for_and_not_refused() {
     let (issuer, clock, authenticator) = issuer().await;
-    issuer.answer(500, "");
-    let token = token(&Signer::ec(), "e");
-    let outcomes = join_all((0..200).map(|_| authenticator.check(&token))).await;
-    assert!(outcomes.iter().all(|outcome| *outcome == Err(AuthError::KeysUnavailable)));
-
-    issuer.publish(&[Signer::ec().jwk("e")]);
-    assert_eq!(authenticator.check(&token).await, Err(AuthError::KeysUnavailable));
+    assert_eq!(authenticator.check(&token(&Signer::ec(), "e")).await, alice());
+    let new = token(&Signer::rsa("rsa-other"), "new");
+    clock.advance(Duration::from_secs(10));
+    issuer.publish(&[Signer::rsa("rsa-other").jwk("new")]);
+    assert_eq!(authenticator.check(&new).await, again_in(50));
+    clock.advance(Duration::from_millis(20_500));
+    assert_eq!(
+        authenticator.check(&new).await,
+        Err(AuthError::KeysUnavailable { again_in: Duration::from_millis(29_500) })
+    );
     assert_eq!(issuer.fetches(), 1);
+    clock.advance(Duration::from_millis(29_500));
+    assert_eq!(authenticator.check(&new).await, alice());
+    assert_eq!(issuer.fetches(), 2);
+
+    // One whose key never comes is refused, but not before a fetch has shown it.
+    let never = token(&Signer::ec(), "never");
+    assert_eq!(authenticator.check(&never).await, again_in(60));
     clock.advance(COOL_DOWN);
-    assert_eq!(authenticator.check(&token).await, alice());
+    assert_eq!(authenticator.check(&never).await, refused(UNKNOWN_KEY));
+    assert_eq!(authenticator.check(&never).await, refused(UNKNOWN_KEY));
+    assert_eq!(issuer.fetches(), 3);
 }
 
 #[tokio::test]
-async fn a_silent_issuer_is_given_up_on() {
+async fn without_any_keys_the_back_off_begins_at_a_second_and_doubles() {
+    let (issuer, clock, authenticator) = issuer().await;
+    issuer.answer(500, "");
+    let token = token(&Signer::ec(), "e");
+    for (fetch, pause) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 60), (8, 60)] {
+        let outcomes = join_all((0..200).map(|_| authenticator.check(&token))).await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(AuthError::KeysUnavailable { .. }))));
+        assert_eq!(authenticator.check(&token).await, again_in(pause));
+        assert_eq!(issuer.fetches(), fetch);
+        clock.advance(Duration::from_secs(pause));
+    }
+    issuer.publish(&[Signer::ec().jwk("e")]);
+    assert_eq!(authenticator.check(&token).await, alice());
+}
+
+/// A listener that takes connections and never answers.
+async fn silent() -> (tokio::net::TcpListener, JwtSettings) {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = JwtSettings {
         jwks_url: Some(format!("http://{}/", silent.local_addr().unwrap())),
-        jwks_timeout: Duration::from_millis(20),
+        jwks_wait: Duration::from_millis(20),
         ..JwtSettings::default()
     };
+    (silent, settings)
+}
+
+#[tokio::test]
+async fn a_silent_issuer_is_not_waited_for_to_the_end() {
+    let (_silent, settings) = silent().await;
     let token = token(&Signer::ec(), "e");
-    assert_eq!(authenticator(settings).check(&token).await, Err(AuthError::KeysUnavailable));
+    assert_eq!(authenticator(settings).check(&token).await, again_in(1));
+    let (_silent, settings) = silent().await;
+    let settings = JwtSettings { jwks_timeout: Duration::from_millis(20), ..settings };
+    let authenticator = authenticator(JwtSettings { jwks_wait: Duration::from_secs(5), ..settings });
+    assert_eq!(authenticator.check(&token).await, again_in(1), "given up on");
+}
+
+#[tokio::test]
+async fn keys_in_hand_are_served_while_the_issuer_is_silent() {
+    let issuer = Issuer::publishing(&[Signer::ec().jwk("e")]).await;
+    let clock = TestClock::new();
+    let settings = JwtSettings { jwks_wait: Duration::from_millis(20), ..issuer.settings() };
+    let authenticator = JwtAuthenticator::new(settings, clock.clone()).unwrap();
+    let known = token(&Signer::ec(), "e");
+    assert_eq!(authenticator.check(&known).await, alice());
+    issuer.fall_silent();
+    for hour in 1..=3 {
+        clock.advance(Duration::from_mins(60));
+        for _ in 0..10 {
+            assert_eq!(
+                authenticator.check(&known).now_or_never(),
+                Some(alice()),
+                "hour {hour}: no wait at all"
+            );
+        }
+        until(async || issuer.fetches() == 2).await;
+    }
+    assert_eq!(authenticator.check(&token(&Signer::ec(), "new")).await, again_in(1), "still under way");
+    assert_eq!(issuer.fetches(), 2, "one fetch at a time");
+}
+
+#[tokio::test]
+async fn a_set_without_a_usable_key_replaces_nothing() {
+    let (issuer, clock, authenticator) = issuer().await;
+    assert_eq!(authenticator.probe().await, Ok(()));
+    let known = token(&Signer::ec(), "e");
+    assert_eq!(authenticator.check(&known).await, alice());
+    for keys in [&[][..], &[Signer::secret(SECRET).jwk("e")]] {
+        issuer.publish(keys);
+        let fetched = issuer.fetches();
+        clock.advance(REFRESH_AGE);
+        assert_eq!(authenticator.check(&known).await, alice());
+        until(async || issuer.fetches() > fetched).await;
+        assert_eq!(authenticator.check(&known).await, alice());
+        assert!(authenticator.probe().await.unwrap_err().contains("holds no key"));
+    }
+    issuer.answer(503, "");
+    assert!(authenticator.probe().await.unwrap_err().contains("status 503"));
 }
 
 #[tokio::test]
@@ -144,25 +248,10 @@ async fn a_removed_key_is_dropped_in_the_background() {
 
     clock.advance(REFRESH_AGE);
     assert_eq!(authenticator.check(&removed).await, alice());
-    let dropped = async {
-        while authenticator.check(&removed).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), dropped).await.unwrap();
-    assert_eq!(authenticator.check(&removed).await, refused(UNKNOWN_KEY));
+    until(async || authenticator.check(&removed).await.is_err()).await;
+    assert_eq!(authenticator.check(&removed).await, refused(UNKNOWN_KEY), "removed, not new");
     assert_eq!(authenticator.check(&kept).await, alice());
     assert_eq!(issuer.fetches(), 2);
-}
-
-#[tokio::test]
-async fn a_removed_key_is_refused_at_the_greatest_age() {
-    let (issuer, clock, authenticator) = issuer().await;
-    let removed = token(&Signer::ec(), "e");
-    assert_eq!(authenticator.check(&removed).await, alice());
-    issuer.publish(&[]);
-    clock.advance(MAX_AGE);
-    assert_eq!(authenticator.check(&removed).await, refused(UNKNOWN_KEY));
 }
 
 #[tokio::test]
@@ -171,7 +260,8 @@ async fn a_key_replaced_under_its_name_no_longer_vouches_for_what_it_signed() {
     let signed = token(&Signer::rsa("rsa"), "r");
     assert_eq!(authenticator.check(&signed).await, alice());
     issuer.publish(&[Signer::rsa("rsa-other").jwk("r")]);
-    clock.advance(MAX_AGE);
+    clock.advance(REFRESH_AGE);
+    until(async || authenticator.check(&signed).await.is_err()).await;
     assert_eq!(authenticator.check(&signed).await, refused("its signature does not match"));
 }
 
@@ -189,9 +279,9 @@ async fn keys_stay_in_force_while_the_issuer_is_out() {
     ];
     for (i, (status, body)) in answers.into_iter().enumerate() {
         issuer.answer(status, body);
-        clock.advance(MAX_AGE);
+        clock.advance(COOL_DOWN);
         assert_eq!(authenticator.check(&token_of("e")).await, alice());
-        assert_eq!(authenticator.check(&token_of("new")).await, Err(AuthError::KeysUnavailable));
+        assert_eq!(authenticator.check(&token_of("new")).await, again_in(60));
         assert_eq!(issuer.fetches(), i + 2);
     }
 }
@@ -201,8 +291,9 @@ async fn a_clock_that_jumps_back_does_not_stop_fetching() {
     let (issuer, clock, authenticator) = issuer().await;
     assert_eq!(authenticator.check(&token(&Signer::ec(), "e")).await, alice());
     clock.set_millis(1000);
-    issuer.publish(&[]);
-    assert_eq!(authenticator.check(&token(&Signer::ec(), "e")).await, refused(UNKNOWN_KEY));
+    issuer.publish(&[Signer::rsa("rsa").jwk("r")]);
+    until(async || authenticator.check(&token(&Signer::ec(), "e")).await.is_err()).await;
+    assert_eq!(issuer.fetches(), 2);
 }
 
 #[tokio::test]
@@ -232,7 +323,7 @@ async fn passes_over_keys_that_are_not_for_us() {
         json!("not a key"),
     ];
     for key in &skipped {
-        let issuer = Issuer::publishing(std::slice::from_ref(key)).await;
+        let issuer = Issuer::publishing(&[key.clone(), Signer::rsa("rsa").jwk("r")]).await;
         assert_eq!(authenticator(issuer.settings()).check(&token).await, refused(UNKNOWN_KEY), "{key}");
     }
     // Beside all of these the good one is still found.
@@ -251,5 +342,5 @@ async fn keeps_so_many_keys_and_no_more() {
     let issuer = Issuer::publishing(&keys).await;
     let authenticator = authenticator(issuer.settings());
     assert_eq!(authenticator.check(&token(&Signer::ec(), "k63")).await, alice());
-    assert_eq!(authenticator.check(&token(&Signer::ec(), "k64")).await, refused(UNKNOWN_KEY));
+    assert_eq!(authenticator.check(&token(&Signer::ec(), "k64")).await, again_in(60));
 }

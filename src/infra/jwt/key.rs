@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::claims::{Claims, Reason};
 
 /// An HMAC secret must be as long as its hash (RFC 7518, 3.2).
-pub(super) const MIN_SECRET_BYTES: usize = 32;
+pub const MIN_SECRET_BYTES: usize = 32;
 /// Under 2048 bits of modulus RSA is refused.
 const MIN_RSA_BYTES: usize = 2048 / 8;
 
@@ -36,6 +36,9 @@ impl VerifyingKey {
         // The parser also takes certificates, and reads from them whichever bit string comes first.
         if !pem.contains("-----BEGIN PUBLIC KEY-----") && !pem.contains("-----BEGIN RSA PUBLIC KEY-----") {
             return Err("does not hold a public key in PEM");
+        }
+        if pem.matches("-----BEGIN ").count() > 1 {
+            return Err("holds more than one key: leave one in it, or publish them with auth.jwks_url");
         }
         DecodingKey::from_rsa_pem(pem.as_bytes())
             .or_else(|_| DecodingKey::from_ec_pem(pem.as_bytes()))

@@ -56,6 +56,16 @@ impl KeySet {
         self.0.len()
     }
 
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names of its keys.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|named| named.kid.as_deref())
+    }
+
     /// The key called `kid`. Without a name it must be clear which one is meant: there must be exactly one.
     pub(super) fn find(&self, kid: Option<&str>) -> Result<Arc<VerifyingKey>, Reason> {
         match (kid, &self.0[..]) {

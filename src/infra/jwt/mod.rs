@@ -20,7 +20,8 @@ mod test_support;
 mod tests;
 
 pub use claims::LEEWAY_SECS;
-pub use jwks::{MAX_AGE, MAX_DOCUMENT_BYTES, REFRESH_AGE};
+pub use jwks::{MAX_DOCUMENT_BYTES, REFRESH_AGE};
+pub use key::MIN_SECRET_BYTES;
 pub use mint::{MintError, mint};
 pub use settings::{JwtSettings, JwtSetupError};
 pub use verifier::{JwtAuthenticator, MAX_AUTHORIZATION_BYTES};

@@ -21,14 +21,16 @@ pub struct JwtSettings {
     pub issuer: Option<String>,
     /// What `aud` must be, or hold; `None`: not looked at.
     pub audience: Option<String>,
-    /// From the start of one fetch of the key set to the next, at least.
+    /// Cool-down: from the start of one fetch of the key set to the next, at least. While no keys are held, less.
     pub jwks_cool_down: Duration,
     /// One fetch of the key set takes at most this long.
     pub jwks_timeout: Duration,
+    /// A token whose key is not held waits at most this long for a fetch; then it is 503.
+    pub jwks_wait: Duration,
 }
 
 impl Default for JwtSettings {
-    /// No key, which is refused; a cool-down of 60 s and a time-out of 5 s.
+    /// No key, which is refused; a cool-down of 60 s, a time-out of 5 s, of which a token waits for 2 s.
     fn default() -> Self {
         Self {
             hs256_secret: None,
@@ -38,6 +40,7 @@ impl Default for JwtSettings {
             audience: None,
             jwks_cool_down: Duration::from_mins(1),
             jwks_timeout: Duration::from_secs(5),
+            jwks_wait: Duration::from_secs(2),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! For the tests of this folder: a clock to set, keys to sign with, and an issuer that counts its visitors.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -193,6 +193,7 @@ pub struct Issuer {
     pub url: String,
     answer: Mutex<(StatusCode, String)>,
     fetches: AtomicUsize,
+    silent: AtomicBool,
 }
 
 impl Issuer {
@@ -203,10 +204,14 @@ impl Issuer {
             url: format!("http://{}/keys", listener.local_addr().unwrap()),
             answer: Mutex::new((StatusCode::OK, json!({ "keys": keys }).to_string())),
             fetches: AtomicUsize::new(0),
+            silent: AtomicBool::new(false),
         });
         let answering = Arc::clone(&issuer);
         let keys = get(async move || {
             answering.fetches.fetch_add(1, Ordering::SeqCst);
+            if answering.silent.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             answering.answer.lock().unwrap().clone()
         });
         let app = Router::new().route("/keys", keys);
@@ -216,6 +221,11 @@ impl Issuer {
 
     pub fn answer(&self, status: u16, body: impl Into<String>) {
         *self.answer.lock().unwrap() = (StatusCode::from_u16(status).unwrap(), body.into());
+    }
+
+    /// Takes questions from now on, and answers none.
+    pub fn fall_silent(&self) {
+        self.silent.store(true, Ordering::SeqCst);
     }
 
     pub fn publish(&self, keys: &[Value]) {

@@ -54,6 +54,14 @@ fn refuses_keys_of_no_use() {
     };
     assert!(setup_error(not_pem).ends_with("does not hold a public key in PEM"));
 
+    let both = ["rsa.public", "ec.public"].map(|name| std::fs::read_to_string(fixture(name)).unwrap());
+    let file = std::env::temp_dir().join(format!("otc-im-two-keys-{}.pem", std::process::id()));
+    std::fs::write(&file, both.concat()).unwrap();
+    let two = JwtSettings { public_key_file: Some(file.clone()), ..JwtSettings::default() };
+    let said = setup_error(two);
+    std::fs::remove_file(file).unwrap();
+    assert!(said.contains("holds more than one key"), "{said}");
+
     for url in ["keys", "file:///etc/passwd", "ftp://issuer.example/keys"] {
         let settings = JwtSettings { jwks_url: Some(url.into()), ..JwtSettings::default() };
         assert_eq!(setup_error(settings), "auth.jwks_url must be an http or https URL");
@@ -125,7 +133,9 @@ async fn expiry_is_demanded_by_the_injected_clock() {
         (json!(NOW - 30), expired.clone()),
         (json!(NOW - 29 * 60), expired.clone()),
         (json!(-1), expired),
-        (json!(1e300), alice()),
+        (json!(253_402_300_799_i64), alice()),
+        (json!((NOW + 60) * 1000), refused("its exp is not in seconds since 1970")),
+        (json!(1e300), refused("its exp is not in seconds since 1970")),
         (json!((NOW + 10).to_string()), refused("its exp is not a number")),
         (json!(true), refused("its exp is not a number")),
         (Value::Null, refused("it does not say when it expires")),
@@ -161,6 +171,7 @@ async fn not_before_is_honoured() {
         (json!(NOW), alice()),
         (json!(NOW + 30), alice()),
         (json!(NOW + 31), refused("it is not valid yet")),
+        (json!(NOW * 1000), refused("its nbf is not in seconds since 1970")),
         (json!("soon"), refused("its nbf is not a number")),
     ] {
         assert_eq!(check_hs256(&with("nbf", nbf.clone())).await, expected, "nbf {nbf}");

@@ -63,12 +63,9 @@ impl JwtAuthenticator {
                 Keys::Fixed(Arc::new(VerifyingKey::hs256(secret).ok_or(JwtSetupError::ShortSecret)?))
             }
             (None, Some(path), None) => Keys::Fixed(Arc::new(read_key(path)?)),
-            (None, None, Some(url)) => Keys::Published(Arc::new(Jwks::new(
-                url,
-                settings.jwks_cool_down,
-                settings.jwks_timeout,
-                Arc::clone(&clock),
-            )?)),
+            (None, None, Some(url)) => {
+                Keys::Published(Arc::new(Jwks::new(url, &settings, Arc::clone(&clock))?))
+            }
             (secret, file, url) => {
                 let set = [secret.is_some(), file.is_some(), url.is_some()];
                 return Err(JwtSetupError::KeySources(set.into_iter().filter(|set| *set).count()));
@@ -76,6 +73,14 @@ impl JwtAuthenticator {
         };
         let accepted = Cache::new(MAX_REMEMBERED);
         Ok(Self { keys, accepted, issuer: settings.issuer, audience: settings.audience, clock })
+    }
+
+    /// Whether keys can be had now: a key set is fetched for that. The error is the predicate of a sentence.
+    pub async fn probe(&self) -> Result<(), String> {
+        match &self.keys {
+            Keys::Fixed(_) => Ok(()),
+            Keys::Published(jwks) => jwks.probe().await,
+        }
     }
 
     /// The key in force that this token says to be signed with.

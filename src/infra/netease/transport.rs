@@ -235,14 +235,21 @@ impl Transport {
             .header("CheckSum", check_sum)
             .header("RequestId", self.ids.fresh())
             .form(&call.fields);
-        let response = request.send().await.map_err(|error| match error.is_connect() {
-            true => Lost::NotSent("no connection"),
-            false => Lost::NoAnswer("no answer"),
+        let response = request.send().await.map_err(|error| match () {
+            () if error.is_builder() => Lost::NotSent("the request cannot be made: see netease.base_url"),
+            () if error.is_connect() => Lost::NotSent("no connection"),
+            () => Lost::NoAnswer("no answer"),
         })?;
         match response.status() {
             StatusCode::OK => {}
             // NetEase's edge could not pass it on.
             StatusCode::BAD_GATEWAY => return Err(Lost::NotSent("HTTP status 502")),
+            // Somebody on the way waited in vain, for the request or for its answer.
+            StatusCode::REQUEST_TIMEOUT => return Err(Lost::NoAnswer("HTTP status 408")),
+            // NetEase's own refusals are codes in an answer with HTTP status 200: this is not its API.
+            status if status.is_redirection() || status.is_client_error() => {
+                return Err(Lost::NotSent("HTTP status 3xx or 4xx: is netease.base_url right?"));
+            }
             _ => return Err(Lost::NoAnswer("an HTTP status other than 200")),
         }
         let body = read(response).await.ok_or(Lost::NoAnswer("no whole answer"))?;

@@ -1,0 +1,88 @@
+//! Why a store cannot be used, in one sentence that names the key and the way out and shows no password.
+
+use std::error::Error;
+
+use super::StartError;
+use crate::config::ConfigError;
+
+/// A store that was tried. What its driver cannot make anything of is a mistake in the URL; its words may quote that.
+pub(super) fn unreachable_store(key: &str, url: &str, error: &(dyn Error + 'static)) -> StartError {
+    if is_about_the_url(error) {
+        let sentence =
+            format!("{key} holds a parameter that the driver does not take: correct what follows the ?");
+        return ConfigError(sentence).into();
+    }
+    let place = without_password(url);
+    let way_out = match scheme(url) {
+        "sqlite" => "make it a file that this user may write",
+        _ => "start that server",
+    };
+    StartError::Store(format!("{key}: cannot use {place}: {}; {way_out} or correct {key}", plain(error)))
+}
+
+/// A scheme that no adapter has; the configuration refuses it before.
+pub(super) fn odd_scheme(key: &str, schemes: &str) -> StartError {
+    ConfigError(format!("{key} must begin with {schemes}")).into()
+}
+
+pub(super) fn scheme(url: &str) -> &str {
+    url.split_once(':').map_or("", |(scheme, _)| scheme)
+}
+
+/// The URL as it may be shown: without who logs in and how, and without parameters, which may hold secrets too.
+pub(super) fn without_password(url: &str) -> String {
+    let scheme = scheme(url);
+    match url.split_once("://") {
+        _ if scheme == "sqlite" => url.split('?').next().unwrap_or_default().to_owned(),
+        None => format!("{scheme}:"),
+        Some((_, rest)) => {
+            let (place, more) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+            let path = more.split(['?', '#']).next().unwrap_or_default();
+            match more.contains('@') {
+                // A password that was not encoded, or a secret among the parameters.
+                true => format!("{scheme}:"),
+                false => format!("{scheme}://{}{path}", place.rsplit('@').next().unwrap_or_default()),
+            }
+        }
+    }
+}
+
+fn is_about_the_url(error: &(dyn Error + 'static)) -> bool {
+    use mongodb::error::{Error as MongoError, ErrorKind};
+    let mysql = error.downcast_ref::<sqlx::Error>();
+    let mongo = error.downcast_ref::<MongoError>();
+    let redis = error.downcast_ref::<redis::RedisError>();
+    mysql.is_some_and(|error| matches!(error, sqlx::Error::Configuration(_)))
+        || mongo.is_some_and(|error| matches!(*error.kind, ErrorKind::InvalidArgument { .. }))
+        || redis.is_some_and(|error| error.kind() == redis::ErrorKind::InvalidClientConfig)
+}
+
+/// The driver's sentence without what MongoDB's appends to each: `, labels: {}, source: None, server response: …`.
+fn plain(error: &dyn Error) -> String {
+    let said = error.to_string();
+    said.split(", labels:").next().unwrap_or_default().trim_start_matches("Kind: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_what_may_be_a_secret() {
+        for (url, shown) in [
+            ("mysql://otc:tiger@h:3306/otc_im?ssl-mode=x", "mysql://h:3306/otc_im"),
+            ("mysql:otc:tiger@h/otc_im", "mysql:"),
+            ("redis:/:tiger@h", "redis:"),
+            ("mongodb:/u:tiger@h/x", "mongodb:"),
+            ("mongodb://u@h/x?authMechanismProperties=AWS_SESSION_TOKEN:tiger", "mongodb://h/x"),
+            ("mongodb://h/x?authMechanismProperties=AWS_SESSION_TOKEN:a@tiger", "mongodb:"),
+            ("mongodb://u:ti@ger@a:1,b:2/x", "mongodb://a:1,b:2/x"),
+            ("mysql://u:ti/tiger@h/x", "mysql:"),
+            ("redis://h", "redis://h"),
+            ("sqlite:data/otc-im.db?mode=rw", "sqlite:data/otc-im.db"),
+            ("tiger", ":"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
+}
