@@ -155,10 +155,15 @@ impl From<StoreError> for StartError {
     }
 }
 
-/// The accid of the user that an argument names.
-fn accid(argument: &str, user: &str) -> Result<Accid, StartError> {
-    let user = UserId::parse(user).map_err(|rule| ConfigError(format!("{argument} {rule}")))?;
-    Ok(user.accid())
+/// The user that an argument names.
+fn user(config: &Config, argument: &str, written: &str) -> Result<UserId, StartError> {
+    let user = UserId::parse(written, config.accounts.case);
+    Ok(user.map_err(|rule| ConfigError(format!("{argument} {rule}")))?)
+}
+
+/// The accid that an argument names.
+fn accid(argument: &str, written: &str) -> Result<Accid, StartError> {
+    Ok(Accid::from_nim(written).map_err(|rule| ConfigError(format!("{argument} {rule}")))?)
 }
 
 /// A view in memory lives inside the running service: no other process can look at it.

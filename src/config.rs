@@ -19,6 +19,8 @@ use toml::Table;
 use bounds::{Any, AppKey, Filled, LogFilter, Secret, User, hours, mins, ms, secs};
 use section::{section, sections};
 
+use crate::domain::ids::LetterCase;
+
 /// The file that is read when none is named and this one is there.
 pub const DEFAULT_FILE: &str = "otc-im.toml";
 
@@ -64,6 +66,10 @@ section! {
     AccountsStore {
         /// `mysql://…` or `sqlite:…`
         url: String = "sqlite:data/otc-im.db".into(), within addresses::ACCOUNTS;
+        /// Whether letter case tells the site's user ids apart.
+        case: LetterCase = LetterCase::Distinct, within Any;
+        /// Users whom nobody may bind or chat with, beside the system account.
+        reserved: Vec<String> = Vec::new(), within User;
         /// Connections of the pool.
         max_connections: u32 = 16, within 1..=1000;
         /// Accounts, and as many friendships, that are kept in memory.
@@ -215,6 +221,8 @@ section! {
         streams: usize = 10_000, within 1..=1_000_000;
         /// Streams of one reader that may be open at once.
         streams_per_reader: usize = 20, within 1..=10_000;
+        /// New accounts that one caller may make a minute by naming sellers whom nobody has named before.
+        new_accounts_per_caller: u32 = 30, within 1..=10_000;
         /// How long a poll may take.
         poll_timeout: Duration = secs(3), within ms(100)..=mins(1);
         /// How long a call that needs NetEase may take.

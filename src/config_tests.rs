@@ -299,6 +299,17 @@ fn the_environment_goes_before_the_file_and_its_mistakes_are_named() {
 }
 
 #[test]
+fn who_is_who_is_read_and_bounded() {
+    for list in ["[\"a\", \"客服\"]", "\"a, 客服\""] {
+        assert_eq!(with("accounts.reserved", list).unwrap().accounts.reserved, ["a", "客服"]);
+    }
+    refused(with("accounts.reserved", "\"a,,b\""), &["accounts.reserved", "number 2", "empty"]);
+    assert_eq!(with("accounts.case", "\"fold\"").unwrap().accounts.case, LetterCase::Fold);
+    refused(with("accounts.case", "\"tiger\""), &["accounts.case", "\"distinct\" or \"fold\""]);
+    assert_eq!(Config::default().accounts.case, LetterCase::Distinct);
+}
+
+#[test]
 fn a_file_that_is_not_toml_is_refused_by_its_line_alone() {
     for (text, line) in [
         ("[netease]\napp_secret = \"tiger\n", "line 2"),

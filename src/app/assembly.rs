@@ -9,9 +9,10 @@ use tokio_util::task::TaskTracker;
 
 use super::listener::{Silence, make_room};
 use super::retention::Retention;
-use super::settings::{authenticator, bounds, limits, millis, netease, system_account};
+use super::settings::{authenticator, bounds, limits, millis, netease, reserved, system_account};
 use super::{App, Bounds, Phases, StartError, Stores};
 use crate::commands::bind_account::Binder;
+use crate::commands::caller_limits::CallerLimits;
 use crate::commands::deliver::{Courier, Way};
 use crate::commands::receive_copy::{Inbox, Ports};
 use crate::commands::register_account::Registrar;
@@ -62,6 +63,8 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
         notifications: Arc::clone(&stores.notifications),
         accounts: Arc::clone(&stores.accounts),
         health: Arc::clone(&health),
+        case: config.accounts.case,
+        reserved: reserved(config)?,
         metrics: Metrics::new(
             registry,
             &Shown {
@@ -144,6 +147,7 @@ impl Parts<'_> {
             registrar: self.registrar(netease),
             outbox: Arc::clone(&self.stores.outbox),
             clock: Arc::clone(&self.clock),
+            limits: CallerLimits::new(self.config.limits.new_accounts_per_caller),
         }
     }
 

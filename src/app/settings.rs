@@ -1,12 +1,13 @@
 //! What the configuration says, in the words of those whom it is said to.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::StartError;
 use crate::commands::deliver::Bounds;
 use crate::config::{Auth, AuthMode, Config, ConfigError};
-use crate::domain::ids::UserId;
+use crate::domain::ids::{Accid, UserId};
 use crate::domain::outbox::Policy;
 use crate::http::api::Limits;
 use crate::infra::clock::System;
@@ -81,8 +82,18 @@ pub(super) async fn probe_keys(auth: &Auth) -> Result<(), StartError> {
 }
 
 pub(super) fn system_account(config: &Config) -> Result<UserId, StartError> {
-    let system = UserId::parse(&config.notifications.system_account);
+    let system = UserId::parse(&config.notifications.system_account, config.accounts.case);
     Ok(system.map_err(|rule| ConfigError(format!("notifications.system_account {rule}")))?)
+}
+
+/// The site's own accounts, which nobody may bind or chat with.
+pub(super) fn reserved(config: &Config) -> Result<HashSet<Accid>, StartError> {
+    let mut reserved = HashSet::from([system_account(config)?.accid().clone()]);
+    for user in &config.accounts.reserved {
+        let accid = config.accounts.case.accid(user);
+        reserved.insert(accid.map_err(|rule| ConfigError(format!("accounts.reserved: `{user}` {rule}")))?);
+    }
+    Ok(reserved)
 }
 
 pub(super) fn limits(config: &Config) -> Limits {

@@ -116,14 +116,14 @@ pub(super) async fn accounts(config: &Config, away: Away) -> Result<AccountStore
     match scheme(url) {
         "mysql" => {
             let (pool, schema) = mysql(key, url, settings.max_connections, away).await?;
-            let outbox = Arc::new(SqlOutbox::new(pool.clone()).not_before(schema.clone()));
-            let accounts = cached(config, SqlAccounts::new(pool).not_before(schema));
+            let outbox = Arc::new(SqlOutbox::new(pool.clone(), settings.case).not_before(schema.clone()));
+            let accounts = cached(config, SqlAccounts::new(pool, settings.case).not_before(schema));
             Ok((accounts, Arc::clone(&outbox) as _, outbox))
         }
         "sqlite" => {
             let pool = sqlite(key, url, settings.max_connections).await?;
-            let outbox = Arc::new(SqlOutbox::new(pool.clone()));
-            Ok((cached(config, SqlAccounts::new(pool)), Arc::clone(&outbox) as _, outbox))
+            let outbox = Arc::new(SqlOutbox::new(pool.clone(), settings.case));
+            Ok((cached(config, SqlAccounts::new(pool, settings.case)), Arc::clone(&outbox) as _, outbox))
         }
         _ => Err(odd_scheme(key, "mysql: or sqlite:")),
     }

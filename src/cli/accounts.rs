@@ -5,13 +5,13 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 
 use super::output::{complain, say};
-use super::{ConfigFile, accid};
+use super::{ConfigFile, accid, user};
 use crate::app::{AccountTools, StartError};
 use crate::commands::refresh_token::refresh_token;
 use crate::commands::register_account::RegisterError;
 use crate::commands::verify_accounts::{Drift, Verified, VerifyError};
-use crate::config::ConfigError;
 use crate::domain::ids::{Accid, UserId};
+use crate::ports::accounts::{Account, Registration};
 
 /// `otc-im accounts`
 #[derive(Debug, Args)]
@@ -24,6 +24,16 @@ pub struct Accounts {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// What is known of a user's account, but for its token
+    Show {
+        /// As the site writes it
+        user: String,
+    },
+    /// Forget a user's account and its friendships here, not at NetEase: the user's next bind makes it, or takes it over
+    Release {
+        /// As the site writes it
+        user: String,
+    },
     /// Give a user a new token, at NetEase and here; clients that log in with the old one are refused from then on
     Refresh {
         /// As the site writes it
@@ -34,7 +44,7 @@ enum Action {
         /// Go on after this accid, the last one that an interrupted run named
         #[arg(long, value_name = "ACCID")]
         after: Option<String>,
-        /// Also set every token anew: NetEase does not tell which one it has. One call for each account
+        /// Also set every token of ours anew: NetEase does not tell which one it has. One call for each account
         #[arg(long)]
         set_tokens: bool,
     },
@@ -45,8 +55,16 @@ impl Accounts {
     pub async fn run(self) -> Result<bool, StartError> {
         let config = self.file.load()?;
         match self.action {
-            Action::Refresh { user } => {
-                let user = UserId::parse(&user).map_err(|rule| ConfigError(format!("USER {rule}")))?;
+            Action::Show { user: written } => {
+                let user = user(&config, "USER", &written)?;
+                show(&AccountTools::connect(&config, false).await?, &user).await
+            }
+            Action::Release { user: written } => {
+                let user = user(&config, "USER", &written)?;
+                release(&AccountTools::connect(&config, false).await?, &user).await
+            }
+            Action::Refresh { user: written } => {
+                let user = user(&config, "USER", &written)?;
                 refresh(&AccountTools::connect(&config, false).await?, &user).await
             }
             Action::Verify { after, set_tokens } => {
@@ -57,6 +75,48 @@ impl Accounts {
     }
 }
 
+async fn show(tools: &AccountTools, user: &UserId) -> Result<bool, StartError> {
+    let Some(account) = tools.verifier.accounts.find(user.accid()).await? else { return nobody(user) };
+    let Account { accid, user: owner, name, registration, confirmed_name, .. } = account;
+    let or_none = |name: Option<String>| name.unwrap_or_else(|| "none".to_owned());
+    let at_netease = match registration {
+        Registration::Confirmed => "this account, with the token that is kept here",
+        Registration::ForeignToken => {
+            "this account, with a token that is not ours: its user's next bind sets ours"
+        }
+        Registration::Unconfirmed => "not confirmed this account yet: the next bind asks again",
+    };
+    say(format_args!("accid           {accid}"))?;
+    say(format_args!("user            {}", owner.as_str()))?;
+    say(format_args!("name            {}", or_none(name)))?;
+    say(format_args!("name at NetEase {}", or_none(confirmed_name)))?;
+    say(format_args!("NetEase has     {at_netease}"))?;
+    if owner != *user {
+        say("it is kept for a user id in another letter case: `otc-im accounts release` frees it")?;
+    }
+    Ok(true)
+}
+
+async fn release(tools: &AccountTools, user: &UserId) -> Result<bool, StartError> {
+    let (accounts, accid) = (&tools.verifier.accounts, user.accid());
+    let Some(account) = accounts.find(accid).await? else { return nobody(user) };
+    if !accounts.release(accid).await? {
+        return nobody(user);
+    }
+    say(format_args!(
+        "{accid}  is released: the account of {} and its friendships are forgotten here, and NetEase keeps them; the next \
+         bind of its user takes it over with a new token",
+        account.user.as_str()
+    ))?;
+    Ok(true)
+}
+
+/// Says that nobody is there, perhaps because the id is mistyped.
+fn nobody(user: &UserId) -> Result<bool, StartError> {
+    say(format_args!("{}  has no account yet: nobody has bound or named {}", user.accid(), user.as_str()))?;
+    Ok(false)
+}
+
 async fn refresh(tools: &AccountTools, user: &UserId) -> Result<bool, StartError> {
     let AccountTools { verifier, ids } = tools;
     match refresh_token(&*verifier.accounts, &verifier.registrar, &**ids, user).await {
@@ -64,17 +124,14 @@ async fn refresh(tools: &AccountTools, user: &UserId) -> Result<bool, StartError
             say(format_args!("{}  has a new token; it comes with the next bind", account.accid))?;
             Ok(true)
         }
-        Ok(None) => {
-            say(format_args!("{}  has no account yet; the first bind makes one", user.accid()))?;
-            Ok(false)
-        }
+        Ok(None) => nobody(user),
         Err(error) => Err(refused(error)),
     }
 }
 
 async fn verify(tools: &AccountTools, mut after: Option<Accid>) -> Result<bool, StartError> {
     let began = Instant::now();
-    let (mut seen, mut drifted, mut broken) = (0_u64, 0_u64, 0_u64);
+    let (mut seen, mut drifted, mut broken, mut foreign) = (0_u64, 0_u64, 0_u64, 0_u64);
     loop {
         let page = tools.verifier.page(after.as_ref()).await.map_err(|error| match error {
             VerifyError::Store(error) => error.into(),
@@ -84,19 +141,24 @@ async fn verify(tools: &AccountTools, mut after: Option<Accid>) -> Result<bool, 
         after = Some(last.accid.clone());
         for one in &page {
             seen += 1;
-            drifted += u64::from(one.drift != Drift::None);
+            drifted += u64::from(!matches!(one.drift, Drift::None | Drift::Foreign));
+            foreign += u64::from(one.drift == Drift::Foreign);
             broken += u64::from(one.repaired.is_err());
             tell(one)?;
         }
         complain(format_args!("{seen} accounts in {} s, up to {}", began.elapsed().as_secs(), last.accid));
     }
-    say(format_args!("{seen} accounts: {drifted} had drifted, {broken} of all could not be put right"))?;
+    say(format_args!(
+        "{seen} accounts: {drifted} had drifted, {broken} of all could not be put right; {foreign} have a token that is \
+         not ours"
+    ))?;
     Ok(broken == 0)
 }
 
 fn tell(one: &Verified) -> Result<(), StartError> {
     let drift = match one.drift {
         Drift::None if one.repaired.is_ok() => return Ok(()),
+        Drift::Foreign => return Ok(()),
         Drift::None => "its token could not be set",
         Drift::Unfinished => "its registration was cut short",
         Drift::Missing => "NetEase does not know it",

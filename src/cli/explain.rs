@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::output::say;
-use super::{ConfigFile, accid, refuse_memory};
+use super::{ConfigFile, refuse_memory, user};
 use crate::app::{StartError, Stores};
 use crate::domain::ids::{Accid, Millis};
 use crate::queries::explain::{Explanation, explain};
@@ -25,9 +25,11 @@ impl Explain {
         let config = self.file.load()?;
         refuse_memory(&config)?;
         let stores = Stores::connect_once(&config).await?;
-        let (reader, peer) = (accid("READER", &self.reader)?, accid("PEER", &self.peer)?);
-        let found = explain(&*stores.upkeep, &*stores.view, &reader, &peer).await?;
-        tell(&reader, &peer, &found)?;
+        let reader = user(&config, "READER", &self.reader)?;
+        let peer = user(&config, "PEER", &self.peer)?;
+        let (reader, peer) = (reader.accid(), peer.accid());
+        let found = explain(&*stores.upkeep, &*stores.view, reader, peer).await?;
+        tell(reader, peer, &found)?;
         Ok(found.answered.is_none() || found.missing() + found.surplus() == 0)
     }
 }

@@ -9,10 +9,9 @@ use futures_util::TryStreamExt;
 use tokio::sync::Semaphore;
 
 use super::output::{complain, say};
-use super::{ConfigFile, accid, refuse_memory};
+use super::{ConfigFile, accid, refuse_memory, user};
 use crate::app::{StartError, Stores};
 use crate::commands::recount::{Recounted, Recounter};
-use crate::config::ConfigError;
 use crate::domain::ids::Accid;
 use crate::infra::clock::System;
 
@@ -50,8 +49,9 @@ impl Recount {
             big: Arc::new(Semaphore::new(1)),
         };
         match self.reader {
-            Some(user) => {
-                let done = recounter.reader(accid("READER", &user)?).await?;
+            Some(reader) => {
+                let reader = user(&config, "READER", &reader)?.accid().clone();
+                let done = recounter.reader(reader).await?;
                 say(line(&done))?;
                 Ok(done.known)
             }
@@ -61,8 +61,7 @@ impl Recount {
 }
 
 async fn recount_all(recounter: Recounter, after: Option<&str>) -> Result<bool, StartError> {
-    let after =
-        after.map(Accid::from_nim).transpose().map_err(|rule| ConfigError(format!("--after {rule}")))?;
+    let after = after.map(|after| accid("--after", after)).transpose()?;
     let total = recounter.upkeep.count_readers(after.as_ref()).await?;
     let (began, mut shown) = (Instant::now(), Instant::now());
     let (mut readers, mut drifted) = (0_u64, 0_u64);

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::befriend::befriend;
+use super::caller_limits::{CallerLimits, OverLimit};
 use super::register_account::{RegisterError, Registrar};
 use crate::domain::ids::{Accid, UserId};
+use crate::ports::StoreError;
 use crate::ports::accounts::Accounts;
 use crate::ports::clock::Clock;
 use crate::ports::gateway::{Gateway, GatewayError};
@@ -13,12 +15,31 @@ use crate::ports::outbox::Outbox;
 /// Who wants to chat with whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bind {
-    /// Who opens the chat.
+    /// Who opens the chat, and asks for it.
     pub buyer: UserId,
     /// The name that others see of the buyer, 1–64 characters.
     pub buyer_name: Option<String>,
     /// Whom the buyer wants to talk to; not the buyer.
     pub seller: UserId,
+    /// The name that others see of the seller if NetEase lacks them, 1–64 characters.
+    pub seller_name: Option<String>,
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The caller has had their share.
+    #[error(transparent)]
+    OverLimit(#[from] OverLimit),
+    /// The two could not be registered.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+}
+
+impl From<StoreError> for BindError {
+    fn from(error: StoreError) -> Self {
+        Self::Register(error.into())
+    }
 }
 
 /// What the buyer's client logs in with.
@@ -55,16 +76,31 @@ pub struct Binder {
     pub outbox: Arc<dyn Outbox>,
     /// Dates them.
     pub clock: Arc<dyn Clock>,
+    /// Keeps each caller to their share.
+    pub limits: Arc<CallerLimits>,
 }
 
 impl Binder {
     /// Registers the two and makes them friends. Safe to repeat, also after a crash at any point.
     ///
-    /// A buyer whom NetEase knows already gets the token even while NetEase is out of reach.
-    pub async fn bind(&self, bind: Bind) -> Result<Bound, RegisterError> {
-        let buyer = self.registrar.register(&bind.buyer, bind.buyer_name.as_deref()).await?;
-        let friend = bind.seller.accid();
-        let made = befriend(&*self.accounts, &*self.gateway, &self.registrar, &buyer.accid, &bind.seller);
+    /// A buyer whom NetEase knows already gets the token even while NetEase is out of reach. A seller of whom nothing is
+    /// known is a new account of the caller's making.
+    pub async fn bind(&self, bind: Bind) -> Result<Bound, BindError> {
+        let _turn = self.limits.turn(bind.buyer.accid()).await?;
+        let buyer = self.registrar.claim(&bind.buyer, bind.buyer_name.as_deref()).await?;
+        let friend = bind.seller.accid().clone();
+        if self.accounts.find(&friend).await?.is_none() {
+            self.limits.new_account(bind.buyer.accid())?;
+        }
+        let seller_name = bind.seller_name.as_deref();
+        let made = befriend(
+            &*self.accounts,
+            &*self.gateway,
+            &self.registrar,
+            &buyer.accid,
+            &bind.seller,
+            seller_name,
+        );
         let friendship = match made.await {
             Ok(()) => Friendship::Added,
             Err(RegisterError::Gateway(error)) if !matches!(error, GatewayError::Rejected { .. }) => {
@@ -72,7 +108,7 @@ impl Binder {
                 tracing::warn!(buyer = %buyer.accid, seller = %friend, %error, "a friendship is owed");
                 Friendship::Pending
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         Ok(Bound { accid: buyer.accid, token: buyer.token, friend, friendship })
     }

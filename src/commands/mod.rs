@@ -3,6 +3,7 @@
 pub mod befriend;
 pub mod bind_account;
 pub mod bury;
+pub mod caller_limits;
 pub mod deliver;
 pub mod forget_old;
 mod group;

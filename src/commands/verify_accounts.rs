@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::register_account::{RegisterError, Registrar};
 use crate::domain::ids::Accid;
 use crate::ports::StoreError;
-use crate::ports::accounts::{Account, Accounts};
+use crate::ports::accounts::{Account, Accounts, Registration};
 use crate::ports::gateway::{Gateway, GatewayError};
 
 /// Accounts that one call of user/getUinfos asks about (NIM server API).
@@ -20,7 +20,7 @@ pub struct Verifier {
     pub gateway: Arc<dyn Gateway>,
     /// Makes accounts again.
     pub registrar: Arc<Registrar>,
-    /// Whether our token is set anew for every account: NetEase does not tell which one it has.
+    /// Whether our token is set anew for every account that is confirmed: NetEase does not tell which one it has.
     pub set_tokens: bool,
 }
 
@@ -40,6 +40,8 @@ pub struct Verified {
 pub enum Drift {
     /// Not at all.
     None,
+    /// NetEase has it under a token that is not ours: nothing is to be done until its user binds.
+    Foreign,
     /// The row does not say that NetEase has it: a registration was cut short.
     Unfinished,
     /// The row says that NetEase has it, and NetEase does not know it.
@@ -82,10 +84,10 @@ impl Verifier {
         match drift {
             Drift::Missing => {
                 self.accounts.forget_confirmation(accid).await?;
-                self.registrar.register(&account.user, None).await?;
+                self.registrar.ensure(&account.user, None).await?;
             }
             Drift::Unfinished => {
-                self.registrar.register(&account.user, None).await?;
+                self.registrar.ensure(&account.user, None).await?;
             }
             Drift::Name => {
                 if let Some(name) = name {
@@ -93,11 +95,11 @@ impl Verifier {
                     self.accounts.confirm(accid, token, Some(name)).await?;
                 }
             }
-            Drift::None => {}
+            Drift::None | Drift::Foreign => {}
         }
         // A registration has just set it.
         if self.set_tokens && matches!(drift, Drift::None | Drift::Name) {
-            self.gateway.set_token(accid, token).await?;
+            self.registrar.set_token_again(&account.user).await?;
         }
         Ok(())
     }
@@ -105,8 +107,9 @@ impl Verifier {
 
 fn drift(account: &Account, names: &BTreeMap<Accid, String>) -> Drift {
     match names.get(&account.accid) {
-        _ if !account.registered => Drift::Unfinished,
+        _ if account.registration == Registration::Unconfirmed => Drift::Unfinished,
         None => Drift::Missing,
+        Some(_) if account.registration == Registration::ForeignToken => Drift::Foreign,
         Some(shown) if account.name.as_ref().is_some_and(|name| name != shown) => Drift::Name,
         Some(_) => Drift::None,
     }

@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{AuthMode, LogFormat};
-use crate::domain::ids::UserId;
+use crate::domain::ids::{LetterCase, UserId};
 
 /// What a key of type `T` may be.
 pub(super) trait Bounds<T> {
@@ -110,7 +110,7 @@ macro_rules! unbounded {
     };
 }
 
-unbounded!(bool, SocketAddr, AuthMode, LogFormat);
+unbounded!(bool, SocketAddr, AuthMode, LogFormat, LetterCase);
 
 /// Text that says something, without white space around it.
 pub(super) struct Filled;
@@ -150,12 +150,15 @@ impl Bounds<SecretString> for Secret {
 
 impl Bounds<Vec<SecretString>> for Secret {
     fn check(&self, value: &Vec<SecretString>) -> Result<(), String> {
-        let mut entries = value.iter().enumerate();
-        entries.try_for_each(|(at, entry)| {
-            self.check(entry)
-                .map_err(|predicate| format!("has an entry, number {}, that {predicate}", at + 1))
-        })
+        each(self, value)
     }
+}
+
+/// Whether every entry of a list is within the bounds of one.
+fn each<T>(bounds: &impl Bounds<T>, entries: &[T]) -> Result<(), String> {
+    entries.iter().enumerate().try_for_each(|(at, entry)| {
+        bounds.check(entry).map_err(|predicate| format!("has an entry, number {}, that {predicate}", at + 1))
+    })
 }
 
 /// The app key, which each call carries as a header.
@@ -179,6 +182,12 @@ pub(super) struct User;
 impl Bounds<String> for User {
     fn check(&self, value: &String) -> Result<(), String> {
         UserId::check(value).map_err(|rule| rule.to_string())
+    }
+}
+
+impl Bounds<Vec<String>> for User {
+    fn check(&self, value: &Vec<String>) -> Result<(), String> {
+        each(self, value)
     }
 }
 

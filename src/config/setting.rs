@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use toml::Value;
 
 use super::{AuthMode, LogFormat};
+use crate::domain::ids::LetterCase;
 
 /// A type that a key can have.
 pub(super) trait Setting: Sized {
@@ -117,6 +118,12 @@ fn one_of<T: Copy>(value: &Value, words: &[(&str, T)]) -> Result<T, String> {
 impl Setting for AuthMode {
     fn read(value: Value) -> Result<Self, String> {
         one_of(&value, &[("jwt", Self::Jwt), ("none", Self::None)])
+    }
+}
+
+impl Setting for LetterCase {
+    fn read(value: Value) -> Result<Self, String> {
+        one_of(&value, &[("distinct", Self::Distinct), ("fold", Self::Fold)])
     }
 }
 

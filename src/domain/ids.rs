@@ -2,12 +2,15 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use arrayvec::ArrayString;
 use sha2::{Digest, Sha256};
 
 /// A user id of the site holds at most this many characters.
 pub const MAX_USER_ID_CHARS: usize = 128;
+/// The most bytes that so many characters take.
+const MAX_USER_ID_BYTES: usize = MAX_USER_ID_CHARS * 4;
 /// NetEase takes at most this many characters in an accid (NIM server API, user/create).
 pub const MAX_ACCID_CHARS: usize = 32;
 /// Accids that begin like this are hashes of user ids that NetEase would not take as they are.
@@ -16,12 +19,12 @@ pub const HASHED_PREFIX: &str = "h-";
 const HASH_CHARS: usize = MAX_ACCID_CHARS - HASHED_PREFIX.len();
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// Which bytes NetEase takes in an accid.
+/// Which bytes are in accids.
 const IN_ACCIDS: [bool; 256] = {
     let mut taken = [false; 256];
     let mut byte: u8 = 0;
     while byte < 128 {
-        taken[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'@' | b'.' | b'-');
+        taken[byte as usize] = matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'@' | b'.' | b'-');
         byte += 1;
     }
     taken
@@ -44,39 +47,96 @@ pub enum IdError {
     NotAnAccid,
 }
 
-/// A user of the trading site, exactly as the site writes it: 1–128 characters, no control characters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct UserId(String);
+/// Whether letter case tells user ids apart (`accounts.case`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LetterCase {
+    /// `Alice` and `alice` are two users.
+    #[default]
+    Distinct,
+    /// `Alice` and `alice` are one user: the site's ids ignore the case of ASCII letters.
+    Fold,
+}
+
+impl LetterCase {
+    /// Whether the two texts name the same user.
+    pub fn is_same(self, one: &str, other: &str) -> bool {
+        match self {
+            Self::Distinct => one == other,
+            Self::Fold => one.eq_ignore_ascii_case(other),
+        }
+    }
+
+    /// Turns a user id into the text that every spelling of it has in common.
+    pub fn fold(self, user: &mut str) {
+        if self == Self::Fold {
+            user.make_ascii_lowercase();
+        }
+    }
+
+    /// The accid of a user id as somebody wrote it, or which rule of [`UserId::check`] it breaks. Allocates nothing.
+    pub fn accid(self, written: &str) -> Result<Accid, IdError> {
+        if self == Self::Distinct || !written.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Accid::of_checked(written);
+        }
+        UserId::check(written)?;
+        let mut folded = ArrayString::<MAX_USER_ID_BYTES>::from(written).map_err(|_| IdError::TooLong)?;
+        self.fold(&mut folded);
+        Ok(Accid::of_user(&folded))
+    }
+}
+
+/// A user of the trading site: 1–128 characters, no control characters.
+///
+/// Two are equal if they have one accid: then the site takes them for one user.
+#[derive(Debug, Clone)]
+pub struct UserId {
+    written: String,
+    accid: Accid,
+}
 
 impl UserId {
-    /// Takes `raw` as it is, or says which rule it breaks.
-    pub fn parse(raw: &str) -> Result<Self, IdError> {
-        Self::check(raw).map(|()| Self(raw.to_owned()))
+    /// Takes a user id as somebody wrote it, or says which rule it breaks.
+    pub fn parse(written: &str, case: LetterCase) -> Result<Self, IdError> {
+        Ok(Self { accid: case.accid(written)?, written: written.to_owned() })
     }
 
     /// The rule of [`UserId::parse`] for a caller that need not own the string.
-    pub fn check(raw: &str) -> Result<(), IdError> {
-        if raw.is_empty() {
+    pub fn check(written: &str) -> Result<(), IdError> {
+        if written.is_empty() {
             return Err(IdError::Empty);
         }
         // A string has at least as many bytes as characters, so the short way decides nearly always.
-        if raw.len() > MAX_USER_ID_CHARS && raw.chars().count() > MAX_USER_ID_CHARS {
+        if written.len() > MAX_USER_ID_CHARS && written.chars().count() > MAX_USER_ID_CHARS {
             return Err(IdError::TooLong);
         }
-        if raw.chars().any(char::is_control) {
+        if written.chars().any(char::is_control) {
             return Err(IdError::Control);
         }
         Ok(())
     }
 
-    /// The id as the site wrote it.
+    /// The id as it was written.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.written
     }
 
     /// The accid this user has at NetEase: see [`Accid::of_user`].
-    pub fn accid(&self) -> Accid {
-        Accid::of_user(&self.0)
+    pub fn accid(&self) -> &Accid {
+        &self.accid
+    }
+}
+
+impl PartialEq for UserId {
+    fn eq(&self, other: &Self) -> bool {
+        self.accid == other.accid
+    }
+}
+
+impl Eq for UserId {}
+
+impl Hash for UserId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.accid.hash(state);
     }
 }
 
@@ -87,31 +147,28 @@ pub struct Accid(ArrayString<MAX_ACCID_CHARS>);
 impl Accid {
     /// The accid of a user id: a pure function, so that a poll needs no look-up.
     ///
-    /// An id that NetEase would take once lower-cased is its own accid; any other becomes a prefixed hash of its
-    /// exact bytes, and so does an id that itself begins with the prefix, so that no two users meet by accident.
-    /// Ids that differ in ASCII case alone do meet; binding them tells them apart.
+    /// An id of 1–32 characters of `[a-z0-9_@.-]` is its own accid. Any other, one with an upper-case letter too, becomes a
+    /// prefixed hash of its exact bytes, and so does an id that itself begins with the prefix: two ids never share an accid.
     pub fn of_user(user: &str) -> Self {
         Self::plain(user).unwrap_or_else(|| hashed(user))
     }
 
     /// [`UserId::check`] and [`Accid::of_user`] in one look: what NetEase would take is a user id.
-    pub fn of_checked(user: &str) -> Result<Self, IdError> {
+    fn of_checked(user: &str) -> Result<Self, IdError> {
         Self::plain(user).map_or_else(|| UserId::check(user).map(|()| hashed(user)), Ok)
     }
 
-    /// The accid of a user id that NetEase would take.
+    /// The accid of a user id that is its own.
     fn plain(user: &str) -> Option<Self> {
-        Self::from_nim(user).ok().filter(|accid| !accid.0.starts_with(HASHED_PREFIX))
+        let own = is_accid(user) && !user.starts_with(HASHED_PREFIX);
+        if own { ArrayString::from(user).ok().map(Self) } else { None }
     }
 
     /// An accid as NetEase writes it in a copy; upper case is folded, as NetEase does.
     pub fn from_nim(raw: &str) -> Result<Self, IdError> {
-        if raw.is_empty() || !raw.bytes().all(|b| IN_ACCIDS[usize::from(b)]) {
-            return Err(IdError::NotAnAccid);
-        }
         let mut accid = ArrayString::from(raw).map_err(|_| IdError::NotAnAccid)?;
         accid.make_ascii_lowercase();
-        Ok(Self(accid))
+        if is_accid(&accid) { Ok(Self(accid)) } else { Err(IdError::NotAnAccid) }
     }
 
     /// The accid, lower-case.
@@ -131,6 +188,10 @@ impl fmt::Display for Accid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+fn is_accid(text: &str) -> bool {
+    (1..=MAX_ACCID_CHARS).contains(&text.len()) && text.bytes().all(|byte| IN_ACCIDS[usize::from(byte)])
 }
 
 /// The first 150 bits of SHA-256 in base32, behind the prefix: 32 characters in all.
@@ -198,24 +259,48 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_id_that_fits_is_its_own_accid_in_lower_case() {
-        for (user, accid) in [("alice", "alice"), ("Bob_7@x.y-z", "bob_7@x.y-z"), ("A", "a")] {
-            assert_eq!(Accid::of_user(user).as_str(), accid);
+    fn an_id_that_fits_is_its_own_accid() {
+        for user in ["alice", "bob_7@x.y-z", "a", "0", &"x".repeat(32)] {
+            assert_eq!(Accid::of_user(user).as_str(), user);
         }
-        let longest = "x".repeat(32);
-        assert_eq!(Accid::of_user(&longest).as_str(), longest);
     }
 
     #[test]
     fn an_id_that_does_not_fit_is_hashed_the_same_way_for_ever() {
         // Pinned: accids are stored at NetEase, so this mapping can never change.
         assert_eq!(Accid::of_user("张三").as_str(), "h-dwcbxqhotayjzn4rmzylp4h555puyn");
-        for user in ["a b", "张三", &"x".repeat(33), "h-abc", "H-abc", "ａ", "\u{212a}"] {
+        assert_eq!(Accid::of_user("Alice").as_str(), "h-hpcrayuxhrcy2wtpfwgwjibderrvjl");
+        for user in
+            ["a b", "张三", &"x".repeat(33), "h-abc", "H-abc", "ａ", "\u{212a}", "Alice", "ALICE", "a.B"]
+        {
             let accid = Accid::of_user(user);
             assert!(accid.as_str().starts_with(HASHED_PREFIX), "{user}");
             assert_eq!(accid.as_str().len(), 32);
         }
         assert_ne!(Accid::of_user("h-abc"), Accid::of_user("H-abc"));
+    }
+
+    #[test]
+    fn an_accid_of_netease_is_the_same_in_upper_case() {
+        assert_eq!(Accid::from_nim("Bob_7@X.y-z").unwrap().as_str(), "bob_7@x.y-z");
+        for raw in ["", "a b", "张", &"x".repeat(33)] {
+            assert_eq!(Accid::from_nim(raw), Err(IdError::NotAnAccid), "{raw}");
+        }
+    }
+
+    #[test]
+    fn letter_case_tells_users_apart_unless_the_site_says_otherwise() {
+        let user = |written, case| UserId::parse(written, case).unwrap();
+        for (one, other) in
+            [("alice", "ALICE"), ("张三a", "张三A"), ("h-abc", "H-aBc"), ("ß\u{212a}K", "ß\u{212a}k")]
+        {
+            assert_ne!(user(one, LetterCase::Distinct), user(other, LetterCase::Distinct), "{one}");
+            assert_eq!(user(one, LetterCase::Fold), user(other, LetterCase::Fold), "{one}");
+            assert_eq!(user(other, LetterCase::Fold).as_str(), other, "as it was written");
+            assert!(LetterCase::Fold.is_same(one, other) && !LetterCase::Distinct.is_same(one, other));
+        }
+        assert_ne!(user("É", LetterCase::Fold), user("é", LetterCase::Fold), "ASCII alone");
+        assert_eq!(user(&"张A".repeat(64), LetterCase::Fold), user(&"张a".repeat(64), LetterCase::Fold));
     }
 
     #[test]
@@ -235,7 +320,15 @@ mod tests {
 
         #[test]
         fn one_look_is_as_good_as_two(user in "[a-zH\\-@张\\x00]{0,3}|\\PC{0,140}") {
-            prop_assert_eq!(Accid::of_checked(&user), UserId::check(&user).map(|()| Accid::of_user(&user)));
+            let two = UserId::check(&user).map(|()| Accid::of_user(&user));
+            prop_assert_eq!(LetterCase::Distinct.accid(&user), two);
+            let folded = LetterCase::Distinct.accid(&user.to_ascii_lowercase());
+            prop_assert_eq!(LetterCase::Fold.accid(&user), folded);
+        }
+
+        #[test]
+        fn two_ids_never_share_an_accid(one in "[a-cA-C]{1,2}|h-[a-b]|\\PC{1,40}", other in "[a-cA-C]{1,2}|h-[a-b]") {
+            prop_assert_eq!(Accid::of_user(&one) == Accid::of_user(&other), one == other);
         }
 
         #[test]

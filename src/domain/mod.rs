@@ -5,6 +5,7 @@
 pub mod copy;
 pub mod ids;
 pub mod message;
+pub mod names;
 pub mod outbox;
 pub mod signature;
 pub mod unread;

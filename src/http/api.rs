@@ -1,5 +1,6 @@
 //! What the handlers share, and how they run work that must not end with its request.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::commands::bind_account::Binder;
 use crate::commands::deliver::Courier;
 use crate::commands::receive_copy::Inbox;
 use crate::commands::send_notification::Notifier;
+use crate::domain::ids::{Accid, LetterCase, UserId};
 use crate::ports::accounts::Accounts;
 use crate::ports::authenticator::Authenticator;
 use crate::ports::clock::Clock;
@@ -38,6 +40,10 @@ pub struct Api {
     pub notifications: Arc<dyn Notifications>,
     /// Account rows behind their cache.
     pub accounts: Arc<dyn Accounts>,
+    /// Whether letter case tells users apart.
+    pub case: LetterCase,
+    /// The system account, and others of the site's own that nobody may bind or chat with.
+    pub reserved: HashSet<Accid>,
     /// Answers polls.
     pub counts: UnreadCounts,
     /// Hears which readers change.
@@ -90,6 +96,11 @@ pub struct Limits {
 }
 
 impl Api {
+    /// The user whom a request names in `field`.
+    pub fn user_id(&self, field: &str, written: &str) -> Result<UserId, Problem> {
+        UserId::parse(written, self.case).map_err(|rule| Problem::invalid(field, rule))
+    }
+
     /// Runs `work` to its end even if the caller leaves or `patience` runs out, in which case it is answered 503.
     ///
     /// A handler is dropped when its client goes; work dropped half-way would leave drivers and stores half-way too.

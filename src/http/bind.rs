@@ -11,13 +11,11 @@ use utoipa::ToSchema;
 
 use super::api::Api;
 use super::json::read_json;
-use super::problem::Problem;
-use super::request::{Authenticated, read_body, user_id};
+use super::problem::{Code, Problem};
+use super::request::{Authenticated, read_body};
 use crate::commands::bind_account::{Bind, Bound, Friendship};
+use crate::domain::names::check_name;
 use crate::queries::account_token::account_token;
-
-/// A name has at most this many characters (NIM server API, user/create).
-const MAX_NAME_CHARS: usize = 64;
 
 /// Who wants to chat with whom.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -27,7 +25,8 @@ pub struct BindRequest<'a> {
     #[serde(borrow)]
     #[schema(value_type = String, example = "alice", min_length = 1, max_length = 128)]
     buyer: Cow<'a, str>,
-    /// The name that others see of the buyer. 1 to 64 characters; left out, the name stays as it is.
+    /// The name that others see of the buyer. 1 to 64 characters, none of them invisible, not all of them blank; left out,
+    /// the name stays as it is.
     #[serde(borrow)]
     #[schema(value_type = Option<String>, example = "Alice", min_length = 1, max_length = 64)]
     buyer_name: Option<Cow<'a, str>>,
@@ -35,6 +34,10 @@ pub struct BindRequest<'a> {
     #[serde(borrow)]
     #[schema(value_type = String, example = "bob", min_length = 1, max_length = 128)]
     seller: Cow<'a, str>,
+    /// The name that others see of the seller, as `buyerName`, if this call makes their account; else it is not looked at.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>, example = "Bob", min_length = 1, max_length = 64)]
+    seller_name: Option<Cow<'a, str>>,
 }
 
 /// What the buyer's client logs in with.
@@ -65,7 +68,7 @@ pub struct Friend {
 pub enum FriendState {
     /// NetEase has confirmed it.
     Added,
-    /// NetEase is out of reach; bind again later.
+    /// NetEase is out of reach; it is made as soon as it can be.
     Pending,
 }
 
@@ -75,12 +78,13 @@ pub enum FriendState {
         (status = 200, description = "What the buyer's client logs in with", body = BindAnswer),
         (status = 400, description = "`unreadable`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
-        (status = 403, description = "`forbidden`: `sub` is not the buyer", body = Problem),
+        (status = 403, description = "`forbidden`: `sub` is not the buyer, or the buyer is reserved", body = Problem),
         (status = 408, description = "`body_timeout`", body = Problem),
-        (status = 409, description = "`account_taken`", body = Problem),
+        (status = 409, description = "`account_taken`: a row of an earlier version, under a user id in another letter \
+            case", body = Problem),
         (status = 413, description = "`too_large`", body = Problem),
         (status = 422, description = "`invalid`", body = Problem),
-        (status = 429, description = "`netease_busy`", body = Problem),
+        (status = 429, description = "`netease_busy`, `too_many_binds`", body = Problem),
         (status = 500, description = "`internal`", body = Problem),
         (status = 502, description = "`netease_rejected`", body = Problem),
         (status = 503, description = "`store_unavailable`, `netease_unavailable`, `overloaded`, \
@@ -91,27 +95,33 @@ pub async fn bind(
     body: Body,
 ) -> Result<Json<BindAnswer>, Problem> {
     let body = read_body(body, api.limits.body, api.limits.body_timeout).await?;
-    let bind = read(read_json(&body)?)?;
-    caller.must_be("buyer", bind.buyer.as_str())?;
+    let bind = read(&api, read_json(&body)?)?;
+    caller.must_be(api.case, "buyer", bind.buyer.as_str())?;
+    if api.reserved.contains(bind.buyer.accid()) {
+        return Err(Problem::new(Code::Forbidden, "this account is the site's own: nobody binds it"));
+    }
     let work = Arc::clone(&api);
     let bound = api.detached(api.limits.netease_timeout, async move { run(&work, bind).await }).await?;
     Ok(Json(bound.into()))
 }
 
-fn read(request: BindRequest<'_>) -> Result<Bind, Problem> {
-    let buyer = user_id("buyer", &request.buyer)?;
-    let seller = user_id("seller", &request.seller)?;
-    if buyer.accid() == seller.accid() {
+fn read(api: &Api, request: BindRequest<'_>) -> Result<Bind, Problem> {
+    let buyer = api.user_id("buyer", &request.buyer)?;
+    let seller = api.user_id("seller", &request.seller)?;
+    if buyer == seller {
         return Err(Problem::invalid("seller", "must not be the buyer"));
     }
-    if let Some(name) = &request.buyer_name {
-        let length = name.chars().count();
-        if !(1..=MAX_NAME_CHARS).contains(&length) || name.chars().any(char::is_control) {
-            let rule = format!("must have 1 to {MAX_NAME_CHARS} characters and no control characters");
-            return Err(Problem::invalid("buyerName", rule));
-        }
+    if api.reserved.contains(seller.accid()) {
+        return Err(Problem::invalid("seller", "is the site's own account: nobody chats with it"));
     }
-    Ok(Bind { buyer, buyer_name: request.buyer_name.map(Cow::into_owned), seller })
+    let buyer_name = name("buyerName", request.buyer_name)?;
+    Ok(Bind { buyer, buyer_name, seller, seller_name: name("sellerName", request.seller_name)? })
+}
+
+fn name(field: &str, name: Option<Cow<'_, str>>) -> Result<Option<String>, Problem> {
+    let Some(name) = name else { return Ok(None) };
+    check_name(&name).map_err(|rule| Problem::invalid(field, rule))?;
+    Ok(Some(name.into_owned()))
 }
 
 /// Answers a pair that is bound already from the cache; only what is new or changed goes to the command.
@@ -119,9 +129,9 @@ async fn run(api: &Api, bind: Bind) -> Result<Bound, Problem> {
     let known = account_token(&*api.accounts, &bind.buyer, bind.buyer_name.as_deref(), &bind.seller).await?;
     match known {
         Some(token) => Ok(Bound {
-            accid: bind.buyer.accid(),
+            accid: bind.buyer.accid().clone(),
             token,
-            friend: bind.seller.accid(),
+            friend: bind.seller.accid().clone(),
             friendship: Friendship::Added,
         }),
         None => Ok(api.binder.bind(bind).await?),

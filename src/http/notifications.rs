@@ -102,7 +102,7 @@ pub async fn notify(
 ) -> Result<(StatusCode, Json<NotificationAnswer>), Problem> {
     caller.must_have(SCOPE)?;
     let body = read_body(body, api.limits.body, api.limits.body_timeout).await?;
-    let mut order = read_json::<NotificationRequest>(&body)?.read()?;
+    let mut order = read_json::<NotificationRequest>(&body)?.read(&api)?;
     order.key = order_key(&headers, &caller, &body)?;
     let work = Arc::clone(&api);
     // What is held is carried even if the caller leaves now.

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::commands::bind_account::BindError;
 use crate::commands::register_account::RegisterError;
 use crate::ports::StoreError;
 use crate::ports::authenticator::AuthError;
@@ -30,7 +31,7 @@ pub enum Code {
     MethodNotAllowed,
     /// The body took too long to arrive.
     BodyTimeout,
-    /// Another user has the NetEase account that this user id maps to.
+    /// The NetEase account of this user id is kept for another one.
     AccountTaken,
     /// The body is larger than this call takes.
     TooLarge,
@@ -42,6 +43,8 @@ pub enum Code {
     NeteaseBusy,
     /// This reader has as many streams as one may have.
     TooManyStreams,
+    /// This caller makes too many new accounts a minute, or has too many binds under way.
+    TooManyBinds,
     /// A fault of this service.
     Internal,
     /// NetEase refused for good.
@@ -74,6 +77,7 @@ impl Code {
             Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid request", None),
             Self::NeteaseBusy => (StatusCode::TOO_MANY_REQUESTS, "NetEase takes no more calls", Some(10)),
             Self::TooManyStreams => (StatusCode::TOO_MANY_REQUESTS, "Too many streams", Some(5)),
+            Self::TooManyBinds => (StatusCode::TOO_MANY_REQUESTS, "Too many binds", None),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal error", None),
             Self::NeteaseRejected => (StatusCode::BAD_GATEWAY, "NetEase refused", None),
             Self::NeteaseUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "NetEase is out of reach", Some(5)),
@@ -196,12 +200,24 @@ impl From<GatewayError> for Problem {
 impl From<RegisterError> for Problem {
     fn from(error: RegisterError) -> Self {
         match error {
-            RegisterError::Taken(_) => Self::new(
+            RegisterError::Taken(ref accid) => Self::new(
                 Code::AccountTaken,
-                format!("{error}; user ids that differ only in letter case cannot both have one"),
+                format!("{error}; `otc-im accounts release {accid}` on the server frees it"),
             ),
             RegisterError::Store(error) => error.into(),
             RegisterError::Gateway(error) => error.into(),
+        }
+    }
+}
+
+impl From<BindError> for Problem {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::OverLimit(limit) => Self {
+                retry_after: Some(limit.again_in_seconds()),
+                ..Self::new(Code::TooManyBinds, limit.to_string())
+            },
+            BindError::Register(error) => error.into(),
         }
     }
 }

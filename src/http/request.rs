@@ -13,7 +13,7 @@ use http_body_util::LengthLimitError;
 
 use super::api::Api;
 use super::problem::{Code, Problem};
-use crate::domain::ids::UserId;
+use crate::domain::ids::LetterCase;
 use crate::ports::authenticator::Caller;
 
 /// Refuses a request of HTTP/1.1 without a `Host`, or with two: whoever stands in front may have read another one.
@@ -41,7 +41,7 @@ pub async fn read_body(body: Body, limit: usize, patience: Duration) -> Result<B
     }
 }
 
-/// Whoever sent the request, authenticated.
+/// Whoever sent the request, authenticated; the `sub` is the text that all spellings of that user have in common.
 pub struct Authenticated(pub Caller);
 
 impl FromRequestParts<Arc<Api>> for Authenticated {
@@ -50,14 +50,18 @@ impl FromRequestParts<Arc<Api>> for Authenticated {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         // Bytes that are not text are no token; an empty one says so without quoting them.
         let value = parts.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-        Ok(Self(api.authenticator.authenticate(value).await?))
+        let mut caller = api.authenticator.authenticate(value).await?;
+        if let Caller::Token { subject, .. } = &mut caller {
+            api.case.fold(subject);
+        }
+        Ok(Self(caller))
     }
 }
 
 impl Authenticated {
     /// Refuses a caller who speaks for someone else than `user`, who is named by `field`.
-    pub fn must_be(&self, field: &str, user: &str) -> Result<(), Problem> {
-        match self.0.is(user) {
+    pub fn must_be(&self, case: LetterCase, field: &str, user: &str) -> Result<(), Problem> {
+        match self.0.is(user, case) {
             true => Ok(()),
             false => Err(Problem::new(
                 Code::Forbidden,
@@ -73,9 +77,4 @@ impl Authenticated {
             false => Err(Problem::new(Code::Forbidden, format!("the token's `scope` lacks `{scope}`"))),
         }
     }
-}
-
-/// A user id in `field`, owned.
-pub fn user_id(field: &str, raw: &str) -> Result<UserId, Problem> {
-    UserId::parse(raw).map_err(|rule| Problem::invalid(field, rule))
 }

@@ -72,7 +72,7 @@ impl<'a> Page<'a> {
     /// A question that keeps to the rules, from somebody who may ask it.
     pub fn of(request: UnreadRequest<'a>, api: &Api, caller: &Authenticated) -> Result<Self, Problem> {
         let UnreadRequest { reader: user, mut users } = request;
-        let reader = Accid::of_checked(&user).map_err(|rule| Problem::invalid("self", rule))?;
+        let reader = api.case.accid(&user).map_err(|rule| Problem::invalid("self", rule))?;
         let (count, limit) = (users.len(), api.limits.poll_users);
         if count == 0 {
             return Err(Problem::invalid("users", "must name at least one user"));
@@ -85,10 +85,10 @@ impl<'a> Page<'a> {
         }
         let mut peers = Vec::with_capacity(count);
         for (at, Text(user)) in users.iter().enumerate() {
-            let peer = Accid::of_checked(user);
+            let peer = api.case.accid(user);
             peers.push(peer.map_err(|rule| Problem::invalid(format!("users[{at}]"), rule))?);
         }
-        caller.must_be("self", &user)?;
+        caller.must_be(api.case, "self", &user)?;
         let mut seen = HashSet::with_capacity_and_hasher(count, RandomState::default());
         let repeated: Vec<usize> = (0..count).filter(|at| !seen.insert(&*users[*at].0)).collect();
         for at in repeated.into_iter().rev() {

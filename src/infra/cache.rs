@@ -8,9 +8,9 @@ use moka::future::Cache;
 
 use crate::domain::ids::Accid;
 use crate::ports::StoreError;
-use crate::ports::accounts::{Account, Accounts};
+use crate::ports::accounts::{Account, Accounts, Registration};
 
-/// Accounts that NetEase has confirmed, and friendships, kept for a short while; what is not there is never cached.
+/// Accounts that NetEase is known to have, and friendships, kept for a short while; what is not there is never cached.
 ///
 /// A change through this cache drops the entry at once. A look-up that overlaps the change, and a change by another
 /// instance, can leave the old row in here: for no longer than `ttl`.
@@ -38,7 +38,7 @@ impl<A: Accounts> CachedAccounts<A> {
 
     async fn look_up(&self, accid: &Accid) -> Result<Account, Miss> {
         match self.inner.find(accid).await {
-            Ok(Some(account)) if account.registered => Ok(account),
+            Ok(Some(account)) if account.registration != Registration::Unconfirmed => Ok(account),
             Ok(other) => Err(Miss::Absent(other)),
             Err(error) => Err(Miss::Failed(error)),
         }
@@ -70,8 +70,14 @@ impl<A: Accounts> Accounts for CachedAccounts<A> {
         self.inner.insert_or_get(account).await
     }
 
-    async fn confirm(&self, accid: &Accid, token: &str, name: Option<&str>) -> Result<(), StoreError> {
+    async fn confirm(&self, accid: &Accid, token: &str, name: Option<&str>) -> Result<bool, StoreError> {
         let outcome = self.inner.confirm(accid, token, name).await;
+        self.accounts.invalidate(accid).await;
+        outcome
+    }
+
+    async fn mark_foreign(&self, accid: &Accid, token: &str) -> Result<bool, StoreError> {
+        let outcome = self.inner.mark_foreign(accid, token).await;
         self.accounts.invalidate(accid).await;
         outcome
     }
@@ -90,6 +96,13 @@ impl<A: Accounts> Accounts for CachedAccounts<A> {
 
     async fn forget_confirmation(&self, accid: &Accid) -> Result<(), StoreError> {
         let outcome = self.inner.forget_confirmation(accid).await;
+        self.accounts.invalidate(accid).await;
+        self.friends.invalidate_all();
+        outcome
+    }
+
+    async fn release(&self, accid: &Accid) -> Result<bool, StoreError> {
+        let outcome = self.inner.release(accid).await;
         self.accounts.invalidate(accid).await;
         self.friends.invalidate_all();
         outcome

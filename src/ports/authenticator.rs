@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::ids::Millis;
+use crate::domain::ids::{LetterCase, Millis};
 
 /// What a caller has proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +24,11 @@ pub enum Caller {
 
 impl Caller {
     /// Whether this caller may speak for `user`.
-    pub fn is(&self, user: &str) -> bool {
-        matches!(self, Self::Trusted) || matches!(self, Self::Token { subject, .. } if subject == user)
+    pub fn is(&self, user: &str, case: LetterCase) -> bool {
+        match self {
+            Self::Trusted => true,
+            Self::Token { subject, .. } => case.is_same(subject, user),
+        }
     }
 
     /// Whose token it is; empty for whoever is trusted.

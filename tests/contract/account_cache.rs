@@ -9,7 +9,7 @@ use futures_util::future::{join, join_all};
 use otc_im::domain::ids::Accid;
 use otc_im::infra::cache::CachedAccounts;
 use otc_im::ports::StoreError;
-use otc_im::ports::accounts::{Account, Accounts};
+use otc_im::ports::accounts::{Account, Accounts, Registration};
 use tokio::sync::Semaphore;
 
 use super::accounts::account;
@@ -50,8 +50,14 @@ impl Accounts for &'static Watched {
     async fn insert_or_get(&self, account: &Account) -> Result<Account, StoreError> {
         self.rows.insert_or_get(account).await
     }
-    async fn confirm(&self, accid: &Accid, token: &str, name: Option<&str>) -> Result<(), StoreError> {
+    async fn confirm(&self, accid: &Accid, token: &str, name: Option<&str>) -> Result<bool, StoreError> {
         self.rows.confirm(accid, token, name).await
+    }
+    async fn mark_foreign(&self, accid: &Accid, token: &str) -> Result<bool, StoreError> {
+        self.rows.mark_foreign(accid, token).await
+    }
+    async fn release(&self, accid: &Accid) -> Result<bool, StoreError> {
+        self.rows.release(accid).await
     }
     async fn rename(&self, accid: &Accid, name: &str) -> Result<(), StoreError> {
         self.rows.rename(accid, name).await
@@ -93,6 +99,10 @@ async fn opened(ttl: Duration) -> (CachedAccounts<&'static Watched>, &'static Wa
     (CachedAccounts::new(watched, 100, ttl), watched, database)
 }
 
+fn confirmed(account: &Account) -> bool {
+    account.registration == Registration::Confirmed
+}
+
 async fn name_of(accounts: &impl Accounts, accid: &Accid) -> Option<String> {
     accounts.find(accid).await.unwrap().unwrap().name
 }
@@ -103,7 +113,7 @@ async fn a_registered_account_is_asked_for_once() {
     let alice = account("alice", "t1").accid;
     cache.confirm(&alice, "t1", None).await.unwrap();
     for _ in 0..3 {
-        assert!(cache.find(&alice).await.unwrap().unwrap().registered);
+        assert!(confirmed(&cache.find(&alice).await.unwrap().unwrap()));
     }
     assert_eq!(watched.finds.load(SeqCst), 1);
     database.close().await;
@@ -114,12 +124,12 @@ async fn what_is_absent_or_unconfirmed_is_asked_for_again() {
     let (cache, watched, database) = opened(LONG).await;
     let (alice, bob) = (account("alice", "t1"), account("bob", "t2"));
     assert_eq!(cache.find(&bob.accid).await.unwrap(), None);
-    assert!(!cache.find(&alice.accid).await.unwrap().unwrap().registered);
+    assert!(!confirmed(&cache.find(&alice.accid).await.unwrap().unwrap()));
     // As another instance would.
     watched.rows.insert_or_get(&bob).await.unwrap();
     watched.rows.confirm(&alice.accid, "t1", None).await.unwrap();
     assert_eq!(cache.find(&bob.accid).await.unwrap(), Some(bob));
-    assert!(cache.find(&alice.accid).await.unwrap().unwrap().registered);
+    assert!(confirmed(&cache.find(&alice.accid).await.unwrap().unwrap()));
     database.close().await;
 }
 
@@ -133,7 +143,7 @@ async fn a_failure_is_told_and_not_kept() {
     assert!(failed.iter().all(Result::is_err), "{failed:?}");
     assert!(cache.are_friends(&alice, &fresh_accid()).await.is_err());
     watched.failing.store(false, SeqCst);
-    assert!(cache.find(&alice).await.unwrap().unwrap().registered);
+    assert!(confirmed(&cache.find(&alice).await.unwrap().unwrap()));
     watched.failing.store(true, SeqCst);
     assert!(cache.find(&alice).await.is_ok(), "what is cached needs no database");
     database.close().await;
@@ -145,7 +155,7 @@ async fn look_ups_of_one_account_at_once_share_a_query() {
     let alice = account("alice", "t1").accid;
     cache.confirm(&alice, "t1", None).await.unwrap();
     let found = join_all((0..100).map(|_| cache.find(&alice))).await;
-    assert!(found.iter().all(|found| found.as_ref().unwrap().as_ref().unwrap().registered));
+    assert!(found.iter().all(|found| confirmed(found.as_ref().unwrap().as_ref().unwrap())));
     assert_eq!(watched.finds.load(SeqCst), 1);
     database.close().await;
 }
@@ -161,6 +171,36 @@ async fn a_change_through_the_cache_is_seen_at_once() {
     cache.confirm(&alice, "t1", Some("Alice")).await.unwrap();
     let confirmed = cache.find(&alice).await.unwrap().unwrap().confirmed_name;
     assert_eq!(confirmed.as_deref(), Some("Alice"));
+    database.close().await;
+}
+
+#[tokio::test]
+async fn what_is_released_through_the_cache_is_gone_at_once_with_its_friendships() {
+    let (cache, watched, database) = opened(LONG).await;
+    let alice = account("alice", "t1").accid;
+    cache.confirm(&alice, "t1", None).await.unwrap();
+    cache.find(&alice).await.unwrap();
+    let bob = fresh_accid();
+    watched.rows.remember_friends(&alice, &bob).await.unwrap();
+    assert!(cache.are_friends(&alice, &bob).await.unwrap());
+    assert!(cache.release(&alice).await.unwrap());
+    assert_eq!(cache.find(&alice).await.unwrap(), None);
+    assert!(!cache.are_friends(&alice, &bob).await.unwrap());
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_foreign_token_is_kept_until_the_user_has_ours() {
+    let (cache, watched, database) = opened(LONG).await;
+    let alice = account("alice", "t1").accid;
+    assert!(cache.mark_foreign(&alice, "t1").await.unwrap());
+    for _ in 0..2 {
+        let found = cache.find(&alice).await.unwrap().unwrap();
+        assert_eq!(found.registration, Registration::ForeignToken);
+    }
+    assert_eq!(watched.finds.load(SeqCst), 1);
+    assert!(cache.confirm(&alice, "t1", None).await.unwrap());
+    assert!(confirmed(&cache.find(&alice).await.unwrap().unwrap()));
     database.close().await;
 }
 
@@ -190,7 +230,7 @@ async fn a_look_up_that_overlaps_a_change_is_wrong_for_no_longer_than_the_entry_
         drop(closed);
     };
     let (overlapping, ()) = join(cache.find(&alice), change).await;
-    assert!(overlapping.unwrap().unwrap().registered);
+    assert!(confirmed(&overlapping.unwrap().unwrap()));
     let seen = async { while name_of(&cache, &alice).await.is_none() {} };
     tokio::time::timeout(PATIENCE, seen).await.expect("the entry expires");
     database.close().await;

@@ -1,8 +1,8 @@
 //! What account and friendship rows promise, bare and behind the cache that the service puts in front of them.
 
 use futures_util::future::join_all;
-use otc_im::domain::ids::UserId;
-use otc_im::ports::accounts::Account;
+use otc_im::domain::ids::{Accid, LetterCase, UserId};
+use otc_im::ports::accounts::{Account, Registration};
 
 use super::facts::fresh_accid;
 use crate::support::backends::{self, Rows};
@@ -22,6 +22,9 @@ on_each! {
         friendships_at_once_are_one,
         a_new_token_waits_for_its_confirmation,
         an_account_that_netease_lost_has_no_friends_there,
+        a_foreign_token_is_noted_of_the_present_token_alone_and_never_of_a_confirmed_one,
+        what_is_released_is_gone_with_its_friendships,
+        a_row_of_before_says_whose_it_is,
         pages_go_through_all_accounts_in_order,
     ]
     each sqlite: backends::sqlite_accounts().await;
@@ -31,13 +34,13 @@ on_each! {
 }
 
 pub fn account(user: &str, token: &str) -> Account {
-    let user = UserId::parse(user).unwrap();
+    let user = UserId::parse(user, LetterCase::Distinct).unwrap();
     Account {
-        accid: user.accid(),
+        accid: user.accid().clone(),
         user,
         name: None,
         token: token.into(),
-        registered: false,
+        registration: Registration::Unconfirmed,
         confirmed_name: None,
     }
 }
@@ -74,20 +77,48 @@ async fn a_hundred_first_inserts_at_once_agree_on_one_token(rows: &Rows) {
 }
 
 async fn user_ids_are_told_apart_to_the_last_bit(rows: &Rows) {
-    let first = account("alice", "t1");
-    rows.insert_or_get(&first).await.unwrap();
-    let folded = rows.insert_or_get(&account("Alice", "t2")).await.unwrap();
-    assert_eq!(folded, first, "one accid, so one row, and its user can be seen not to be the asking one");
-    let ids =
-        ["alice ", " alice", "张三", "张三 ", "é", "e\u{301}", "🙂", "🙃", &"🙂".repeat(128), "ß", "ss ß"];
+    let ids = [
+        "alice",
+        "Alice",
+        "ALICE",
+        "alice ",
+        " alice",
+        "张三",
+        "张三 ",
+        "é",
+        "e\u{301}",
+        "🙂",
+        "🙃",
+        &"🙂".repeat(128),
+        "ß",
+        "ss ß",
+    ];
     for (at, user) in ids.iter().enumerate() {
         let account = account(user, &format!("token-{at}"));
         assert_eq!(rows.insert_or_get(&account).await.unwrap(), account, "{user}");
     }
     for (at, user) in ids.iter().enumerate() {
         let account = account(user, &format!("token-{at}"));
-        assert_eq!(rows.find(&account.accid).await.unwrap(), Some(account), "{user}");
+        let found = rows.find(&account.accid).await.unwrap().unwrap();
+        assert_eq!((found.user.as_str(), &found.token), (*user, &account.token), "as it was written");
     }
+}
+
+async fn a_row_of_before_says_whose_it_is(rows: &Rows) {
+    // As a version wrote it to which letter case told nobody apart.
+    let alice = account("alice", "t1");
+    let before = Account { user: account("Alice", "t1").user, ..alice.clone() };
+    rows.insert_or_get(&before).await.unwrap();
+    let found = rows.insert_or_get(&alice).await.unwrap();
+    assert_eq!(found.user.as_str(), "Alice");
+    assert_ne!(found.user, alice.user);
+    let folding = rows.folding();
+    let found = folding.find(&alice.accid).await.unwrap().unwrap();
+    assert_eq!(
+        found.user,
+        UserId::parse("aLICE", LetterCase::Fold).unwrap(),
+        "where a site's ids ignore case"
+    );
 }
 
 async fn a_name_holds_sixty_four_emoji(rows: &Rows) {
@@ -104,12 +135,12 @@ async fn a_confirmation_needs_the_token_of_the_row(rows: &Rows) {
     let alice = account("alice", "t1");
     rows.insert_or_get(&alice).await.unwrap();
     for wrong in ["t2", "T1", "t", ""] {
-        rows.confirm(&alice.accid, wrong, Some("Mallory")).await.unwrap();
+        assert!(!rows.confirm(&alice.accid, wrong, Some("Mallory")).await.unwrap());
         assert_eq!(rows.find(&alice.accid).await.unwrap().as_ref(), Some(&alice), "token {wrong:?}");
     }
-    let mut confirmed = Account { registered: true, ..alice };
+    let mut confirmed = Account { registration: Registration::Confirmed, ..alice };
     for name in [None, Some("Alice"), Some("Alice"), None] {
-        rows.confirm(&confirmed.accid, "t1", name).await.unwrap();
+        assert!(rows.confirm(&confirmed.accid, "t1", name).await.unwrap(), "also one that changes nothing");
         confirmed.confirmed_name = name.map(ToOwned::to_owned);
         assert_eq!(rows.find(&confirmed.accid).await.unwrap().as_ref(), Some(&confirmed));
     }
@@ -125,13 +156,14 @@ async fn a_new_name_leaves_the_confirmed_one(rows: &Rows) {
         let renamed = rows.find(&alice.accid).await.unwrap().unwrap();
         assert_eq!(renamed.name.as_deref(), Some(name));
         assert_eq!(renamed.confirmed_name.as_deref(), Some("Alice"));
-        assert!(renamed.registered);
+        assert_eq!(renamed.registration, Registration::Confirmed);
     }
 }
 
 async fn what_is_not_there_is_neither_confirmed_nor_renamed(rows: &Rows) {
     let nobody = fresh_accid();
-    rows.confirm(&nobody, "t1", Some("Nobody")).await.unwrap();
+    assert!(!rows.confirm(&nobody, "t1", Some("Nobody")).await.unwrap());
+    assert!(!rows.mark_foreign(&nobody, "t1").await.unwrap());
     rows.rename(&nobody, "Nobody").await.unwrap();
     assert_eq!(rows.find(&nobody).await.unwrap(), None);
 }
@@ -164,11 +196,11 @@ async fn a_new_token_waits_for_its_confirmation(rows: &Rows) {
     rows.find(&alice.accid).await.unwrap();
     rows.replace_token(&alice.accid, "t2").await.unwrap();
     let replaced = rows.find(&alice.accid).await.unwrap().unwrap();
-    assert_eq!((&*replaced.token, replaced.registered), ("t2", false));
-    rows.confirm(&alice.accid, "t1", Some("Alice")).await.unwrap();
-    assert!(!rows.find(&alice.accid).await.unwrap().unwrap().registered, "that was the old one");
-    rows.confirm(&alice.accid, "t2", Some("Alice")).await.unwrap();
-    assert!(rows.find(&alice.accid).await.unwrap().unwrap().registered);
+    assert_eq!((&*replaced.token, replaced.registration), ("t2", Registration::Unconfirmed));
+    assert!(!rows.confirm(&alice.accid, "t1", Some("Alice")).await.unwrap(), "that was the old one");
+    assert_eq!(registration(rows, &alice.accid).await, Registration::Unconfirmed);
+    assert!(rows.confirm(&alice.accid, "t2", Some("Alice")).await.unwrap());
+    assert_eq!(registration(rows, &alice.accid).await, Registration::Confirmed);
 }
 
 async fn an_account_that_netease_lost_has_no_friends_there(rows: &Rows) {
@@ -183,11 +215,53 @@ async fn an_account_that_netease_lost_has_no_friends_there(rows: &Rows) {
     }
     rows.forget_confirmation(&bob.accid).await.unwrap();
     let lost = rows.find(&bob.accid).await.unwrap().unwrap();
-    assert_eq!((lost.registered, lost.confirmed_name), (false, None));
+    assert_eq!((lost.registration, lost.confirmed_name), (Registration::Unconfirmed, None));
     assert!(!rows.are_friends(&alice.accid, &bob.accid).await.unwrap());
     assert!(!rows.are_friends(&bob.accid, &carol.accid).await.unwrap());
     assert!(rows.are_friends(&carol.accid, &alice.accid).await.unwrap());
-    assert!(rows.find(&alice.accid).await.unwrap().unwrap().registered);
+    assert_eq!(registration(rows, &alice.accid).await, Registration::Confirmed);
+}
+
+async fn registration(rows: &Rows, accid: &Accid) -> Registration {
+    rows.find(accid).await.unwrap().unwrap().registration
+}
+
+async fn a_foreign_token_is_noted_of_the_present_token_alone_and_never_of_a_confirmed_one(rows: &Rows) {
+    let alice = account("alice", "t1");
+    rows.insert_or_get(&alice).await.unwrap();
+    assert!(!rows.mark_foreign(&alice.accid, "t2").await.unwrap());
+    assert_eq!(registration(rows, &alice.accid).await, Registration::Unconfirmed);
+    for _ in 0..2 {
+        assert!(rows.mark_foreign(&alice.accid, "t1").await.unwrap());
+        assert_eq!(registration(rows, &alice.accid).await, Registration::ForeignToken);
+    }
+    assert!(rows.confirm(&alice.accid, "t1", None).await.unwrap());
+    assert!(!rows.mark_foreign(&alice.accid, "t1").await.unwrap());
+    assert_eq!(registration(rows, &alice.accid).await, Registration::Confirmed);
+    rows.replace_token(&alice.accid, "t2").await.unwrap();
+    assert_eq!(registration(rows, &alice.accid).await, Registration::Unconfirmed, "it was ours before");
+    assert!(rows.mark_foreign(&alice.accid, "t2").await.unwrap());
+    rows.forget_confirmation(&alice.accid).await.unwrap();
+    assert_eq!(registration(rows, &alice.accid).await, Registration::Unconfirmed);
+}
+
+async fn what_is_released_is_gone_with_its_friendships(rows: &Rows) {
+    let (alice, bob, carol) = (account("alice", "t1"), account("bob", "t2"), account("carol", "t3"));
+    for one in [&alice, &bob, &carol] {
+        rows.insert_or_get(one).await.unwrap();
+    }
+    for (one, other) in [(&alice, &bob), (&bob, &carol), (&carol, &alice)] {
+        rows.remember_friends(&one.accid, &other.accid).await.unwrap();
+    }
+    assert!(rows.release(&bob.accid).await.unwrap());
+    assert_eq!(rows.find(&bob.accid).await.unwrap(), None);
+    assert!(!rows.are_friends(&alice.accid, &bob.accid).await.unwrap());
+    assert!(!rows.are_friends(&bob.accid, &carol.accid).await.unwrap());
+    assert!(rows.are_friends(&carol.accid, &alice.accid).await.unwrap());
+    assert_eq!(rows.find(&alice.accid).await.unwrap(), Some(alice));
+    assert!(!rows.release(&bob.accid).await.unwrap());
+    let anew = account("bob", "t4");
+    assert_eq!(rows.insert_or_get(&anew).await.unwrap().token, "t4");
 }
 
 async fn pages_go_through_all_accounts_in_order(rows: &Rows) {

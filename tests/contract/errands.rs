@@ -1,6 +1,6 @@
 //! Notifications, leases and outcomes as the suite of the outbox needs them.
 
-use otc_im::domain::ids::{Millis, UserId};
+use otc_im::domain::ids::{LetterCase, Millis, UserId};
 use otc_im::domain::outbox::{Settled, State};
 use otc_im::ports::gateway::NoticeContent;
 use otc_im::ports::outbox::{
@@ -19,7 +19,7 @@ pub fn at(ms: i64) -> Millis {
 }
 
 pub fn user(id: &str) -> UserId {
-    UserId::parse(id).unwrap()
+    UserId::parse(id, LetterCase::Distinct).unwrap()
 }
 
 pub fn content(attach: &str) -> NoticeContent {

@@ -54,6 +54,7 @@ mod outbox_races;
 mod redis_losses;
 mod sql_refusals;
 mod sql_schemas;
+mod registration_races;
 mod unread_merge;
 mod unread_view;
 mod upkeep;

@@ -1,6 +1,8 @@
 //! A recipient gets notices one after another, in the order in which they were accepted.
 
+use otc_im::domain::ids::{LetterCase, UserId};
 use otc_im::domain::outbox::{Settled, State};
+use otc_im::ports::outbox::NewNotification;
 
 use super::errands::{
     accept, at, batch, claim, ids, lease, notice, recipients, sent, settle, troubled, user,
@@ -87,7 +89,9 @@ async fn a_single_and_a_batch_to_one_recipient_keep_their_order(store: &Outboxes
 }
 
 async fn user_ids_of_one_account_share_a_lane(store: &Outboxes) {
-    accept(&**store, &notice(&["alice", "Alice", "alice "])).await;
+    let folded = |id| UserId::parse(id, LetterCase::Fold).unwrap();
+    let to = ["alice", "Alice", "alice "].map(folded).into();
+    accept(&**store, &NewNotification { to, ..notice(&[]) }).await;
     assert_eq!(recipients(&claim(&**store, "a", NOW).await), ["alice", "alice "]);
 }
 

@@ -37,7 +37,7 @@ struct Seen {
 impl Seen {
     fn start(&mut self, claimed: &[Claimed]) {
         for entry in claimed.iter().flat_map(|claimed| claimed.errand.entries()) {
-            let lane = entry.to.accid();
+            let lane = entry.to.accid().clone();
             assert!(self.busy.insert(lane.clone()), "two of {lane} are held at once");
             self.done.entry(lane).or_default().push(entry.id);
         }
@@ -45,7 +45,7 @@ impl Seen {
 
     fn end(&mut self, claimed: &[Claimed]) {
         for entry in claimed.iter().flat_map(|claimed| claimed.errand.entries()) {
-            self.busy.remove(&entry.to.accid());
+            self.busy.remove(entry.to.accid());
             self.count += 1;
         }
     }

@@ -13,6 +13,8 @@ use crate::support::stores::{Stores, on_both_sets};
 on_both_sets!(
     a_refreshed_token_is_the_one_that_works,
     what_netease_does_not_know_is_made_again_with_the_same_token,
+    a_row_of_before_is_let_go_and_its_owner_binds,
+    a_login_that_is_not_ours_is_left_alone_unless_the_operator_says_so,
 );
 
 async fn bind(service: &Service, buyer: &str, name: &str, seller: &str) -> Value {
@@ -69,6 +71,78 @@ async fn what_netease_does_not_know_is_made_again_with_the_same_token(stores: St
         (&json!("Alice"), &json!([bob])),
         "friends again too"
     );
+}
+
+async fn a_row_of_before_is_let_go_and_its_owner_binds(stores: Stores) {
+    let site = Site::new(stores).await.set("accounts.cache_ttl", "100ms").set("accounts.case", "fold");
+    let (alice, bob) = (site.user("alice"), site.user("bob"));
+    let capital = alice.replace("alice", "Alice");
+    // Where case told nobody apart, the accid is that of the folded id, and the row holds what was written.
+    bind(&site.start().await, &capital, "Alice", &bob).await;
+    let site = site.set("accounts.case", "distinct");
+    let service = site.start().await;
+    let request = json!({"buyer": alice, "seller": bob});
+    let refused = service.client.as_user(&alice).post("/v1/accounts/bind", &request).await;
+    let problem = refused.problem(409, "account_taken");
+    let way_out = format!("otc-im accounts release {alice}");
+    assert!(problem["detail"].as_str().unwrap().contains(&way_out), "{problem}");
+
+    let (code, out) = accounts(&site, &["show", &alice]);
+    assert_eq!((code, out.contains(&capital), out.contains("letter case")), (Some(0), true, true), "{out}");
+    let (code, out) = accounts(&site, &["release", &alice]);
+    assert_eq!((code, out.starts_with(&alice), out.contains(&capital)), (Some(0), true, true), "{out}");
+    let free =
+        async || service.client.as_user(&alice).post("/v1/accounts/bind", &request).await.status == 200;
+    eventually("the row is gone from the cache too", free).await;
+    let bound = bind(&service, &alice, "Alice", &bob).await;
+    assert!(site.netease.login(&alice, token(&bound)).await);
+    assert_eq!(bound["friend"]["state"], "added");
+    let (code, out) = accounts(&site, &["show", &alice]);
+    assert_eq!(
+        (code, out.contains("letter case"), out.contains(token(&bound))),
+        (Some(0), false, false),
+        "{out}"
+    );
+    for action in ["show", "release", "refresh"] {
+        let (code, out) = accounts(&site, &[action, &site.user("alcie")]);
+        assert_eq!((code, out.contains("has no account yet")), (Some(1), true), "{action}: {out}");
+    }
+}
+
+async fn a_login_that_is_not_ours_is_left_alone_unless_the_operator_says_so(stores: Stores) {
+    let site = Site::new(stores).await.set("accounts.cache_ttl", "100ms");
+    let service = site.start().await;
+    let (alice, desk) = (site.user("alice"), site.user("desk"));
+    let accid = Accid::from_nim(&desk).unwrap();
+    gateway(&site.netease).create_user(&accid, "their own", None).await.unwrap();
+    bind(&service, &alice, "Alice", &desk).await;
+
+    let (code, out) = accounts(&site, &["verify", "--set-tokens"]);
+    let summary =
+        "2 accounts: 0 had drifted, 0 of all could not be put right; 1 have a token that is not ours";
+    assert_eq!((code, out.contains(summary)), (Some(0), true), "{out}");
+    assert!(site.netease.login(&desk, "their own").await);
+    assert!(accounts(&site, &["show", &desk]).1.contains("a token that is not ours"));
+
+    assert_eq!(accounts(&site, &["refresh", &desk]).0, Some(0));
+    assert!(!site.netease.login(&desk, "their own").await);
+    assert!(accounts(&site, &["verify"]).1.contains("; 0 have a token"));
+    let ours = async || {
+        let request = json!({"buyer": desk, "seller": alice});
+        let bound = service.client.as_user(&desk).post("/v1/accounts/bind", &request).await.ok();
+        site.netease.login(&desk, token(&bound)).await
+    };
+    eventually("the operator's token is the one that is handed out", ours).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_goes_on_after_an_accid_whatever_its_form() {
+    let site = Site::new(Stores::embedded()).await;
+    let service = site.start().await;
+    let bound = bind(&service, "张三", "张三", "x").await;
+    let hashed = bound["accid"].as_str().unwrap();
+    let (code, out) = accounts(&site, &["verify", "--after", hashed]);
+    assert_eq!((code, out.contains("1 accounts")), (Some(0), true), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,6 @@ on_both_sets!(
     a_bind_makes_two_accounts_and_a_friendship,
     hundred_first_binds_at_once_on_two_instances_end_in_one_account_and_one_token,
     an_account_that_netease_has_under_another_token_is_taken_over,
-    ids_that_differ_in_case_alone_are_two_people,
     any_script_is_welcome_in_ids_and_names,
     a_new_name_is_passed_on,
 );
@@ -83,25 +82,6 @@ async fn an_account_that_netease_has_under_another_token_is_taken_over(stores: S
     assert!(site.netease.login(&alice, bound["token"].as_str().unwrap()).await);
     assert!(!site.netease.login(&alice, old.as_str().unwrap()).await);
     assert_eq!(site.netease.look(&format!("accounts/{alice}")).await["name"], "Alice");
-}
-
-async fn ids_that_differ_in_case_alone_are_two_people(stores: Stores) {
-    let site = Site::new(stores).await;
-    let service = site.start().await;
-    let (lower, bob) = (site.user("alice"), site.user("bob"));
-    let upper = lower.replace("alice", "Alice");
-
-    let first = bind(&service.client, &upper, None, &bob).await;
-    assert_eq!(first["accid"], lower, "NetEase lower-cases");
-    let as_buyer = json!({"buyer": lower, "seller": bob});
-    let refused = service.client.as_user(&lower).post("/v1/accounts/bind", &as_buyer).await;
-    refused.problem(409, "account_taken");
-    assert!(!refused.text.contains(first["token"].as_str().unwrap()));
-    let as_seller = json!({"buyer": bob, "seller": lower});
-    service.client.as_user(&bob).post("/v1/accounts/bind", &as_seller).await.problem(409, "account_taken");
-    let to_oneself = json!({"buyer": lower, "seller": upper});
-    service.client.as_user(&lower).post("/v1/accounts/bind", &to_oneself).await.invalid("seller");
-    assert_eq!(bind(&service.client, &upper, None, &bob).await, first);
 }
 
 async fn any_script_is_welcome_in_ids_and_names(stores: Stores) {

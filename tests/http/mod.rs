@@ -1,10 +1,13 @@
 //! The HTTP surface, call by call: services in this process, called over sockets.
 
 mod accounts;
+mod accounts_limits;
+mod accounts_owned;
 mod accounts_troubled;
 mod notice_text;
 mod connections;
 mod connections_h2;
+mod identities;
 mod notification_outbox;
 mod notifications;
 mod openapi;

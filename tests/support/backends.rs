@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
-use otc_im::domain::ids::Accid;
+use otc_im::domain::ids::{Accid, LetterCase};
 use otc_im::domain::message::MessageKey;
 use otc_im::infra::cache::CachedAccounts;
 use otc_im::infra::memory::MemoryView;
@@ -288,23 +288,31 @@ impl Deref for Rows {
 /// A new SQLite file.
 pub async fn sqlite_accounts() -> Rows {
     let (pool, folder) = sqlite().await;
-    let bare: Arc<dyn Accounts> = Arc::new(SqlAccounts::new(pool.clone()));
+    let bare: Arc<dyn Accounts> = Arc::new(SqlAccounts::new(pool.clone(), LetterCase::Distinct));
     Rows { tested: bare.clone(), bare, behind: BehindRows::Sqlite(pool, folder) }
 }
 
 /// A new database on the MySQL or MariaDB server.
 pub async fn mysql_accounts() -> Rows {
     let (pool, name) = mysql().await;
-    let bare: Arc<dyn Accounts> = Arc::new(SqlAccounts::new(pool.clone()));
+    let bare: Arc<dyn Accounts> = Arc::new(SqlAccounts::new(pool.clone(), LetterCase::Distinct));
     Rows { tested: bare.clone(), bare, behind: BehindRows::MySql(pool, name) }
 }
 
 impl Rows {
+    /// The same rows as a site has them whose user ids ignore letter case.
+    pub fn folding(&self) -> Arc<dyn Accounts> {
+        match &self.behind {
+            BehindRows::Sqlite(pool, _) => Arc::new(SqlAccounts::new(pool.clone(), LetterCase::Fold)),
+            BehindRows::MySql(pool, _) => Arc::new(SqlAccounts::new(pool.clone(), LetterCase::Fold)),
+        }
+    }
+
     /// The same rows behind a cache, as the service has them.
     pub fn cached(self) -> Self {
         let cache = match &self.behind {
-            BehindRows::Sqlite(pool, _) => cached(SqlAccounts::new(pool.clone())),
-            BehindRows::MySql(pool, _) => cached(SqlAccounts::new(pool.clone())),
+            BehindRows::Sqlite(pool, _) => cached(SqlAccounts::new(pool.clone(), LetterCase::Distinct)),
+            BehindRows::MySql(pool, _) => cached(SqlAccounts::new(pool.clone(), LetterCase::Distinct)),
         };
         Self { tested: cache, ..self }
     }

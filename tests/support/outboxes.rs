@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use otc_im::domain::ids::LetterCase;
 use otc_im::infra::sql::SqlOutbox;
 use otc_im::ports::outbox::{Notifications, Outbox};
 use sqlx::{MySqlPool, SqlitePool};
@@ -40,7 +41,7 @@ impl Deref for Outboxes {
 pub async fn sqlite() -> Outboxes {
     let (pool, folder) = backends::sqlite().await;
     let pools = [pool, backends::sqlite_in(&folder).await];
-    let [one, other] = pools.clone().map(|pool| Arc::new(SqlOutbox::new(pool)));
+    let [one, other] = pools.clone().map(|pool| Arc::new(SqlOutbox::new(pool, LetterCase::Distinct)));
     Outboxes { one, other, behind: Behind::Sqlite(pools, folder) }
 }
 
@@ -48,7 +49,7 @@ pub async fn sqlite() -> Outboxes {
 pub async fn mysql() -> Outboxes {
     let (pool, name) = backends::mysql().await;
     let pools = [pool, backends::mysql_in(&name).await];
-    let [one, other] = pools.clone().map(|pool| Arc::new(SqlOutbox::new(pool)));
+    let [one, other] = pools.clone().map(|pool| Arc::new(SqlOutbox::new(pool, LetterCase::Distinct)));
     Outboxes { one, other, behind: Behind::MySql(pools, name) }
 }
 

@@ -58,16 +58,18 @@ impl Courier {
         if errand.entries().first().is_some_and(|entry| self.bounds.policy.is_over(entry.accepted_at, now)) {
             return Err(Before(Attempt::NotReached("it waited for too long".to_owned(), None)));
         }
-        let from = self.way.registrar.register(from, None).await?.accid;
+        self.way.registrar.ensure(from, None).await?;
+        let from = from.accid().clone();
         let go = Begin { courier: self, lease, errand };
         match errand {
             Errand::Friendship(entry) => {
                 let way = &self.way;
-                befriend(&*way.accounts, &*way.gateway, &way.registrar, &from, &entry.to).await?;
+                befriend(&*way.accounts, &*way.gateway, &way.registrar, &from, &entry.to, None).await?;
                 Ok(vec![Attempt::Done])
             }
             Errand::Notice(entry, letter) => {
-                let to = self.way.registrar.register(&entry.to, None).await?.accid;
+                self.way.registrar.ensure(&entry.to, None).await?;
+                let to = entry.to.accid().clone();
                 let notice = Notice { from, to, content: letter.content.clone() };
                 Ok(vec![outcome(self.way.gateway.send_notice(&notice, &go).await)])
             }
@@ -84,7 +86,7 @@ impl Courier {
         go: &Begin<'_>,
     ) -> Result<Vec<Attempt>, Before> {
         let taken = self.taken(entries).await?;
-        let to: Vec<Accid> = entries.iter().map(|entry| entry.to.accid()).collect();
+        let to: Vec<Accid> = entries.iter().map(|entry| entry.to.accid().clone()).collect();
         let theirs: Vec<Accid> =
             to.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(accid, _)| accid.clone()).collect();
         let sent = match theirs.is_empty() {
@@ -103,10 +105,10 @@ impl Courier {
         Ok(each.collect())
     }
 
-    /// For each entry, whether its account is another user's: two ids may differ in letter case alone.
+    /// For each entry, whether its account is another user's: a row may be from when letter case told nobody apart.
     async fn taken(&self, entries: &[Entry]) -> Result<Vec<bool>, Before> {
         let look = |to: UserId| async move {
-            let account = self.way.accounts.find(&to.accid()).await?;
+            let account = self.way.accounts.find(to.accid()).await?;
             Ok(account.is_some_and(|account| account.user != to))
         };
         let users: Vec<UserId> = entries.iter().map(|entry| entry.to.clone()).collect();

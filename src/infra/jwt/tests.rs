@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::test_support::*;
 use super::*;
-use crate::domain::ids::Millis;
+use crate::domain::ids::{LetterCase, Millis};
 use crate::ports::authenticator::{AuthError, Authenticator, Caller};
 
 const UNREADABLE: &str = "it is not a signed JWT of a kind we take";
@@ -218,8 +218,8 @@ async fn issuer_and_audience_are_checked_when_configured() {
 #[tokio::test]
 async fn scope_is_a_list_of_words() {
     let caller = check_hs256(&with("scope", json!("read  notify"))).await.unwrap();
-    assert!(caller.is("alice") && caller.may("notify") && caller.may("read"));
-    assert!(!caller.is("bob") && !caller.may("not") && !caller.may(""));
+    assert!(caller.is("alice", LetterCase::Distinct) && caller.may("notify") && caller.may("read"));
+    assert!(!caller.is("bob", LetterCase::Distinct) && !caller.may("not") && !caller.may(""));
     assert!(!check_hs256(&with("scope", json!("notify-all"))).await.unwrap().may("notify"));
     assert_eq!(check_hs256(&with("scope", json!(["notify"]))).await, refused("its scope is not a string"));
 }

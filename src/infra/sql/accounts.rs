@@ -1,26 +1,47 @@
 //! Account and friendship rows, on MySQL and SQLite alike: every statement is the same in both dialects.
 
 use async_trait::async_trait;
+use sqlx::mysql::MySqlQueryResult;
+use sqlx::sqlite::SqliteQueryResult;
 use sqlx::{ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, Pool, Row, Type};
 
 use super::{Schema, bounded, duplicate, store_error};
-use crate::domain::ids::{Accid, UserId};
+use crate::domain::ids::{Accid, LetterCase, UserId};
 use crate::ports::StoreError;
-use crate::ports::accounts::{Account, Accounts};
+use crate::ports::accounts::{Account, Accounts, Registration};
 
 const STORE: &str = "accounts";
+
+/// What a statement came to; sqlx has no name for it that every database shares.
+pub trait Matched {
+    /// Whether there was a row for it.
+    fn matched(&self) -> bool;
+}
+
+impl Matched for MySqlQueryResult {
+    fn matched(&self) -> bool {
+        self.rows_affected() > 0
+    }
+}
+
+impl Matched for SqliteQueryResult {
+    fn matched(&self) -> bool {
+        self.rows_affected() > 0
+    }
+}
 
 /// Accounts in the database behind a pool.
 #[derive(Debug)]
 pub struct SqlAccounts<DB: Database> {
     pool: Pool<DB>,
+    case: LetterCase,
     schema: Schema,
 }
 
 impl<DB: Database> SqlAccounts<DB> {
-    /// Accounts behind `pool`, whose schema is up to date.
-    pub fn new(pool: Pool<DB>) -> Self {
-        Self { pool, schema: Schema::seen() }
+    /// Accounts behind `pool`, whose schema is up to date, of users whom `case` tells apart.
+    pub fn new(pool: Pool<DB>, case: LetterCase) -> Self {
+        Self { pool, case, schema: Schema::seen() }
     }
 
     /// The same, but nothing is asked of the database before its schema is up to date.
@@ -43,6 +64,7 @@ impl<DB: Database> Accounts for SqlAccounts<DB>
 where
     for<'c> &'c Pool<DB>: Executor<'c, Database = DB>,
     DB::Arguments: IntoArguments<DB>,
+    DB::QueryResult: Matched,
     for<'a> &'a str: ColumnIndex<DB::Row> + Encode<'a, DB> + Type<DB>,
     for<'a> Option<&'a str>: Encode<'a, DB> + Type<DB>,
     for<'a> String: Decode<'a, DB> + Type<DB>,
@@ -50,9 +72,10 @@ where
     for<'a> i64: Encode<'a, DB> + Type<DB>,
 {
     async fn find(&self, accid: &Accid) -> Result<Option<Account>, StoreError> {
-        let sql = "SELECT user_id, name, token, registered, confirmed_name FROM accounts WHERE accid = ?";
+        let sql = "SELECT user_id, name, token, registered, foreign_token, confirmed_name FROM accounts
+             WHERE accid = ?";
         let row = self.bounded(sqlx::query(sql).bind(accid.as_str()).fetch_optional(&self.pool)).await;
-        row.map_err(store_error(STORE))?.map(|row| account::<DB>(accid, &row)).transpose()
+        row.map_err(store_error(STORE))?.map(|row| account::<DB>(self.case, accid, &row)).transpose()
     }
 
     async fn insert_or_get(&self, account: &Account) -> Result<Account, StoreError> {
@@ -74,12 +97,20 @@ where
         self.find(&account.accid).await?.ok_or_else(gone)
     }
 
-    async fn confirm(&self, accid: &Accid, token: &str, name: Option<&str>) -> Result<(), StoreError> {
-        let sql = "UPDATE accounts SET registered = TRUE, confirmed_name = ? WHERE accid = ? AND token = ?";
-        let updated = self
-            .bounded(sqlx::query(sql).bind(name).bind(accid.as_str()).bind(token).execute(&self.pool))
-            .await;
-        updated.map(|_| ()).map_err(store_error(STORE))
+    async fn confirm(&self, accid: &Accid, token: &str, name: Option<&str>) -> Result<bool, StoreError> {
+        let sql = "UPDATE accounts SET registered = TRUE, foreign_token = FALSE, confirmed_name = ?
+             WHERE accid = ? AND token = ?";
+        let update = sqlx::query(sql).bind(name).bind(accid.as_str()).bind(token);
+        let updated = self.bounded(update.execute(&self.pool)).await.map_err(store_error(STORE))?;
+        Ok(updated.matched())
+    }
+
+    async fn mark_foreign(&self, accid: &Accid, token: &str) -> Result<bool, StoreError> {
+        let sql =
+            "UPDATE accounts SET foreign_token = TRUE WHERE accid = ? AND token = ? AND registered = FALSE";
+        let update = sqlx::query(sql).bind(accid.as_str()).bind(token);
+        let updated = self.bounded(update.execute(&self.pool)).await.map_err(store_error(STORE))?;
+        Ok(updated.matched())
     }
 
     async fn rename(&self, accid: &Accid, name: &str) -> Result<(), StoreError> {
@@ -101,20 +132,32 @@ where
         let friends = "DELETE FROM friendships WHERE accid_a = ? OR accid_b = ?";
         let friends = sqlx::query(friends).bind(accid.as_str()).bind(accid.as_str());
         self.bounded(friends.execute(&self.pool)).await.map_err(store_error(STORE))?;
-        let account = "UPDATE accounts SET registered = FALSE, confirmed_name = NULL WHERE accid = ?";
+        let account = "UPDATE accounts SET registered = FALSE, foreign_token = FALSE, confirmed_name = NULL
+             WHERE accid = ?";
         let updated = self.bounded(sqlx::query(account).bind(accid.as_str()).execute(&self.pool)).await;
         updated.map(|_| ()).map_err(store_error(STORE))
     }
 
+    async fn release(&self, accid: &Accid) -> Result<bool, StoreError> {
+        // Friendships first: if it ends in between, the account is still there to be released again.
+        let friends = "DELETE FROM friendships WHERE accid_a = ? OR accid_b = ?";
+        let friends = sqlx::query(friends).bind(accid.as_str()).bind(accid.as_str());
+        self.bounded(friends.execute(&self.pool)).await.map_err(store_error(STORE))?;
+        let account = sqlx::query("DELETE FROM accounts WHERE accid = ?").bind(accid.as_str());
+        let deleted = self.bounded(account.execute(&self.pool)).await.map_err(store_error(STORE))?;
+        Ok(deleted.matched())
+    }
+
     async fn page(&self, after: Option<&Accid>, limit: u32) -> Result<Vec<Account>, StoreError> {
-        let sql = "SELECT accid, user_id, name, token, registered, confirmed_name FROM accounts
+        let sql =
+            "SELECT accid, user_id, name, token, registered, foreign_token, confirmed_name FROM accounts
              WHERE accid > ? ORDER BY accid LIMIT ?";
         let rows = sqlx::query(sql).bind(after.map_or("", Accid::as_str)).bind(i64::from(limit));
         let rows = self.bounded(rows.fetch_all(&self.pool)).await.map_err(store_error(STORE))?;
         let one = |row: &DB::Row| {
             let accid: String = row.try_get("accid").map_err(store_error(STORE))?;
             let odd = |e| StoreError::Corrupt { store: STORE, what: format!("the accid {accid} {e}") };
-            account::<DB>(&Accid::from_nim(&accid).map_err(odd)?, row)
+            account::<DB>(self.case, &Accid::from_nim(&accid).map_err(odd)?, row)
         };
         rows.iter().map(one).collect()
     }
@@ -143,7 +186,7 @@ fn sorted<'a>(one: &'a Accid, other: &'a Accid) -> (&'a str, &'a str) {
     if one <= other { (one.as_str(), other.as_str()) } else { (other.as_str(), one.as_str()) }
 }
 
-fn account<DB: Database>(accid: &Accid, row: &DB::Row) -> Result<Account, StoreError>
+fn account<DB: Database>(case: LetterCase, accid: &Accid, row: &DB::Row) -> Result<Account, StoreError>
 where
     for<'a> &'a str: ColumnIndex<DB::Row>,
     for<'a> String: Decode<'a, DB> + Type<DB>,
@@ -151,12 +194,18 @@ where
 {
     let user: String = row.try_get("user_id").map_err(store_error(STORE))?;
     let odd = |e| StoreError::Corrupt { store: STORE, what: format!("the user id of accid {accid} {e}") };
+    let registered: bool = row.try_get("registered").map_err(store_error(STORE))?;
+    let foreign: bool = row.try_get("foreign_token").map_err(store_error(STORE))?;
     Ok(Account {
         accid: accid.clone(),
-        user: UserId::parse(&user).map_err(odd)?,
+        user: UserId::parse(&user, case).map_err(odd)?,
         name: row.try_get("name").map_err(store_error(STORE))?,
         token: row.try_get("token").map_err(store_error(STORE))?,
-        registered: row.try_get("registered").map_err(store_error(STORE))?,
+        registration: match (registered, foreign) {
+            (true, _) => Registration::Confirmed,
+            (false, true) => Registration::ForeignToken,
+            (false, false) => Registration::Unconfirmed,
+        },
         confirmed_name: row.try_get("confirmed_name").map_err(store_error(STORE))?,
     })
 }

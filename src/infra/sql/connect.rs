@@ -60,6 +60,8 @@ async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, Error> {
 
 /// No account and no friendship is at NetEase any more: what a simulator that begins anew stands for.
 pub async fn forget_confirmations(pool: &SqlitePool) -> Result<(), Error> {
-    sqlx::query("UPDATE accounts SET registered = FALSE, confirmed_name = NULL").execute(pool).await?;
+    sqlx::query("UPDATE accounts SET registered = FALSE, foreign_token = FALSE, confirmed_name = NULL")
+        .execute(pool)
+        .await?;
     sqlx::query("DELETE FROM friendships").execute(pool).await.map(|_| ())
 }

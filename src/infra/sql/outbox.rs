@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use self::dialect::{Dialect, Statement};
 use super::{Schema, bounded, duplicate, store_error};
-use crate::domain::ids::{Millis, UserId};
+use crate::domain::ids::{LetterCase, Millis, UserId};
 use crate::domain::outbox::Settled;
 use crate::ports::StoreError;
 use crate::ports::outbox::{
@@ -28,15 +28,16 @@ const TRIES: u32 = 5;
 #[derive(Debug)]
 pub struct SqlOutbox<DB: Database> {
     pool: Pool<DB>,
+    case: LetterCase,
     schema: Schema,
     /// SQLite has one writer at a time, and makes others poll for their turn: those of the outbox queue instead.
     writing: Mutex<()>,
 }
 
 impl<DB: Database> SqlOutbox<DB> {
-    /// The outbox behind `pool`, whose schema is up to date.
-    pub fn new(pool: Pool<DB>) -> Self {
-        Self { pool, schema: Schema::seen(), writing: Mutex::default() }
+    /// The outbox behind `pool`, whose schema is up to date, for users whom `case` tells apart.
+    pub fn new(pool: Pool<DB>, case: LetterCase) -> Self {
+        Self { pool, case, schema: Schema::seen(), writing: Mutex::default() }
     }
 
     /// The same, but nothing is asked of the database before its schema is up to date.
@@ -65,7 +66,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
     }
 
     async fn owe(&self, buyer: &UserId, seller: &UserId, at: Millis) -> sqlx::Result<()> {
-        let lane = rows::lane_of_friends(&buyer.accid(), &seller.accid());
+        let lane = rows::lane_of_friends(buyer.accid(), seller.accid());
         // Befriending twice does no harm, so a friendship is always resendable.
         let insert = Statement::<DB>::new(
             "INSERT INTO outbox (resendable, lane, owed_once, from_user, to_user, accepted_at, due_at)

@@ -94,7 +94,8 @@ impl<DB: Dialect> SqlOutbox<DB> {
         if rows.is_empty() {
             return Ok(None);
         }
-        let deliveries = rows.iter().map(rows::delivery::<DB>).collect::<Result<_, _>>()?;
+        let deliveries =
+            rows.iter().map(|row| rows::delivery::<DB>(self.case, row)).collect::<Result<_, _>>()?;
         Ok(Some(NotificationStatus { id: id.to_owned(), deliveries }))
     }
 }

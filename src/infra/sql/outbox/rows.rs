@@ -1,7 +1,7 @@
 //! How an entry is written in the columns of its row.
 
 use super::dialect::Dialect;
-use crate::domain::ids::{Accid, Millis, UserId};
+use crate::domain::ids::{Accid, LetterCase, Millis, UserId};
 use crate::domain::outbox::State;
 use crate::ports::gateway::NoticeContent;
 use crate::ports::outbox::{Delivery, Entry, EntryId};
@@ -21,15 +21,15 @@ pub struct Stored {
     pub blocked: bool,
 }
 
-pub fn stored<DB: Dialect>(row: &DB::Row) -> sqlx::Result<Stored> {
+pub fn stored<DB: Dialect>(case: LetterCase, row: &DB::Row) -> sqlx::Result<Stored> {
     Ok(Stored {
         entry: Entry {
             id: EntryId(number::<DB>(row, "id")?),
-            to: user::<DB>(row, "to_user")?,
+            to: user::<DB>(case, row, "to_user")?,
             attempts: attempts::<DB>(row)?,
             accepted_at: Millis(number::<DB>(row, "accepted_at")?),
         },
-        from: user::<DB>(row, "from_user")?,
+        from: user::<DB>(case, row, "from_user")?,
         notification: DB::text(row, "notification")?,
         batch: number::<DB>(row, "batch")? != 0,
         resendable: number::<DB>(row, "resendable")? != 0,
@@ -37,7 +37,7 @@ pub fn stored<DB: Dialect>(row: &DB::Row) -> sqlx::Result<Stored> {
     })
 }
 
-pub fn delivery<DB: Dialect>(row: &DB::Row) -> sqlx::Result<Delivery> {
+pub fn delivery<DB: Dialect>(case: LetterCase, row: &DB::Row) -> sqlx::Result<Delivery> {
     let state = match number::<DB>(row, "state")? {
         0 => State::Queued,
         1 => State::Sent,
@@ -46,7 +46,7 @@ pub fn delivery<DB: Dialect>(row: &DB::Row) -> sqlx::Result<Delivery> {
         _ => return Err(odd("state")),
     };
     Ok(Delivery {
-        to: user::<DB>(row, "to_user")?,
+        to: user::<DB>(case, row, "to_user")?,
         state,
         attempts: attempts::<DB>(row)?,
         last_error: DB::text(row, "last_error")?,
@@ -61,8 +61,8 @@ pub fn text<DB: Dialect>(row: &DB::Row, column: &str) -> sqlx::Result<String> {
     DB::text(row, column)?.ok_or_else(|| odd(column))
 }
 
-fn user<DB: Dialect>(row: &DB::Row, column: &str) -> sqlx::Result<UserId> {
-    UserId::parse(&text::<DB>(row, column)?).map_err(|_| odd(column))
+fn user<DB: Dialect>(case: LetterCase, row: &DB::Row, column: &str) -> sqlx::Result<UserId> {
+    UserId::parse(&text::<DB>(row, column)?, case).map_err(|_| odd(column))
 }
 
 fn attempts<DB: Dialect>(row: &DB::Row) -> sqlx::Result<u32> {
