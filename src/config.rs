@@ -90,6 +90,8 @@ section! {
         group: usize = 200, within 1..=1000;
         /// Messages that were read are deleted once they are this many days old. Not set: never.
         retention_days: Option<u32> = None, within 1..=36_500;
+        /// Dead letters are deleted once they are this many days old.
+        dead_letters_days: u32 = 90, within 1..=3_650;
     }
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Stores;
-use crate::commands::forget_old::{forget_notifications, forget_read};
+use crate::commands::forget_old::{forget_dead_letters, forget_notifications, forget_read};
 use crate::config::Config;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
+use crate::ports::dead_letters::DeadLetters;
 use crate::ports::log_upkeep::LogUpkeep;
 use crate::ports::outbox::Notifications;
 
@@ -18,6 +19,8 @@ const EVERY: Duration = Duration::from_hours(1);
 pub struct Retention {
     log: Arc<dyn LogUpkeep>,
     message_days: Option<u32>,
+    letters: Arc<dyn DeadLetters>,
+    letter_days: u32,
     notifications: Arc<dyn Notifications>,
     notification_days: u32,
     clock: Arc<dyn Clock>,
@@ -29,6 +32,8 @@ impl Retention {
         Self {
             log: Arc::clone(&stores.upkeep),
             message_days: config.messages.retention_days,
+            letters: Arc::clone(&stores.letters),
+            letter_days: config.messages.dead_letters_days,
             notifications: Arc::clone(&stores.notifications),
             notification_days: config.notifications.keep_days,
             clock,
@@ -43,6 +48,8 @@ impl Retention {
             if let Some(days) = self.message_days {
                 report("messages", days, forget_read(&*self.log, &*self.clock, days).await);
             }
+            let days = self.letter_days;
+            report("dead letters", days, forget_dead_letters(&*self.letters, &*self.clock, days).await);
             let days = self.notification_days;
             report(
                 "notifications",
@@ -57,6 +64,9 @@ fn report(what: &str, days: u32, outcome: Result<u64, StoreError>) {
     match outcome {
         Ok(0) => {}
         Ok(forgotten) => tracing::info!(what, days, forgotten, "forgot what is done and old"),
-        Err(error) => tracing::warn!(what, %error, "what is old could not be forgotten; trying again later"),
+        Err(error) => {
+            let source = error.cause();
+            tracing::warn!(what, %error, source, "what is old could not be forgotten; trying again later");
+        }
     }
 }

@@ -3,22 +3,31 @@
 use sha2::{Digest, Sha256};
 
 use crate::domain::copy::Unintelligible;
+use crate::log_gate::LogGate;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::dead_letters::{DeadLetter, DeadLetters};
 
-/// Keeps the text whole, once however often it comes.
+/// Keeps each text of one copy whole, once however often it comes, in one write.
 pub async fn bury(
     letters: &dyn DeadLetters,
     clock: &dyn Clock,
-    what: Unintelligible,
+    what: Vec<Unintelligible>,
 ) -> Result<(), StoreError> {
-    let letter = DeadLetter {
+    static KEPT: LogGate = LogGate::new();
+    let received_at = clock.now();
+    let letter = |what: Unintelligible| DeadLetter {
         id: hex::encode(Sha256::digest(&what.raw)),
-        received_at: clock.now(),
+        received_at,
         reason: what.reason,
         raw: what.raw,
     };
-    tracing::warn!(letter = %letter.id, reason = %letter.reason, "kept a copy that cannot be understood");
-    letters.keep(&letter).await
+    let kept: Vec<DeadLetter> = what.into_iter().map(letter).collect();
+    let Some(first) = kept.first() else { return Ok(()) };
+    letters.keep_all(&kept).await?;
+    if let Some(count) = KEPT.pass() {
+        let (letter, reason) = (&first.id, &first.reason);
+        tracing::warn!(count, letters = kept.len(), %letter, %reason, "kept a copy that cannot be understood");
+    }
+    Ok(())
 }

@@ -3,11 +3,14 @@
 use crate::domain::ids::Millis;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
+use crate::ports::dead_letters::DeadLetters;
 use crate::ports::log_upkeep::LogUpkeep;
 use crate::ports::outbox::Notifications;
 
 /// Messages deleted by one statement.
 const MESSAGES: u32 = 1_000;
+/// Dead letters deleted by one statement.
+const LETTERS: u32 = 100;
 /// Notifications deleted by one statement.
 const NOTIFICATIONS: u32 = 500;
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
@@ -16,6 +19,16 @@ const DAY_MS: i64 = 24 * 3_600 * 1_000;
 pub async fn forget_read(log: &dyn LogUpkeep, clock: &dyn Clock, days: u32) -> Result<u64, StoreError> {
     let before = days_ago(clock, days);
     in_batches(MESSAGES, || log.forget_read(before, MESSAGES)).await
+}
+
+/// Deletes every dead letter that came more than `days` ago; answers how many.
+pub async fn forget_dead_letters(
+    letters: &dyn DeadLetters,
+    clock: &dyn Clock,
+    days: u32,
+) -> Result<u64, StoreError> {
+    let before = days_ago(clock, days);
+    in_batches(LETTERS, || letters.forget(before, LETTERS)).await
 }
 
 /// Deletes notifications, and friendships that were owed, accepted more than `days` ago and of which nothing is queued;

@@ -2,38 +2,82 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::stream::{self, StreamExt};
+
 use super::tell_view::tell_view;
 use crate::domain::ids::Millis;
 use crate::domain::message::Receipt;
 use crate::domain::unread::Change;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
-use crate::ports::message_log::MessageLog;
+use crate::ports::message_log::{MessageLog, Reach};
 use crate::ports::unread_view::UnreadView;
 
-/// The newest of `receipts` for each pair, none later than `allowance_ms` from `now`; and how many were pulled back
-/// for that.
-pub fn newest(receipts: Vec<Receipt>, now: Millis, allowance_ms: i64) -> (Vec<Receipt>, usize) {
-    let mut clamped = 0;
+/// Receipts of one batch for which the log is asked at once.
+const LOOKS_AT_ONCE: usize = 16;
+
+/// A receipt, and the latest time that it may speak of without more ado.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dated {
+    /// What was said.
+    pub receipt: Receipt,
+    /// The allowance is within it.
+    pub latest: Millis,
+}
+
+/// What came of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marked {
+    /// Whether it was pulled back from the future.
+    pub clamped: bool,
+}
+
+/// The newest of `receipts` for each pair.
+pub fn newest(receipts: Vec<Receipt>) -> Vec<Receipt> {
     let mut newest = BTreeMap::new();
     for receipt in receipts {
-        let (receipt, late) = receipt.clamped(now, allowance_ms);
-        clamped += usize::from(late);
         let latest = newest.entry((receipt.reader, receipt.peer)).or_insert(receipt.up_to);
         *latest = receipt.up_to.max(*latest);
     }
-    let receipts = newest.into_iter().map(|((reader, peer), up_to)| Receipt { reader, peer, up_to });
-    (receipts.collect(), clamped)
+    newest.into_iter().map(|((reader, peer), up_to)| Receipt { reader, peer, up_to }).collect()
 }
 
 /// Writes to the log, then to the view; answers one outcome for each receipt, in their order. Safe to repeat.
+///
+/// A receipt that speaks of later than it may is pulled back, but never to before the newest message that it could mean:
+/// whatever our clock says, what is on a phone's screen can be read.
 pub async fn mark_read(
     log: &dyn MessageLog,
     view: &dyn UnreadView,
     clock: &dyn Clock,
-    receipts: &[Receipt],
-) -> Vec<Result<(), StoreError>> {
-    let marked = log.mark_all(receipts).await.into_iter().zip(receipts);
-    let marked = marked.map(|(marked, receipt)| marked.map(|()| ((), Some(Change::read(receipt.clone())))));
-    tell_view(view, clock, marked.collect()).await
+    allowance_ms: i64,
+    receipts: Vec<Dated>,
+) -> Vec<Result<Marked, StoreError>> {
+    let settled = stream::iter(receipts).map(|dated| settle(log, allowance_ms, dated));
+    let settled: Vec<_> = settled.buffered(LOOKS_AT_ONCE).collect().await;
+    let known: Vec<Receipt> = settled.iter().flatten().map(|(receipt, _)| receipt.clone()).collect();
+    let mut marked = log.mark_all(&known).await.into_iter();
+    // A log that says nothing of a receipt has not vouched for it.
+    let silent = || Err(StoreError::unavailable("messages", "no outcome"));
+    let logged = settled.into_iter().map(|settled| {
+        let (receipt, done) = settled?;
+        marked.next().unwrap_or_else(silent)?;
+        Ok((done, Some(Change::read(receipt))))
+    });
+    tell_view(view, clock, logged.collect()).await
+}
+
+async fn settle(
+    log: &dyn MessageLog,
+    allowance_ms: i64,
+    Dated { receipt, latest }: Dated,
+) -> Result<(Receipt, Marked), StoreError> {
+    if receipt.up_to <= latest {
+        return Ok((receipt, Marked { clamped: false }));
+    }
+    let Reach { unread, mark } = log.reach(&receipt.reader, &receipt.peer).await?;
+    // What is read stays read: a repeated receipt tells the view what it told the log the first time.
+    let latest = Some(latest).max(unread.map(|newest| newest.plus(allowance_ms))).max(mark).unwrap_or(latest);
+    let (receipt, clamped) = receipt.clamped(latest);
+    Ok((receipt, Marked { clamped }))
 }

@@ -6,16 +6,20 @@ use futures_util::future::try_join_all;
 
 use super::bury::bury;
 use super::group::{Group, Lost};
-use super::mark_read::{mark_read, newest};
+use super::mark_read::{Dated, Marked, mark_read, newest};
 use super::recall_message::recall_message;
 use super::record_messages::record_messages;
-use crate::domain::copy::{self, Copy, Unintelligible};
+use crate::domain::copy::{self, Copy, Receipts, Unintelligible};
+use crate::domain::ids::Millis;
 use crate::domain::message::{Message, Receipt};
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::dead_letters::DeadLetters;
 use crate::ports::message_log::{CopyNo, MessageLog};
 use crate::ports::unread_view::UnreadView;
+
+/// How far a signature may be dated ahead of our clock and still say what time it is: a day.
+const BELIEVED_AHEAD_MS: i64 = 24 * 3_600 * 1_000;
 
 /// What an inbox works with.
 #[derive(Clone)]
@@ -28,7 +32,8 @@ pub struct Ports {
     pub letters: Arc<dyn DeadLetters>,
     /// Dates receipts and tombstones.
     pub clock: Arc<dyn Clock>,
-    /// How far ahead of now a receipt may lie, in milliseconds.
+    /// How far a receipt may lie ahead of whatever is latest: now, the signature of its copy, or the newest message that
+    /// it could mean; in milliseconds.
     pub receipt_allowance_ms: i64,
     /// Messages, and receipts, that are written at once; at least 1.
     pub group: usize,
@@ -39,7 +44,7 @@ pub struct Inbox {
     /// What it works with.
     pub ports: Ports,
     messages: Group<Message, Result<CopyNo, StoreError>>,
-    receipts: Group<Receipt, Result<(), StoreError>>,
+    receipts: Group<Dated, Result<Marked, StoreError>>,
 }
 
 /// What became of a copy, for metrics.
@@ -67,6 +72,8 @@ pub enum Outcome {
     Recalled,
     /// Nothing is kept of it.
     Acknowledged,
+    /// It is about a message that NetEase itself does not keep, and has given no number.
+    NotKept,
     /// It could not be understood and is kept whole.
     Buried,
     /// It is a third-party callback, which wants a verdict: refuse it.
@@ -82,60 +89,63 @@ impl Inbox {
             async move { record_messages(&*at.log, &*at.view, &*at.clock, &messages).await }
         });
         let at = ports.clone();
-        let receipts = Group::new(ports.group, move |receipts: Vec<Receipt>| {
+        let receipts = Group::new(ports.group, move |receipts: Vec<Dated>| {
             let at = at.clone();
-            async move { mark_read(&*at.log, &*at.view, &*at.clock, &receipts).await }
+            async move { mark_read(&*at.log, &*at.view, &*at.clock, at.receipt_allowance_ms, receipts).await }
         });
         Self { ports, messages, receipts }
     }
 
-    /// Takes in a body whose signature was verified. On an error nothing may be acknowledged: NetEase sends it again,
-    /// and what was done already is safe to do again.
-    pub async fn receive(&self, body: &[u8]) -> Result<Received, StoreError> {
+    /// Takes in a body whose signature, of the time `signed_at`, was verified. On an error nothing may be acknowledged:
+    /// NetEase sends it again, and what was done already is safe to do again.
+    pub async fn receive(&self, body: &[u8], signed_at: Millis) -> Result<Received, StoreError> {
+        let (received, unintelligible) = self.take_in(body, signed_at).await?;
+        bury(&*self.ports.letters, &*self.ports.clock, unintelligible).await?;
+        Ok(received)
+    }
+
+    /// The same, but what cannot be understood is handed back, and kept nowhere yet.
+    pub(super) async fn take_in(
+        &self,
+        body: &[u8],
+        signed_at: Millis,
+    ) -> Result<(Received, Vec<Unintelligible>), StoreError> {
         let labelled = match copy::parse(body) {
             Ok(labelled) => labelled,
             Err(what) => {
-                let event_type = what.event_type;
-                self.bury(what).await?;
-                return Ok(Received { event_type, outcome: Outcome::Buried });
+                let received = Received { event_type: what.event_type, outcome: Outcome::Buried };
+                return Ok((received, vec![what]));
             }
         };
+        let mut unintelligible = Vec::new();
         let outcome = match labelled.copy {
             Copy::Message(message) => {
                 Outcome::Recorded(self.messages.submit(*message).await.unwrap_or_else(lost)?)
             }
-            Copy::Receipts(receipts) => self.read(receipts).await?,
+            Copy::Receipts(Receipts { good, bad, bad_objects: buried }) => {
+                unintelligible = bad;
+                let good = newest(good).into_iter().map(|receipt| self.mark(receipt, signed_at));
+                let clamped = try_join_all(good).await?.iter().filter(|marked| marked.clamped).count();
+                Outcome::Read { clamped, buried }
+            }
             Copy::Recall(recall) => {
                 let Ports { log, view, clock, .. } = &self.ports;
                 recall_message(&**log, &**view, &**clock, &recall).await?;
                 Outcome::Recalled
             }
+            Copy::Numberless => Outcome::NotKept,
             Copy::Probe | Copy::Other => Outcome::Acknowledged,
             Copy::Callback => Outcome::Callback,
         };
-        Ok(Received { event_type: labelled.event_type, outcome })
+        Ok((Received { event_type: labelled.event_type, outcome }, unintelligible))
     }
 
-    async fn read(&self, receipts: Vec<Result<Receipt, Unintelligible>>) -> Result<Outcome, StoreError> {
-        let (mut good, mut bad) = (Vec::with_capacity(receipts.len()), Vec::new());
-        for receipt in receipts {
-            match receipt {
-                Ok(receipt) => good.push(receipt),
-                Err(what) => bad.push(what),
-            }
-        }
-        let (good, clamped) = newest(good, self.ports.clock.now(), self.ports.receipt_allowance_ms);
-        let mark = async |receipt| self.receipts.submit(receipt).await.unwrap_or_else(lost);
-        try_join_all(good.into_iter().map(mark)).await?;
-        let buried = bad.len();
-        for what in bad {
-            self.bury(what).await?;
-        }
-        Ok(Outcome::Read { clamped, buried })
-    }
-
-    async fn bury(&self, what: Unintelligible) -> Result<(), StoreError> {
-        bury(&*self.ports.letters, &*self.ports.clock, what).await
+    async fn mark(&self, receipt: Receipt, signed_at: Millis) -> Result<Marked, StoreError> {
+        let now = self.ports.clock.now();
+        // NetEase's clock where ours is slow; a date that no clock shows is none.
+        let signed_at = if signed_at <= now.plus(BELIEVED_AHEAD_MS) { signed_at } else { now };
+        let latest = now.max(signed_at).plus(self.ports.receipt_allowance_ms);
+        self.receipts.submit(Dated { receipt, latest }).await.unwrap_or_else(lost)
     }
 }
 

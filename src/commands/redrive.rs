@@ -8,21 +8,20 @@ use crate::ports::StoreError;
 pub enum Redriven {
     /// It was understood this time, and is no longer kept.
     Done,
-    /// It still cannot be understood, and stays.
+    /// It still cannot be understood, not all of it, and stays.
     StillDead,
     /// There is no letter with that id.
     Unknown,
 }
 
-/// Takes the letter in like a copy that just came. Safe to repeat: it is removed only after it was taken in.
+/// Takes the letter in like a copy that just came. Safe to repeat: it is removed only after it was taken in, and what of
+/// it cannot be understood stays in it.
 pub async fn redrive(inbox: &Inbox, id: &str) -> Result<Redriven, StoreError> {
     let Some(letter) = inbox.ports.letters.find(id).await? else { return Ok(Redriven::Unknown) };
-    let received = inbox.receive(letter.raw.as_bytes()).await?;
-    match received.outcome {
-        Outcome::Buried | Outcome::Callback | Outcome::Read { buried: 1.., .. } => Ok(Redriven::StillDead),
-        _ => {
-            inbox.ports.letters.remove(id).await?;
-            Ok(Redriven::Done)
-        }
+    let (received, unintelligible) = inbox.take_in(letter.raw.as_bytes(), letter.received_at).await?;
+    if received.outcome == Outcome::Callback || !unintelligible.is_empty() {
+        return Ok(Redriven::StillDead);
     }
+    inbox.ports.letters.remove(id).await?;
+    Ok(Redriven::Done)
 }

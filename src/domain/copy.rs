@@ -2,12 +2,15 @@
 //!
 //! Fields are documented as strings, yet numbers occur: every scalar is read as either.
 
+mod receipts;
+
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
 use serde_json::value::RawValue;
 
 use super::ids::{Accid, Millis, ServerId};
 use super::message::{ConvType, Details, Message, MessageKey, Recall, Receipt};
+pub use receipts::{KEPT_APART, Receipts};
 
 /// 9999-12-31: beyond it a number is no time of a message, and every time stays exact in a double.
 const LAST_MILLIS: i64 = 253_402_300_799_999;
@@ -19,8 +22,11 @@ pub enum Copy {
     Probe,
     /// eventType 1
     Message(Box<Message>),
-    /// eventTypes 30 and 85; each object stands for itself, so a bad one does not take the others along.
-    Receipts(Vec<Result<Receipt, Unintelligible>>),
+    /// A message or a recall whose msgidServer is 0: NetEase does not keep such a message, and nothing can tell it from
+    /// another.
+    Numberless,
+    /// eventTypes 30 and 85
+    Receipts(Receipts),
     /// eventTypes 7, 8 and 25
     Recall(Recall),
     /// Known or not, it is acknowledged and nothing is kept.
@@ -185,8 +191,10 @@ impl Fields {
             return Ok(Copy::Callback);
         }
         match event.text.as_str() {
+            "1" if is_zero(self.msgid_server.as_ref()) => Ok(Copy::Numberless),
+            "7" | "8" | "25" if is_zero(self.msg_id.as_ref()) => Ok(Copy::Numberless),
             "1" => self.message().map(|message| Copy::Message(Box::new(message))),
-            "30" => receipts(self.objects.as_deref()).map(Copy::Receipts),
+            "30" => receipts::read(self.objects.as_deref()).map(Copy::Receipts),
             "85" => self.session_read(),
             "7" => self.recall(ConvType::Person),
             "8" => self.recall(ConvType::Team),
@@ -223,11 +231,12 @@ impl Fields {
         if self.msg_type.is_some_and(|kind| kind.text != "0") {
             return Ok(Copy::Other);
         }
-        Ok(Copy::Receipts(vec![Ok(Receipt {
+        let receipt = Receipt {
             reader: accid("accid", self.accid.as_ref())?,
             peer: accid("ackAccid", self.ack_accid.as_ref())?,
             up_to: millis("ackMsgTime", self.ack_msg_time.as_ref())?,
-        })]))
+        };
+        Ok(Copy::Receipts(Receipts { good: vec![receipt], ..Receipts::default() }))
     }
 
     fn recall(self, conv_type: ConvType) -> Result<Copy, String> {
@@ -239,38 +248,8 @@ impl Fields {
     }
 }
 
-/// `objects` of eventType 30: an array, or text that holds one; a lone object is taken for an array of one.
-fn receipts(objects: Option<&str>) -> Result<Vec<Result<Receipt, Unintelligible>>, String> {
-    let objects = objects.ok_or("objects is missing")?;
-    let raws: Vec<&RawValue> = if objects.trim_start().starts_with('{') {
-        serde_json::from_str(objects).map(|one| vec![one])
-    } else {
-        serde_json::from_str(objects)
-    }
-    .map_err(|e| format!("objects is not a list of receipts: {}", fault(&e)))?;
-    Ok(raws.into_iter().map(|raw| receipt(raw.get())).collect())
-}
-
-fn receipt(raw: &str) -> Result<Receipt, Unintelligible> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Object {
-        from_account: Option<Scalar>,
-        to_account: Option<Scalar>,
-        timestamp: Option<Scalar>,
-    }
-    let read = || {
-        let object: Object =
-            serde_json::from_str(raw).map_err(|e| format!("not a receipt: {}", fault(&e)))?;
-        Ok(Receipt {
-            reader: accid("fromAccount", object.from_account.as_ref())?,
-            peer: accid("toAccount", object.to_account.as_ref())?,
-            up_to: millis("timestamp", object.timestamp.as_ref())?,
-        })
-    };
-    // Kept as a copy of its own, so that it can be taken in again like any other.
-    let copy = || format!(r#"{{"eventType":"30","objects":[{raw}]}}"#);
-    read().map_err(|reason| Unintelligible { reason, event_type: "30", raw: copy() })
+fn is_zero(number: Option<&Scalar>) -> bool {
+    number.is_some_and(|number| number.text.parse() == Ok(0_u64))
 }
 
 fn need<'a>(name: &str, field: Option<&'a Scalar>) -> Result<&'a str, String> {

@@ -9,11 +9,15 @@ fn message(body: &str) -> Message {
     }
 }
 
-fn receipts_of(body: &str) -> Vec<Result<Receipt, Unintelligible>> {
+fn receipts_of(body: &str) -> Receipts {
     match parse(body.as_bytes()).unwrap().copy {
         Copy::Receipts(receipts) => receipts,
         other => panic!("not receipts: {other:?}"),
     }
+}
+
+fn all_good(receipts: &[Receipt]) -> Receipts {
+    Receipts { good: receipts.to_vec(), ..Receipts::default() }
 }
 
 fn receipt_of(reader: &str, peer: &str, up_to: i64) -> Receipt {
@@ -59,7 +63,7 @@ fn receipts_come_as_text_as_an_array_or_alone() {
     let text = serde_json::to_string(&format!("[{one}]")).unwrap();
     for objects in [format!("[{one}]"), text, one.to_owned()] {
         let body = format!(r#"{{"eventType":"30","objects":{objects}}}"#);
-        assert_eq!(receipts_of(&body), [Ok(receipt_of("r", "s", 5))], "{body}");
+        assert_eq!(receipts_of(&body), all_good(&[receipt_of("r", "s", 5)]), "{body}");
     }
 }
 
@@ -68,10 +72,44 @@ fn a_bad_receipt_does_not_take_the_good_ones_along() {
     let body = r#"{"eventType":30,"objects":[{"fromAccount":"r","toAccount":"s","timestamp":"5"},
         {"fromAccount":"r","timestamp":5}, 7, {"fromAccount":"r","toAccount":"t","timestamp":"6"}]}"#;
     let receipts = receipts_of(body);
-    assert_eq!(receipts[0], Ok(receipt_of("r", "s", 5)));
-    assert_eq!(receipts[1].as_ref().unwrap_err().reason, "toAccount is missing");
-    assert_eq!(receipts[2].as_ref().unwrap_err().raw, r#"{"eventType":"30","objects":[7]}"#);
-    assert_eq!(receipts[3], Ok(receipt_of("r", "t", 6)));
+    assert_eq!(receipts.good, [receipt_of("r", "s", 5), receipt_of("r", "t", 6)]);
+    assert_eq!(receipts.bad[0].reason, "toAccount is missing");
+    assert_eq!(receipts.bad[1].raw, r#"{"eventType":"30","objects":[7]}"#);
+    assert_eq!((receipts.bad.len(), receipts.bad_objects), (2, 2));
+}
+
+#[test]
+fn a_copy_is_kept_in_a_bounded_number_of_pieces_whatever_it_holds() {
+    let ones = "1,".repeat(519_999) + "1";
+    let copy = receipts_of(&format!(r#"{{"eventType":"30","objects":[{ones}]}}"#));
+    assert_eq!((copy.bad.len(), copy.bad_objects), (KEPT_APART + 1, 520_000));
+    let rest = copy.bad.last().unwrap();
+    assert_eq!(
+        rest.reason,
+        "519900 more objects of one copy; the first of them: not a receipt: not an object"
+    );
+    let again = receipts_of(&rest.raw);
+    assert_eq!(again.bad_objects, 520_000 - KEPT_APART);
+
+    let bad = |n: usize| format!(r#"{{"x":{n}}}"#);
+    for (objects, pieces) in [(100, 100), (101, 101), (102, 101)] {
+        let list: Vec<String> = (0..objects).map(bad).collect();
+        let copy = receipts_of(&format!(r#"{{"eventType":"30","objects":[{}]}}"#, list.join(",")));
+        assert_eq!((copy.bad.len(), copy.bad_objects), (pieces, objects));
+        let raws: String = copy.bad.iter().map(|what| what.raw.as_str()).collect();
+        assert!((0..objects).all(|n| raws.contains(&bad(n))), "{objects} objects");
+    }
+}
+
+#[test]
+fn a_message_without_a_number_is_one_of_its_own_kind() {
+    for zero in [r#""0""#, "0", r#""00""#] {
+        let body = PERSON.replace(r#""9007199254740993""#, zero);
+        let read = parse(body.as_bytes()).unwrap();
+        assert_eq!((read.event_type, read.copy), ("1", Copy::Numberless), "{zero}");
+    }
+    let recall = r#"{"eventType":"7","from":"a","to":"b","msgId":"0","deleteTime":"1"}"#;
+    assert_eq!(parse(recall.as_bytes()).unwrap().copy, Copy::Numberless);
 }
 
 #[test]
@@ -79,8 +117,8 @@ fn a_session_read_is_a_receipt_unless_it_is_a_teams() {
     let body = |kind: &str| {
         format!(r#"{{"eventType":"85","accid":"r","ackAccid":"s","msgType":{kind},"ackMsgTime":"9"}}"#)
     };
-    assert_eq!(receipts_of(&body(r#""0""#)), [Ok(receipt_of("r", "s", 9))]);
-    assert_eq!(receipts_of(&body("0")), [Ok(receipt_of("r", "s", 9))]);
+    assert_eq!(receipts_of(&body(r#""0""#)), all_good(&[receipt_of("r", "s", 9)]));
+    assert_eq!(receipts_of(&body("0")), all_good(&[receipt_of("r", "s", 9)]));
     assert_eq!(parse(body(r#""1""#).as_bytes()).unwrap().copy, Copy::Other);
 }
 
@@ -147,7 +185,7 @@ fn a_reason_never_quotes_what_somebody_wrote() {
     ] {
         let reason = match parse(body.as_bytes()) {
             Err(error) => error.reason,
-            Ok(Labelled { copy: Copy::Receipts(receipts), .. }) => receipts[0].clone().unwrap_err().reason,
+            Ok(Labelled { copy: Copy::Receipts(receipts), .. }) => receipts.bad[0].reason.clone(),
             Ok(other) => panic!("{other:?}"),
         };
         assert!(!reason.contains("secret"), "{reason}");

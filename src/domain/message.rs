@@ -139,12 +139,11 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The same receipt with its time no later than `allowance_ms` from `now`, and whether that changed it.
+    /// The same receipt with its time no later than `latest`, and whether that changed it.
     ///
     /// A receipt from the far future would silence a chat for as long as it lies ahead.
     #[must_use]
-    pub fn clamped(self, now: Millis, allowance_ms: i64) -> (Self, bool) {
-        let latest = now.plus(allowance_ms);
+    pub fn clamped(self, latest: Millis) -> (Self, bool) {
         let late = self.up_to > latest;
         (Self { up_to: self.up_to.min(latest), ..self }, late)
     }
@@ -200,7 +199,7 @@ mod tests {
     fn a_receipt_from_the_future_is_pulled_back_and_said_so() {
         let receipt =
             |t| Receipt { reader: Accid::of_user("r"), peer: Accid::of_user("p"), up_to: Millis(t) };
-        assert_eq!(receipt(1_060).clamped(Millis(1_000), 60), (receipt(1_060), false));
-        assert_eq!(receipt(1_061).clamped(Millis(1_000), 60), (receipt(1_060), true));
+        assert_eq!(receipt(1_060).clamped(Millis(1_060)), (receipt(1_060), false));
+        assert_eq!(receipt(1_061).clamped(Millis(1_060)), (receipt(1_060), true));
     }
 }

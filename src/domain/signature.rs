@@ -2,7 +2,9 @@
 
 use md5::Md5;
 use sha1::{Digest, Sha1};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
+
+use super::ids::Millis;
 
 /// Why a copy is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,29 +37,50 @@ pub struct SignedHeaders<'a> {
     pub check_sum: &'a str,
 }
 
+/// What verified headers say of a body that has yet to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// When it was signed.
+    pub at: Millis,
+    /// Its MD5.
+    md5: [u8; 16],
+}
+
 impl SignedHeaders<'_> {
-    /// Whether the body is NetEase's, by any of `secrets`; answers the signed time in milliseconds.
+    /// Whether any of `secrets` signed these headers. An empty secret signs nothing.
     ///
-    /// `CheckSum` does not cover the body, so the body is hashed here and the MD5 header is only compared with it.
-    pub fn verify<'s>(
-        &self,
-        body: &[u8],
-        secrets: impl IntoIterator<Item = &'s str>,
-    ) -> Result<i64, SignatureError> {
+    /// `CheckSum` does not cover the body: only [`Signed::covers`] tells whether the body is NetEase's. So strangers are
+    /// turned away before a byte of theirs is read.
+    pub fn verify<'s>(&self, secrets: impl IntoIterator<Item = &'s str>) -> Result<Signed, SignatureError> {
         let digits = self.cur_time.bytes().all(|b| b.is_ascii_digit());
         if !digits || !(1..=14).contains(&self.cur_time.len()) {
             return Err(SignatureError::CurTime);
         }
-        let md5 = hex::encode(Md5::digest(body));
-        if !bool::from(md5.as_bytes().ct_eq(self.md5.to_ascii_lowercase().as_bytes())) {
-            return Err(SignatureError::Md5);
-        }
-        let matches =
-            |secret| sha1_hex(&[secret, &md5, self.cur_time]).as_bytes().ct_eq(self.check_sum.as_bytes());
-        if !secrets.into_iter().any(|secret| bool::from(matches(secret))) {
+        let mut md5 = [0; 16];
+        hex::decode_to_slice(self.md5, &mut md5).map_err(|_| SignatureError::Md5)?;
+        let lower = self.md5.to_ascii_lowercase();
+        let matches = |secret: &str| {
+            let sum = sha1_hex(&[secret, &lower, self.cur_time]);
+            sum.as_bytes().ct_eq(self.check_sum.as_bytes())
+        };
+        // Every secret is tried, so that the time tells nothing of which one it was.
+        let secrets = secrets.into_iter().filter(|secret| !secret.is_empty());
+        let any = secrets.fold(Choice::from(0), |any, secret| any | matches(secret));
+        if !bool::from(any) {
             return Err(SignatureError::CheckSum);
         }
-        self.cur_time.parse().map_err(|_| SignatureError::CurTime)
+        let at = self.cur_time.parse().map(Millis).map_err(|_| SignatureError::CurTime)?;
+        Ok(Signed { at, md5 })
+    }
+}
+
+impl Signed {
+    /// Whether `body` is the one that was signed.
+    pub fn covers(&self, body: &[u8]) -> Result<(), SignatureError> {
+        match bool::from(Md5::digest(body).as_slice().ct_eq(&self.md5)) {
+            true => Ok(()),
+            false => Err(SignatureError::Md5),
+        }
     }
 }
 
@@ -97,11 +120,13 @@ mod tests {
             let (md5, cur_time) = (text(copy, "md5"), text(copy, "curTime"));
             let headers = SignedHeaders { cur_time, md5, check_sum: text(copy, "checkSum") };
             let body = text(copy, "body").as_bytes();
-            assert_eq!(headers.verify(body, ["other", secret]), Ok(cur_time.parse().unwrap()));
-            assert_eq!(headers.verify(body, ["other"]), Err(SignatureError::CheckSum));
-            assert_eq!(headers.verify(&[body, b" "].concat(), [secret]), Err(SignatureError::Md5));
+            let signed = headers.verify(["other", secret]).unwrap();
+            assert_eq!(signed.at, Millis(cur_time.parse().unwrap()));
+            assert_eq!(signed.covers(body), Ok(()));
+            assert_eq!(signed.covers(&[body, b" "].concat()), Err(SignatureError::Md5));
+            assert_eq!(headers.verify(["other"]), Err(SignatureError::CheckSum));
             let upper = md5.to_ascii_uppercase();
-            assert!(SignedHeaders { md5: &upper, ..headers }.verify(body, [secret]).is_ok());
+            assert_eq!(SignedHeaders { md5: &upper, ..headers }.verify([secret]), Ok(signed));
         }
     }
 
@@ -117,32 +142,36 @@ mod tests {
 
     #[test]
     fn a_header_that_is_not_of_the_form_is_refused_before_any_secret_is_used() {
-        let body = b"{}";
         let good = SignedHeaders {
             cur_time: "1608110108512",
             md5: "99914b932bd37a50b983c5e7c90ae93b",
             check_sum: "30e6479531581e14cc4e18544413d191f43a5f6c",
         };
         let secrets = ["test_app_secret_0123456789abcdef"];
-        assert!(good.verify(body, secrets).is_ok());
+        assert!(good.verify(secrets).is_ok());
         for cur_time in ["", "-1608110108512", "160811010851２", "160811010851299", "1608110108512 ", "é"] {
             let headers = SignedHeaders { cur_time, ..good };
-            assert_eq!(headers.verify(body, secrets), Err(SignatureError::CurTime), "{cur_time}");
+            assert_eq!(headers.verify(secrets), Err(SignatureError::CurTime), "{cur_time}");
         }
         for md5 in
             ["", &good.md5[..31], "99914b932bd37a50b983c5e7c90ae93b0", "99914b932bd37a50b983c5e7c90ae93g"]
         {
-            assert_eq!(
-                SignedHeaders { md5, ..good }.verify(body, secrets),
-                Err(SignatureError::Md5),
-                "{md5}"
-            );
+            assert_eq!(SignedHeaders { md5, ..good }.verify(secrets), Err(SignatureError::Md5), "{md5}");
         }
         for check_sum in ["", "é", &good.check_sum[..39], &good.check_sum.to_ascii_uppercase()] {
             let headers = SignedHeaders { check_sum, ..good };
-            assert_eq!(headers.verify(body, secrets), Err(SignatureError::CheckSum), "{check_sum}");
+            assert_eq!(headers.verify(secrets), Err(SignatureError::CheckSum), "{check_sum}");
         }
         let seconds = SignedHeaders { cur_time: "1608110108", ..good };
-        assert_eq!(seconds.verify(body, secrets), Err(SignatureError::CheckSum));
+        assert_eq!(seconds.verify(secrets), Err(SignatureError::CheckSum));
+    }
+
+    #[test]
+    fn an_empty_secret_signs_nothing() {
+        let (cur_time, md5) = ("1608110108512", "99914b932bd37a50b983c5e7c90ae93b");
+        let check_sum = &*sha1_hex(&["", md5, cur_time]);
+        let headers = SignedHeaders { cur_time, md5, check_sum };
+        assert_eq!(headers.verify(["", "another"]), Err(SignatureError::CheckSum));
+        assert_eq!(headers.verify([]), Err(SignatureError::CheckSum));
     }
 }

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, Request};
 use axum::http::Version;
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
-use bytes::Bytes;
-use http_body_util::LengthLimitError;
+use http_body_util::BodyExt;
 
 use super::api::Api;
 use super::problem::{Code, Problem};
@@ -27,21 +26,42 @@ pub fn one_host(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// Reads a body of at most `limit` bytes that arrives within `patience`.
-pub async fn read_body(body: Body, limit: usize, patience: Duration) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(patience, to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => match error.into_inner() {
-            error if error.is::<LengthLimitError>() => {
-                Err(Problem::new(Code::TooLarge, format!("the body must have at most {limit} bytes")))
-            }
-            error => Err(Problem::new(Code::Unreadable, format!("the body could not be read: {error}"))),
-        },
-        Err(_) => Err(Problem::new(Code::BodyTimeout, "the body did not arrive in time")),
-    }
+/// A body gets as much room as it says, up to this; then twice what it has filled, never more than the limit.
+const FIRST_ROOM: usize = 16 * 1024;
+
+/// Reads a body of at most `limit` bytes that arrives within `patience`. Whoever calls has made sure before that the
+/// sender may cost that much.
+pub async fn read_body(body: Body, limit: usize, patience: Duration) -> Result<Vec<u8>, Problem> {
+    let read = tokio::time::timeout(patience, gather(body, limit)).await;
+    read.unwrap_or_else(|_| Err(Problem::new(Code::BodyTimeout, "the body did not arrive in time")))
 }
 
-/// Whoever sent the request, authenticated; the `sub` is the text that all spellings of that user have in common.
+/// Into one buffer: to keep the pieces would cost many times their size if they are small.
+async fn gather(mut body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+    let too_large = || Problem::new(Code::TooLarge, format!("the body must have at most {limit} bytes"));
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(too_large());
+    }
+    let mut all = Vec::with_capacity(announced.min(FIRST_ROOM));
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|e| Problem::new(Code::Unreadable, format!("the body could not be read: {e}")))?;
+        // Anything else is trailers, which say nothing here.
+        let Ok(data) = frame.into_data() else { continue };
+        if data.len() > limit - all.len() {
+            return Err(too_large());
+        }
+        if data.len() > all.capacity() - all.len() {
+            all.reserve_exact(data.len().max(all.len()).min(limit - all.len()));
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(all)
+}
+
+/// Whoever sent the request, authenticated; the `sub` is the text that all spellings of that user have in common. A handler
+/// that takes this before the body reads no byte of a stranger's.
 pub struct Authenticated(pub Caller);
 
 impl FromRequestParts<Arc<Api>> for Authenticated {

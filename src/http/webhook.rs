@@ -18,7 +18,8 @@ use super::api::Api;
 use super::problem::{Code, Problem};
 use super::request::read_body;
 use crate::commands::receive_copy::{Outcome, Received};
-use crate::domain::signature::{SignatureError, SignedHeaders};
+use crate::domain::signature::{SignatureError, Signed, SignedHeaders};
+use crate::log_gate::LogGate;
 
 /// What NetEase gets when a copy is durable. It reads the status alone.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,26 +49,23 @@ pub async fn receive(
     body: Body,
 ) -> Result<Json<Taken>, Problem> {
     let deadline = Instant::now() + api.limits.webhook_timeout;
+    let signed = verify(&api, &headers).map_err(|error| refused(&api, error))?;
+    // After the signature, so that strangers cannot take NetEase's places; before the body, so that places bound memory.
+    let slot = Arc::clone(&api.webhook_slots)
+        .try_acquire_owned()
+        .map_err(|_| Problem::new(Code::Overloaded, "too many copies are under way; send it again"))?;
     let body = read_body(body, api.limits.webhook_body, api.limits.webhook_timeout).await?;
-    verify(&api, &headers, &body).map_err(|error| {
-        api.metrics.count_bad_signature();
-        tracing::warn!(%error, bytes = body.len(), "a webhook call was not NetEase's");
-        Problem::new(Code::BadSignature, error.to_string())
-    })?;
+    signed.covers(&body).map_err(|error| refused(&api, error))?;
     // A header `type` marks a real-time-call copy, whose event types mean other things.
     if headers.contains_key("type") {
         api.metrics.count_copy(&Received { event_type: "real_time_call", outcome: Outcome::Acknowledged });
         return Ok(Json(Taken { code: 200 }));
     }
-    // After the signature, so that strangers cannot take NetEase's places.
-    let slot = Arc::clone(&api.webhook_slots)
-        .try_acquire_owned()
-        .map_err(|_| Problem::new(Code::Overloaded, "too many copies are under way; send it again"))?;
     let (inbox, metrics) = (Arc::clone(&api.inbox), Arc::clone(&api.metrics));
     // Counted within, so that a copy counts whose sender waited no longer.
     let work = async move {
         let _slot = slot;
-        let received = inbox.receive(&body).await?;
+        let received = inbox.receive(&body, signed.at).await?;
         metrics.count_copy(&received);
         Ok(received)
     };
@@ -86,7 +84,16 @@ fn accept(received: &Received) -> Result<Json<Taken>, Problem> {
     }
 }
 
-fn verify(api: &Api, headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureError> {
+fn refused(api: &Api, error: SignatureError) -> Problem {
+    static REFUSED: LogGate = LogGate::new();
+    api.metrics.count_bad_signature();
+    if let Some(count) = REFUSED.pass() {
+        tracing::warn!(count, %error, "a webhook call was not NetEase's");
+    }
+    Problem::new(Code::BadSignature, error.to_string())
+}
+
+fn verify(api: &Api, headers: &HeaderMap) -> Result<Signed, SignatureError> {
     let one = |name: &'static str| {
         let mut values = headers.get_all(name).iter();
         match (values.next().map(|value| value.to_str()), values.next()) {
@@ -94,13 +101,13 @@ fn verify(api: &Api, headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureEr
             _ => Err(SignatureError::Header(name)),
         }
     };
-    let signed = SignedHeaders { cur_time: one("CurTime")?, md5: one("MD5")?, check_sum: one("CheckSum")? };
-    let signed_at = signed.verify(body, api.app_secrets.iter().map(ExposeSecret::expose_secret))?;
+    let headers = SignedHeaders { cur_time: one("CurTime")?, md5: one("MD5")?, check_sum: one("CheckSum")? };
+    let signed = headers.verify(api.app_secrets.iter().map(ExposeSecret::expose_secret))?;
     match api.limits.max_age {
-        Some(age) if u128::from(api.clock.now().0.abs_diff(signed_at)) > age.as_millis() => {
+        Some(age) if u128::from(api.clock.now().0.abs_diff(signed.at.0)) > age.as_millis() => {
             Err(SignatureError::Age)
         }
-        _ => Ok(()),
+        _ => Ok(signed),
     }
 }
 

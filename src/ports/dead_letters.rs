@@ -21,8 +21,8 @@ pub struct DeadLetter {
 /// Where they are kept: beside the messages.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
-    /// Keeps a letter; one that is there already stays as it is. Durable when answered.
-    async fn keep(&self, letter: &DeadLetter) -> Result<(), StoreError>;
+    /// Keeps the letters, in one write; one that is there already stays as it is. Durable when answered.
+    async fn keep_all(&self, letters: &[DeadLetter]) -> Result<(), StoreError>;
 
     /// How many are kept.
     async fn count(&self) -> Result<u64, StoreError>;
@@ -35,4 +35,7 @@ pub trait DeadLetters: Send + Sync {
 
     /// Removes a letter that has been dealt with. Repeatable.
     async fn remove(&self, id: &str) -> Result<(), StoreError>;
+
+    /// Removes at most `limit` letters that came before `before`; answers how many.
+    async fn forget(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
 }

@@ -42,6 +42,9 @@ pub trait MessageLog: Send + Sync {
         only(STORE, self.mark_all(from_ref(receipt)).await)
     }
 
+    /// How far the log knows the messages from `peer` to `reader` to go.
+    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError>;
+
     /// Lays a tombstone: the message, here already or still to come, counts no more.
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError>;
 
@@ -55,6 +58,15 @@ pub trait MessageLog: Send + Sync {
 
     /// Whether the log answers at all.
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// How far a pair goes in the log. Every message of it that counts lies within one of the two.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// The time of the newest message that the reader has not read.
+    pub unread: Option<Millis>,
+    /// Everything up to here is read, as it was when `unread` was known or later.
+    pub mark: Option<Millis>,
 }
 
 /// What the log holds under a message's key after it was recorded.

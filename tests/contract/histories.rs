@@ -4,7 +4,7 @@
 use std::slice;
 use std::sync::Arc;
 
-use otc_im::commands::mark_read::mark_read;
+use otc_im::commands::mark_read::{Dated, mark_read};
 use otc_im::commands::recall_message::recall_message;
 use otc_im::commands::record_messages::record_messages;
 use otc_im::domain::ids::Accid;
@@ -109,7 +109,8 @@ impl<'a> Run<'a> {
             }
             Step::Receipt(reader, peer, up_to) => {
                 let receipt = self.pair(reader, peer).receipt(up_to);
-                assert!(mark_read(log, view, clock, slice::from_ref(&receipt)).await[0].is_ok());
+                let dated = Dated { receipt: receipt.clone(), latest: receipt.up_to };
+                assert!(mark_read(log, view, clock, 0, vec![dated]).await[0].is_ok());
                 self.model.receipts.push(receipt);
             }
             Step::Recall(number) => {

@@ -181,7 +181,7 @@ async fn a_mongodb_that_is_gone_is_an_error_in_time() {
         log.mark_read(&receipt),
         log.recall(&recall),
         log.snapshot(&pair.reader),
-        log.keep(&letter),
+        log.keep_all(slice::from_ref(&letter)),
     );
     let (record, mark, recall, snapshot, keep) =
         tokio::time::timeout(Duration::from_secs(10), calls).await.expect("each call is bounded");

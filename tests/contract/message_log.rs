@@ -1,11 +1,13 @@
 //! What a message log keeps and what it says of it: one fact after another.
 
+use std::slice::from_ref;
+
 use otc_im::domain::ids::Millis;
 use otc_im::domain::message::{ConvType, Details, Message, MessageKey, Recall};
 use otc_im::domain::unread::{Change, Snapshot};
 use otc_im::ports::dead_letters::DeadLetter;
 use otc_im::ports::message_log::CopyNo::{Conflicting, First, Repeated};
-use otc_im::ports::message_log::MessageLog;
+use otc_im::ports::message_log::{MessageLog, Reach};
 
 use super::facts::{NOW, Pair, fresh_accid, id, person, with_recalled};
 use crate::support::backends::{self, Log};
@@ -25,9 +27,11 @@ on_each! {
         a_recalled_message_counts_no_more,
         a_message_that_was_recalled_before_it_came_never_counts,
         a_recall_of_a_read_message_changes_no_count,
+        how_far_a_pair_goes_is_known,
         a_snapshot_holds_one_reader_whole,
         text_comes_back_as_it_came,
         a_dead_letter_is_kept_whole_and_once,
+        dead_letters_are_kept_together_and_forgotten_when_old,
     ]
     each sqlite: backends::sqlite_log().await;
     each mongo: backends::mongo_log().await;
@@ -215,6 +219,27 @@ async fn a_recall_of_a_read_message_changes_no_count(log: &Log) {
     );
 }
 
+async fn how_far_a_pair_goes_is_known(log: &Log) {
+    let pair = Pair::fresh();
+    let other = pair.with_another();
+    let reach = async || {
+        let Reach { unread, mark } = log.reach(&pair.reader, &pair.peer).await.unwrap();
+        (unread.map(|at| at.0), mark.map(|at| at.0))
+    };
+    assert_eq!(reach().await, (None, None), "nobody has written");
+    for (pair, number, at) in [(&pair, 1, 10), (&pair, 2, 30), (&pair, 3, 20), (&other, 4, 90)] {
+        log.record(&pair.message(number, at)).await.unwrap();
+    }
+    log.record(&Message { withheld: true, ..pair.message(5, 80) }).await.unwrap();
+    assert_eq!(reach().await, (Some(30), None));
+    log.recall(&pair.recall(2)).await.unwrap();
+    assert_eq!(reach().await, (Some(20), None));
+    log.mark_read(&pair.receipt(10)).await.unwrap();
+    assert_eq!(reach().await, (Some(20), Some(10)));
+    log.mark_read(&pair.receipt(25)).await.unwrap();
+    assert_eq!(reach().await, (None, Some(25)), "all is read");
+}
+
 async fn a_snapshot_holds_one_reader_whole(log: &Log) {
     let pair = Pair::fresh();
     let (other, silent, stranger) = (pair.with_another(), pair.with_another(), Pair::fresh());
@@ -269,11 +294,34 @@ async fn a_dead_letter_is_kept_whole_and_once(log: &Log) {
     let letter = DeadLetter { id: "a1".into(), received_at: NOW, reason: "first".into(), raw: raw.clone() };
     let again = DeadLetter { received_at: NOW.plus(1), reason: "second".into(), ..letter.clone() };
     for letter in [&letter, &again, &letter] {
-        log.letters.keep(letter).await.unwrap();
+        log.letters.keep_all(from_ref(letter)).await.unwrap();
     }
     assert_eq!(log.dead_letters().await, [("first".to_owned(), raw)]);
     let other = DeadLetter { id: "b2".into(), ..letter };
-    let kept = futures_util::future::join_all((0..20).map(|_| log.letters.keep(&other))).await;
+    let kept = futures_util::future::join_all((0..20).map(|_| log.letters.keep_all(from_ref(&other)))).await;
     assert!(kept.iter().all(Result::is_ok), "{kept:?}");
     assert_eq!(log.letters.count().await.unwrap(), 2);
+}
+
+async fn dead_letters_are_kept_together_and_forgotten_when_old(log: &Log) {
+    let before = log.letters.count().await.unwrap();
+    let letter = |n: i64| DeadLetter {
+        id: format!("letter-{n:03}"),
+        received_at: Millis(1_000 + n),
+        reason: "odd".into(),
+        raw: format!("[{n}]"),
+    };
+    let many: Vec<DeadLetter> = (0..101).map(letter).collect();
+    // Some are there already, and one is named twice.
+    log.letters.keep_all(&many[..10]).await.unwrap();
+    log.letters.keep_all(&[&*many, &many[..1]].concat()).await.unwrap();
+    log.letters.keep_all(&[]).await.unwrap();
+    assert_eq!(log.letters.count().await.unwrap(), before + 101);
+    assert_eq!(log.letters.find("letter-100").await.unwrap(), Some(letter(100)));
+
+    assert_eq!(log.letters.forget(Millis(1_000), 50).await.unwrap(), 0, "none came before that");
+    assert_eq!(log.letters.forget(Millis(1_090), 50).await.unwrap(), 50);
+    assert_eq!(log.letters.forget(Millis(1_090), 50).await.unwrap(), 40);
+    assert_eq!(log.letters.forget(Millis(1_090), 50).await.unwrap(), 0);
+    assert_eq!(log.letters.count().await.unwrap(), before + 11);
 }

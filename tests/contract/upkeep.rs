@@ -1,6 +1,7 @@
 //! Looking after the counts: recounting, explaining, taking dead letters in again, forgetting, and answering without
 //! the view.
 
+use std::slice::from_ref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
@@ -129,7 +130,7 @@ async fn a_dead_letter_is_taken_in_again_once_it_can_be_understood(stack: &Stack
     );
     for (id, raw) in [("understood-by-now", good.as_str()), ("odd", "{\"eventType\":\"1\"}")] {
         let letter = DeadLetter { id: id.into(), received_at: NOW, reason: "old".into(), raw: raw.into() };
-        stack.log.letters.keep(&letter).await.unwrap();
+        stack.log.letters.keep_all(from_ref(&letter)).await.unwrap();
     }
     assert_eq!(redrive(&inbox, "understood-by-now").await.unwrap(), Redriven::Done);
     assert_eq!(stack.log.snapshot(&pair.reader).await.unwrap(), pair.snapshot([(1, 10)], None));
@@ -142,7 +143,7 @@ async fn dead_letters_are_listed_page_by_page(stack: &Stack) {
     let letters = &stack.log.letters;
     for id in ["c", "a", "b"] {
         let letter = DeadLetter { id: id.into(), received_at: NOW, reason: "odd".into(), raw: "[]".into() };
-        letters.keep(&letter).await.unwrap();
+        letters.keep_all(from_ref(&letter)).await.unwrap();
     }
     let page = |after| letters.list(after, 2);
     let ids = |page: Vec<DeadLetter>| page.into_iter().map(|letter| letter.id).collect::<Vec<_>>();
@@ -162,7 +163,7 @@ async fn forgetting_read_messages_changes_no_count(stack: &Stack) {
     }
     stack.log.mark_read(&pair.receipt(old + 1)).await.unwrap();
     let before = stack.log.snapshot(&pair.reader).await.unwrap();
-    assert_eq!(before.counts(std::slice::from_ref(&pair.peer)), [2], "an old message may be unread");
+    assert_eq!(before.counts(from_ref(&pair.peer)), [2], "an old message may be unread");
     assert_eq!(forget_read(&*stack.log.upkeep, &clock, 30).await.unwrap(), 2);
     assert_eq!(forget_read(&*stack.log.upkeep, &clock, 30).await.unwrap(), 0);
     assert_eq!(stack.log.snapshot(&pair.reader).await.unwrap(), before);

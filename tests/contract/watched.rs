@@ -10,7 +10,7 @@ use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
 use otc_im::infra::clock::System;
 use otc_im::ports::StoreError;
 use otc_im::ports::clock::Clock;
-use otc_im::ports::message_log::{MessageLog, Recorded};
+use otc_im::ports::message_log::{MessageLog, Reach, Recorded};
 use otc_im::ports::unread_view::{Held, UnreadView};
 use otc_im::queries::reader_loads::ReaderLoads;
 use otc_im::queries::unread_counts::UnreadCounts;
@@ -68,6 +68,9 @@ impl MessageLog for WatchedLog {
     }
     async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
         self.inner.mark_all(receipts).await
+    }
+    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
+        self.inner.reach(reader, peer).await
     }
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
         self.inner.recall(recall).await

@@ -21,3 +21,4 @@ mod unread_refused;
 mod unread_stream;
 mod webhook;
 mod webhook_bodies;
+mod webhook_costs;

@@ -43,7 +43,7 @@ async fn what_cannot_be_understood_is_kept_and_acknowledged(stores: Stores) {
         text("{\"eventType\":\"30\"}"),
         text("{\"eventType\":\"7\",\"from\":\"a\"}"),
         with("msgidServer", json!("9223372036854775808")),
-        with("msgidServer", json!("0")),
+        with("msgidServer", json!("zero")),
         with("msgidServer", json!(-1)),
         with("msgTimestamp", json!("99999999999999999999")),
         with("convType", json!("A_KIND_OF_TOMORROW")),

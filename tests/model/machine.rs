@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use otc_im::commands::mark_read::mark_read;
+use otc_im::commands::mark_read::{Dated, mark_read};
 use otc_im::commands::recall_message::recall_message;
 use otc_im::commands::record_messages::record_messages;
 use otc_im::domain::ids::{Accid, Millis};
@@ -14,7 +14,7 @@ use otc_im::domain::message::{Message, Recall, Receipt};
 use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
 use otc_im::ports::StoreError;
 use otc_im::ports::clock::{Clock, Ids};
-use otc_im::ports::message_log::{MessageLog, Recorded};
+use otc_im::ports::message_log::{MessageLog, Reach, Recorded};
 use otc_im::ports::unread_view::{Held, UnreadView};
 use otc_im::queries::reader_loads::ReaderLoads;
 use tokio::sync::{mpsc, oneshot};
@@ -55,7 +55,11 @@ impl Machine {
             let (log, view): (&dyn MessageLog, &dyn UnreadView) = (&gate, &gate);
             match fact {
                 Fact::Message(message) => record_messages(log, view, &Still, &[message]).await[0].is_ok(),
-                Fact::Receipt(receipt) => mark_read(log, view, &Still, &[receipt]).await[0].is_ok(),
+                Fact::Receipt(receipt) => {
+                    // Receipts of the future are not what is explored here.
+                    let dated = Dated { latest: receipt.up_to, receipt };
+                    mark_read(log, view, &Still, 0, vec![dated]).await[0].is_ok()
+                }
                 Fact::Recall(recall) => recall_message(log, view, &Still, &recall).await.is_ok(),
             }
         });
@@ -139,6 +143,10 @@ impl MessageLog for Gate {
             Ok(()) => self.log.mark_all(receipts).await,
             Err(refused) => refused.of_all(receipts.len()),
         }
+    }
+
+    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
+        self.log.reach(reader, peer).await
     }
 
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {

@@ -11,9 +11,10 @@
 use std::collections::BTreeMap;
 
 use otc_im::domain::ids::{Accid, Millis};
-use otc_im::domain::message::MessageKey;
+use otc_im::domain::message::{MessageKey, Receipt};
 
 use super::history::{Event, Fact, History, Sent};
+use super::service::ALLOWANCE_MS;
 
 /// A moment in the order of everything that was noted.
 pub type Seq = u64;
@@ -35,12 +36,21 @@ pub struct Told {
     pub recall_acked: Option<Seq>,
 }
 
-/// One attempt to tell that everything up to a time is read; each is pulled back to its own present.
+/// One attempt to tell that everything up to a time is read. Each is pulled back to its own present, or to the newest
+/// message that is unread then: which one that is can be under way itself, so there is a least and a most.
 pub struct Mark {
     pub reader: Accid,
     pub peer: Accid,
-    pub up_to: Millis,
     pub acked: Option<Seq>,
+    /// What the receipt says.
+    spoken: Millis,
+    /// The latest that its own present allows.
+    latest: Millis,
+    begun: Seq,
+    /// At least this much is read: what was there when it began, by this attempt or by another that came in between.
+    pub least: Millis,
+    /// At most this much, once the attempt was acknowledged; before, messages that come may raise it.
+    most: Option<Millis>,
 }
 
 #[derive(Default)]
@@ -62,6 +72,10 @@ pub struct Attempt {
 pub struct Bounds {
     pub least: u64,
     pub most: u64,
+}
+
+fn pulled_back(spoken: Millis, latest: Millis, newest: Option<Millis>) -> Millis {
+    spoken.min(newest.map_or(latest, |newest| newest.plus(ALLOWANCE_MS).max(latest)))
 }
 
 impl Ledger {
@@ -107,9 +121,9 @@ impl Ledger {
             }
             Fact::Read(receipts) => {
                 for receipt in receipts.clone() {
-                    let up_to = receipt.up_to.min(latest);
-                    let (reader, peer) = (receipt.reader, receipt.peer);
-                    self.marks.push(Mark { reader, peer, up_to, acked: None });
+                    let Receipt { reader, peer, up_to: spoken } = receipt;
+                    let (acked, least, most, begun) = (None, spoken.min(latest), None, now);
+                    self.marks.push(Mark { reader, peer, acked, spoken, latest, begun, least, most });
                 }
                 attempt.marks.end = self.marks.len();
             }
@@ -130,9 +144,30 @@ impl Ledger {
         if let Some(key) = attempt.recall {
             self.told(key).recall_acked.get_or_insert(now);
         }
-        for mark in &mut self.marks[attempt.marks] {
-            mark.acked = Some(now);
+        for at in attempt.marks {
+            let mark = &self.marks[at];
+            let there =
+                |told: &Told| told.acked.is_some_and(|at| at < mark.begun) && told.recall_begun.is_none();
+            let newest = self.newest(&mark.reader, &mark.peer, there);
+            let least = mark.spoken.min(newest.map_or(mark.latest, |newest| newest.max(mark.latest)));
+            let most = self.most(mark);
+            let mark = &mut self.marks[at];
+            (mark.acked, mark.least, mark.most) = (Some(now), least, Some(most));
         }
+    }
+
+    /// The newest message of a pair that is so.
+    fn newest(&self, reader: &Accid, peer: &Accid, so: impl Fn(&Told) -> bool) -> Option<Millis> {
+        let of_pair = |told: &&Told| told.sent.counts && told.sent.to == *reader && told.sent.from == *peer;
+        self.messages.values().filter(of_pair).filter(|told| so(told)).map(|told| told.sent.at).max()
+    }
+
+    /// The most that this attempt may have read.
+    pub fn most(&self, mark: &Mark) -> Millis {
+        let perhaps =
+            |told: &Told| told.begun.is_some() && told.recall_acked.is_none_or(|at| at > mark.begun);
+        let newest = || self.newest(&mark.reader, &mark.peer, perhaps);
+        mark.most.unwrap_or_else(|| pulled_back(mark.spoken, mark.latest, newest()))
     }
 
     fn told(&mut self, key: MessageKey) -> &mut Told {
@@ -167,20 +202,20 @@ impl Ledger {
         }
         let (mut least, mut most) = (0, 0);
         for told in told {
-            let marks = || self.covering(told);
             let acked = told.acked.is_some_and(|at| at < from);
-            let maybe_gone = told.recall_begun.is_some() || marks().next().is_some();
+            let maybe_gone = told.recall_begun.is_some() || self.may_cover(told).next().is_some();
             least += u64::from(acked && !maybe_gone);
             let recalled = told.recall_acked.is_some_and(|at| at < from);
-            let read = marks().any(|mark| mark.acked.is_some_and(|at| at < from));
+            let covers = |mark: &Mark| mark.least >= told.sent.at && mark.acked.is_some_and(|at| at < from);
+            let read = self.marks(&told.sent.to, &told.sent.from).any(covers);
             most += u64::from(!read && !recalled);
         }
         Bounds { least, most }
     }
 
-    fn covering<'a>(&'a self, told: &'a Told) -> impl Iterator<Item = &'a Mark> {
+    fn may_cover<'a>(&'a self, told: &'a Told) -> impl Iterator<Item = &'a Mark> {
         let Sent { to, from, at, .. } = &told.sent;
-        self.marks.iter().filter(move |m| m.up_to >= *at && m.reader == *to && m.peer == *from)
+        self.marks(to, from).filter(move |mark| self.most(mark) >= *at)
     }
 
     pub fn messages(&self) -> impl Iterator<Item = &Told> {

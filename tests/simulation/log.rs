@@ -12,7 +12,7 @@ use otc_im::domain::unread::Snapshot;
 use otc_im::infra::mongo::steps::{self, Entry, Pair, Steps};
 use otc_im::ports::StoreError;
 use otc_im::ports::dead_letters::{DeadLetter, DeadLetters};
-use otc_im::ports::message_log::{MessageLog, Recorded};
+use otc_im::ports::message_log::{MessageLog, Reach, Recorded};
 
 use super::port::{Port, Step, Store};
 use super::world::About;
@@ -188,6 +188,18 @@ impl MessageLog for SimLog {
         steps::mark_read(self, receipts).await
     }
 
+    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
+        let (about, of) = (About::Pair(reader.clone(), peer.clone()), (reader.clone(), peer.clone()));
+        let newest = move |disk: &mut Disk| {
+            let unread = disk.unread(&of.0).unread.into_iter();
+            unread.filter(|(from, ..)| *from == of.1).map(|(_, _, at)| at).max()
+        };
+        let unread = self.step("newest", about.clone(), newest).await?;
+        let of = (reader.clone(), peer.clone());
+        let mark = self.step("find mark", about, move |disk| disk.marks.get(&of).copied()).await?;
+        Ok(Reach { unread, mark })
+    }
+
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
         let recall = recall.clone();
         self.step("recall", About::Key(recall.key), move |disk| disk.bury(&recall)).await
@@ -210,10 +222,12 @@ impl MessageLog for SimLog {
 
 #[async_trait]
 impl DeadLetters for SimLog {
-    async fn keep(&self, letter: &DeadLetter) -> Result<(), StoreError> {
-        let letter = letter.clone();
+    async fn keep_all(&self, letters: &[DeadLetter]) -> Result<(), StoreError> {
+        let letters = letters.to_vec();
         let keep = |disk: &mut Disk| {
-            disk.letters.entry(letter.id.clone()).or_insert(letter);
+            for letter in letters {
+                disk.letters.entry(letter.id.clone()).or_insert(letter);
+            }
         };
         self.step("bury", About::Nothing, keep).await
     }
@@ -234,5 +248,14 @@ impl DeadLetters for SimLog {
     async fn remove(&self, id: &str) -> Result<(), StoreError> {
         let id = id.to_owned();
         self.step("letter done", About::Nothing, move |disk| disk.letters.remove(&id)).await.map(|_| ())
+    }
+
+    async fn forget(&self, before: Millis, _limit: u32) -> Result<u64, StoreError> {
+        let forget = move |disk: &mut Disk| {
+            let held = disk.letters.len();
+            disk.letters.retain(|_, letter| letter.received_at >= before);
+            (held - disk.letters.len()) as u64
+        };
+        self.step("forget letters", About::Nothing, forget).await
     }
 }

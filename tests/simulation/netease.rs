@@ -11,7 +11,7 @@ use otc_im::ports::message_log::CopyNo;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::history::{Event, Fact, History};
+use super::history::{BEGIN, Event, Fact, History};
 use super::service::{Instance, Service};
 use super::world::{About, Happening, World};
 
@@ -109,7 +109,7 @@ impl Netease {
         tokio::select! {
             biased;
             () = service.life.cancelled() => Ended::Dropped,
-            answer = service.inbox.receive(body.as_bytes()) => Ended::Answered(answer),
+            answer = service.inbox.receive(body.as_bytes(), BEGIN) => Ended::Answered(answer),
             () = sleep(patience) => Ended::Dropped,
         }
     }

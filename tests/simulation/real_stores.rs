@@ -181,7 +181,7 @@ impl Run {
             Act::Tell(number, body) => {
                 let event = &self.history.events[number];
                 let attempt = self.with_ledger(|ledger| ledger.begin(event, BEGIN.plus(ALLOWANCE_MS)));
-                let told = self.inboxes[instance].receive(event.bodies[body].as_bytes()).await;
+                let told = self.inboxes[instance].receive(event.bodies[body].as_bytes(), BEGIN).await;
                 told.unwrap_or_else(|error| panic!("seed {seed}: event {number}: {error:?}"));
                 self.with_ledger(|ledger| ledger.end(attempt, true));
             }

@@ -90,15 +90,16 @@ fn stored(told: &Told, disk: &Disk) -> Option<String> {
 
 /// The mark is that of a receipt that was told, and no older than any that was acknowledged.
 fn mark_fault(ledger: &Ledger, reader: &Accid, peer: &Accid, mark: Option<Millis>) -> Option<String> {
-    let acked = ledger.marks(reader, peer).filter(|m| m.acked.is_some()).map(|m| m.up_to).max();
-    let told = mark.is_none_or(|mark| ledger.marks(reader, peer).any(|m| m.up_to == mark));
+    let acked = ledger.marks(reader, peer).filter(|m| m.acked.is_some()).map(|m| m.least).max();
+    let told = |mark| ledger.marks(reader, peer).any(|m| (m.least..=ledger.most(m)).contains(&mark));
+    let told = mark.is_none_or(told);
     (mark < acked || !told).then(|| format!("{reader}'s mark for {peer} is {mark:?}, acknowledged {acked:?}"))
 }
 
 /// `state` is 1 exactly on what the mark covers. A receipt that NetEase gave up on may have raised the mark and no
 /// more: then nothing may be read that is not covered, and that is all.
 fn states(ledger: &Ledger, disk: &Disk, reader: &Accid, peer: &Accid, mark: Option<Millis>) -> Vec<String> {
-    let acked = ledger.marks(reader, peer).filter(|m| m.acked.is_some()).map(|m| m.up_to).max();
+    let acked = ledger.marks(reader, peer).filter(|m| m.acked.is_some()).map(|m| m.least).max();
     let of_pair = |told: &&Told| told.sent.to == *reader && told.sent.from == *peer;
     let mut faults = Vec::new();
     for told in ledger.messages().filter(of_pair).filter(|told| told.acked.is_some()) {

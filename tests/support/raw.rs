@@ -57,6 +57,24 @@ impl ChunkedPost {
     }
 }
 
+/// What is answered to a POST that announces a body of `length` bytes and sends none of it.
+pub async fn announce<'a>(
+    client: &Client,
+    path: &str,
+    headers: impl IntoIterator<Item = (&'a str, String)>,
+    length: usize,
+) -> String {
+    let host = client.url("").replace("http://", "");
+    let mut head =
+        format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n");
+    for (name, value) in headers {
+        write!(head, "{name}: {value}\r\n").expect("memory");
+    }
+    let (from, mut to) = TcpStream::connect(host).await.expect("a connection").into_split();
+    to.write_all(format!("{head}\r\n").as_bytes()).await.expect("the head is sent");
+    answer(from).await
+}
+
 /// Everything that comes until the other side closes.
 async fn answer(mut from: OwnedReadHalf) -> String {
     let (mut all, mut piece) = (Vec::new(), [0; 4096]);

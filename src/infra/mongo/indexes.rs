@@ -1,5 +1,7 @@
 //! The indexes that this service lives by: which there have to be, which there are, and how they are made.
 
+use std::collections::HashMap;
+
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::{Error, ErrorKind, Result};
@@ -34,7 +36,7 @@ pub enum Value {
 }
 
 /// All of them. `docs/operations.md` has the same list.
-pub const INDEXES: [Index; 4] = [
+pub const INDEXES: [Index; 5] = [
     Index {
         collection: "messages",
         name: "unread",
@@ -50,6 +52,13 @@ pub const INDEXES: [Index; 4] = [
         for_retention: false,
     },
     Index { collection: "read_marks", name: "reader_1", keys: &["reader"], only: &[], for_retention: false },
+    Index {
+        collection: "dead_letters",
+        name: "receivedAt_1",
+        keys: &["receivedAt"],
+        only: &[],
+        for_retention: false,
+    },
     Index {
         collection: "messages",
         name: "msgTimestamp_1",
@@ -110,10 +119,13 @@ fn number(value: &Bson) -> Option<f64> {
 
 /// What is wrong with the indexes, if anything is; `retention` also asks for those that only it needs.
 pub async fn lacks(database: &Database, retention: bool) -> Result<Vec<Lack>> {
-    let (messages, marks) = (there(database, "messages").await?, there(database, "read_marks").await?);
+    let mut there = HashMap::new();
+    for collection in ["messages", "read_marks", "dead_letters"] {
+        there.insert(collection, indexes_of(database, collection).await?);
+    }
     let wanted = INDEXES.iter().filter(|index| retention || !index.for_retention);
     let lack = |index: &Index| {
-        let there = if index.collection == "messages" { &messages } else { &marks };
+        let there = there.get(index.collection).map(Vec::as_slice).unwrap_or_default();
         let name = |model: &IndexModel| model.options.as_ref().and_then(|options| options.name.clone());
         if there.iter().any(|model| index.is_served_by(model)) {
             None
@@ -126,7 +138,7 @@ pub async fn lacks(database: &Database, retention: bool) -> Result<Vec<Lack>> {
     Ok(wanted.filter_map(lack).collect())
 }
 
-async fn there(database: &Database, collection: &str) -> Result<Vec<IndexModel>> {
+async fn indexes_of(database: &Database, collection: &str) -> Result<Vec<IndexModel>> {
     match database.collection::<Document>(collection).list_indexes().await {
         Ok(found) => found.try_collect().await,
         Err(error) if is_no_collection(&error) => Ok(Vec::new()),

@@ -34,7 +34,7 @@ use crate::domain::ids::{Accid, Millis};
 use crate::domain::message::{Message, MessageKey, Recall, Receipt};
 use crate::domain::unread::Snapshot;
 use crate::ports::StoreError;
-use crate::ports::message_log::{MessageLog, Recorded};
+use crate::ports::message_log::{MessageLog, Reach, Recorded};
 
 /// The message log, and the dead letters beside it, in a MongoDB database.
 #[derive(Debug)]
@@ -133,6 +133,21 @@ impl MessageLog for MongoLog {
 
     async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
         steps::mark_read(self, receipts).await
+    }
+
+    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
+        let unread =
+            doc! { "to": reader.as_str(), "fromAccount": peer.as_str(), "state": 0, "counted": true };
+        // The first entry that the index on unread messages has, read backwards.
+        let messages = self.messages.clone();
+        let newest = async move {
+            let newest = messages.find_one(unread).sort(doc! { "msgTimestamp": -1 });
+            newest.projection(doc! { "_id": 0, "msgTimestamp": 1 }).await
+        };
+        let newest = bounded(newest).await.map_err(store_error)?;
+        let unread = newest.map(|message| document::millis(&message, "msgTimestamp")).transpose()?;
+        // The mark last: whatever is read meanwhile has raised it before.
+        Ok(Reach { unread, mark: self.mark_of(reader, peer).await? })
     }
 
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {

@@ -103,7 +103,7 @@ impl MongoLog {
 
 /// The code and the text of each refusal by its place in the batch; or why nothing can be said of any item of it. That
 /// is also so where no majority has confirmed the writes: they may be rolled back, and so may what they came upon.
-fn refusals(error: Error) -> Result<HashMap<usize, (i32, String)>, Error> {
+pub(super) fn refusals(error: Error) -> Result<HashMap<usize, (i32, String)>, Error> {
     match &*error.kind {
         ErrorKind::InsertMany(failed) if failed.write_concern_error.is_none() => {
             let refused = failed.write_errors.iter().flatten();

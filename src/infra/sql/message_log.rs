@@ -13,7 +13,7 @@ use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{ConvType, Details, Message, MessageKey, Recall, Receipt};
 use crate::domain::unread::Snapshot;
 use crate::ports::StoreError;
-use crate::ports::message_log::{BIG, CopyNo, MessageLog, Recorded};
+use crate::ports::message_log::{BIG, CopyNo, MessageLog, Reach, Recorded};
 
 const STORE: &str = "messages";
 
@@ -121,6 +121,17 @@ impl MessageLog for SqliteLog {
             Ok(()) => receipts.iter().map(|_| Ok(())).collect(),
             Err(error) => error.of_all(receipts.len()),
         }
+    }
+
+    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
+        let sql = r#"SELECT
+                (SELECT max("msgTimestamp") FROM messages
+                 WHERE "to" = ?1 AND "fromAccount" = ?2 AND state = 0 AND counted = 1),
+                (SELECT mark FROM read_marks WHERE reader = ?1 AND peer = ?2)"#;
+        let known = sqlx::query_as::<_, (Option<i64>, Option<i64>)>(sql);
+        let known = known.bind(reader.as_str()).bind(peer.as_str()).fetch_one(&self.pool).await;
+        let (unread, mark) = known.map_err(store_error(STORE))?;
+        Ok(Reach { unread: unread.map(Millis), mark: mark.map(Millis) })
     }
 
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {

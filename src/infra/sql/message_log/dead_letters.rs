@@ -9,18 +9,22 @@ use crate::domain::ids::Millis;
 use crate::ports::StoreError;
 use crate::ports::dead_letters::{DeadLetter, DeadLetters};
 
-#[async_trait]
-impl DeadLetters for SqliteLog {
-    async fn keep(&self, letter: &DeadLetter) -> Result<(), StoreError> {
+impl SqliteLog {
+    async fn keep_in_one(&self, letters: &[DeadLetter]) -> sqlx::Result<()> {
         let sql = r#"INSERT INTO dead_letters (id, "receivedAt", reason, raw) VALUES (?, ?, ?, ?)
              ON CONFLICT (id) DO NOTHING"#;
-        let insert = sqlx::query(sql)
-            .bind(&letter.id)
-            .bind(letter.received_at.0)
-            .bind(&letter.reason)
-            .bind(&letter.raw);
-        let _turn = self.writing.lock().await;
-        insert.execute(&self.pool).await.map(|_| ()).map_err(store_error(STORE))
+        let (_turn, mut tx) = self.begin().await?;
+        for DeadLetter { id, received_at, reason, raw } in letters {
+            sqlx::query(sql).bind(id).bind(received_at.0).bind(reason).bind(raw).execute(&mut *tx).await?;
+        }
+        tx.commit().await
+    }
+}
+
+#[async_trait]
+impl DeadLetters for SqliteLog {
+    async fn keep_all(&self, letters: &[DeadLetter]) -> Result<(), StoreError> {
+        self.keep_in_one(letters).await.map_err(store_error(STORE))
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
@@ -46,6 +50,14 @@ impl DeadLetters for SqliteLog {
         let _turn = self.writing.lock().await;
         let delete = sqlx::query("DELETE FROM dead_letters WHERE id = ?").bind(id).execute(&self.pool);
         delete.await.map(|_| ()).map_err(store_error(STORE))
+    }
+
+    async fn forget(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        let sql = r#"DELETE FROM dead_letters WHERE id IN
+            (SELECT id FROM dead_letters WHERE "receivedAt" < ? LIMIT ?)"#;
+        let _turn = self.writing.lock().await;
+        let delete = sqlx::query(sql).bind(before.0).bind(limit).execute(&self.pool).await;
+        delete.map(|done| done.rows_affected()).map_err(store_error(STORE))
     }
 }
 
