@@ -83,8 +83,8 @@ impl Stores {
 pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let (key, url) = ("accounts.url", &config.accounts.url);
     match scheme(url) {
-        "mysql" => sql::migrate_mysql(url).await.map_err(|e| failed_migration(key, &e))?,
-        "sqlite" => sql::migrate_sqlite(url).await.map_err(|e| failed_migration(key, &e))?,
+        "mysql" => sql::migrate_mysql(url).await.map_err(|e| failed_migration(key, url, &e))?,
+        "sqlite" => sql::migrate_sqlite(url).await.map_err(|e| failed_migration(key, url, &e))?,
         _ => return Err(odd_scheme(key, "mysql: or sqlite:")),
     }
     let (key, url) = ("messages.url", &config.messages.url);
@@ -95,7 +95,7 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
             mongo::close(database).await;
             in_order(key, &prepared.map_err(|e| unreachable_store(key, url, &e))?)
         }
-        "sqlite" => sql::migrate_sqlite(url).await.map_err(|e| failed_migration(key, &e)),
+        "sqlite" => sql::migrate_sqlite(url).await.map_err(|e| failed_migration(key, url, &e)),
         _ => Err(odd_scheme(key, "mongodb: or sqlite:")),
     }
 }
@@ -239,6 +239,7 @@ fn not_migrated(key: &str) -> StartError {
     StartError::Store(format!("the schema behind {key} is not up to date: run `otc-im migrate` first"))
 }
 
-fn failed_migration(key: &str, error: &dyn Display) -> StartError {
-    StartError::Store(format!("the schema behind {key} cannot be brought up to date: {error}"))
+fn failed_migration(key: &str, url: &str, error: &dyn Display) -> StartError {
+    let place = without_password(url);
+    StartError::Store(format!("{key}: the schema at {place} cannot be brought up to date: {error}"))
 }

@@ -208,6 +208,6 @@ impl Courier {
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature of an error's handler")]
 fn out_of_reach<T: Default>(error: StoreError) -> T {
-    tracing::warn!(error = &error as &dyn std::error::Error, "the outbox is out of reach; trying again");
+    tracing::warn!(%error, source = error.cause(), "the outbox is out of reach; trying again");
     T::default()
 }

@@ -1,7 +1,6 @@
 //! One delivery: attempted, and its outcome written down.
 
 use std::collections::HashSet;
-use std::error::Error;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -140,7 +139,8 @@ impl Courier {
         let write = || self.way.outbox.settle(lease, outcomes);
         if let Err(error) = write.retry(pauses).await {
             tracing::error!(
-                error = &error as &dyn Error,
+                %error,
+                source = error.cause(),
                 "what came of deliveries could not be written down"
             );
             return;
@@ -178,7 +178,7 @@ impl GoAhead for Begin<'_> {
         let lease = Lease { token: self.lease.token.clone(), ..self.courier.lease() };
         // If the outbox does not answer, it may have been said all the same: settling takes it back.
         self.courier.way.outbox.begin(&lease, &ids).await.unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn Error, "the outbox is out of reach; nothing was sent");
+            tracing::warn!(%error, source = error.cause(), "the outbox is out of reach; nothing was sent");
             false
         })
     }
@@ -222,7 +222,7 @@ impl From<RegisterError> for Before {
         Self(match error {
             RegisterError::Gateway(error) => outcome(Err(error)),
             RegisterError::Store(error) => {
-                tracing::error!(error = &error as &dyn Error, "a store failed");
+                tracing::error!(%error, source = error.cause(), "a store failed");
                 match error {
                     StoreError::Unavailable { .. } => Attempt::NotReached(OUT_OF_REACH.to_owned(), None),
                     // Rights can be granted, and what is accepted is owed.

@@ -19,8 +19,8 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// `DuplicateKey`
 pub(super) const DUPLICATE_KEY: i32 = 11_000;
-/// What a server says of a command that is wrong as it is: BadValue, FailedToParse, Unauthorized, TypeMismatch,
-/// CommandNotFound, InvalidNamespace, DocumentValidationFailure, BSONObjectTooLarge.
+/// What a server says of a command that is wrong as it is: `BadValue`, `FailedToParse`, `Unauthorized`, `TypeMismatch`,
+/// `CommandNotFound`, `InvalidNamespace`, `DocumentValidationFailure`, `BSONObjectTooLarge`.
 const WRONG: [i32; 8] = [2, 9, 13, 14, 59, 73, 121, 10_334];
 
 /// An operation, in a task of its own: the driver wants its futures to come to their end, even if nobody waits for them

@@ -15,7 +15,7 @@ const PASSING: [u16; 2] = [1203, 1226];
 
 /// SQLite's primary result codes for a statement that is wrong as it is: READONLY, TOOBIG, CONSTRAINT, MISMATCH, AUTH.
 const SQLITE_WRONG: [i32; 5] = [8, 18, 19, 20, 23];
-/// SQLITE_ERROR stands for anything; these beginnings are of what the schema does not have.
+/// `SQLITE_ERROR` stands for anything; these beginnings are of what the schema does not have.
 const SQLITE_NOT_THERE: [&str; 2] = ["no such ", "table "];
 
 /// Tells a database that is out of reach, full, busy or read-only from one that refuses, and both from one that answers

@@ -75,10 +75,7 @@ impl Unseen {
 
 fn behind() -> Error {
     if let Some(count) = BEHIND.pass() {
-        tracing::error!(
-            count,
-            "the schema of the accounts' database is not up to date: run `otc-im migrate`"
-        );
+        tracing::error!(count, "the schema of the accounts' database is not up to date: run otc-im migrate");
     }
     Error::Io(io::Error::other("its schema is not up to date: run `otc-im migrate`"))
 }
