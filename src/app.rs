@@ -3,10 +3,10 @@
 mod account_tools;
 mod assembly;
 mod background;
+mod check;
 mod connection;
 mod data_lock;
 mod listener;
-mod check;
 mod retention;
 mod settings;
 mod store_faults;

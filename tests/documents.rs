@@ -1,8 +1,11 @@
-//! Holds `docs/operations.md` to the program: each metric and each log line has its row there, and each row is true.
+//! Holds `docs/operations.md` and `docs/configuration.md` to the program: each metric, log line and key has its row there,
+//! and each row is true.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+use otc_im::config::Config;
 
 use crate::architecture::all_sources;
 use crate::support::service::Site;
@@ -125,4 +128,28 @@ fn every_log_line_has_its_row_and_every_row_its_line() {
         }
     }
     assert_same(&documented, &logged());
+}
+
+#[test]
+fn every_key_has_its_row_and_every_row_its_key() {
+    let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md")).unwrap();
+    let (mut section, mut rows) = (String::new(), Vec::new());
+    for line in document.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            section = title.split(['[', ']']).nth(1).unwrap_or_default().to_owned();
+        }
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        if let [_, key, _, _, bounds, _] = cells[..]
+            && let Some(key) = key.strip_prefix('`').and_then(|key| key.strip_suffix('`'))
+            && !section.is_empty()
+        {
+            rows.push((section.clone(), key.to_owned(), bounds.to_owned()));
+        }
+    }
+    for (section, key, words) in Config::keys() {
+        let row = rows.iter().find(|row| (&*row.0, &*row.1) == (section, key));
+        let (_, _, bounds) = row.unwrap_or_else(|| panic!("{section}.{key} has no row"));
+        assert!(bounds.starts_with(&words), "{section}.{key} is {words}, its row says {bounds}");
+    }
+    assert_eq!(rows.len(), Config::keys().len(), "a row that is no key's, or a key with two rows");
 }

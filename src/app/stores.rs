@@ -1,8 +1,8 @@
 //! Opens the stores that the configuration names, by the scheme of each URL alone.
 
-use std::fmt::Display;
 use std::sync::Arc;
 
+use sqlx::migrate::MigrateError;
 use sqlx::{MySqlPool, SqlitePool};
 
 use super::StartError;
@@ -239,7 +239,10 @@ fn not_migrated(key: &str) -> StartError {
     StartError::Store(format!("the schema behind {key} is not up to date: run `otc-im migrate` first"))
 }
 
-fn failed_migration(key: &str, url: &str, error: &dyn Display) -> StartError {
+fn failed_migration(key: &str, url: &str, error: &MigrateError) -> StartError {
+    if let MigrateError::Execute(error @ sqlx::Error::Configuration(_)) = error {
+        return unreachable_store(key, url, error);
+    }
     let place = without_password(url);
     StartError::Store(format!("{key}: the schema at {place} cannot be brought up to date: {error}"))
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::future::ready;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::{StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -114,7 +114,7 @@ fn describe_problem(response: &mut Value) -> serde_json::Result<()> {
 }
 
 /// One of each code.
-fn examples() -> [Problem; 18] {
+fn examples() -> [Problem; 20] {
     [
         Problem::new(Code::Unreadable, "the body is not JSON: expected value at line 1 column 1"),
         Problem::new(Code::Unauthorized, "the token has expired"),
@@ -131,11 +131,16 @@ fn examples() -> [Problem; 18] {
         Problem::new(Code::BadSignature, "the checksum is not NetEase's"),
         Problem::new(Code::NeteaseBusy, "too many calls of user/create: it is closed for another 10 s"),
         Problem::new(Code::TooManyStreams, "this reader has 20 streams, and may not have more: close one"),
+        Problem::new(
+            Code::TooManyBinds,
+            "this caller has made as many new accounts as a minute allows: try again in 20 s",
+        ),
         Problem::new(Code::Internal, "this service failed; see its log"),
         Problem::new(Code::NeteaseRejected, "NetEase refused user/create: code 403, forbidden"),
         Problem::new(Code::NeteaseUnavailable, "NetEase is out of reach: it did not answer in time"),
         Problem::new(Code::StoreUnavailable, "the unread store is out of reach; try again shortly"),
         Problem::new(Code::Overloaded, "this took too long; try again shortly"),
+        Problem::new(Code::Stopping, "this instance is about to stop; ask another one"),
         Problem::new(Code::KeysUnavailable, "the keys that verify tokens are out of reach"),
     ]
 }

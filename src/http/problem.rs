@@ -1,7 +1,6 @@
 //! Every error that leaves this service over HTTP: RFC 9457 `application/problem+json` with a stable `code`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};

@@ -58,7 +58,7 @@ impl StoreError {
         }
     }
 
-    /// What the driver said, with its own causes, in at most [`LONGEST_CAUSE`] characters; for log lines, as `source`.
+    /// What the driver said, with its own causes, in at most `LONGEST_CAUSE` characters; for log lines, as `source`.
     pub fn cause(&self) -> Option<String> {
         let mut said = String::new();
         let causes = successors(StdError::source(self), |&cause| cause.source()).map(ToString::to_string);

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mongodb::bson::doc;
-use otc_im::domain::ids::Millis;
+use otc_im::domain::ids::{LetterCase, Millis};
 use otc_im::infra::mongo::{self, MongoLog};
 use otc_im::infra::sql::{self, SqlAccounts, SqlOutbox};
 use otc_im::ports::StoreError;
-use otc_im::ports::accounts::{Account, Accounts};
+use otc_im::ports::accounts::{Account, Accounts, Registration};
 use otc_im::ports::dead_letters::{DeadLetter, DeadLetters};
 use otc_im::ports::log_upkeep::LogUpkeep;
 use otc_im::ports::message_log::MessageLog;
@@ -58,14 +58,14 @@ async fn the_documented_users_of_mysql_can_do_all_that_this_service_does() {
     assert!(sql::mysql_is_up_to_date(&served).await.unwrap());
     sql::try_mysql(&served).await.unwrap();
     let pool = sql::mysql(&served, 4).await.unwrap();
-    accounts(&SqlAccounts::new(pool.clone())).await;
-    let outbox = SqlOutbox::new(pool.clone());
+    accounts(&SqlAccounts::new(pool.clone(), LetterCase::Distinct)).await;
+    let outbox = SqlOutbox::new(pool.clone(), LetterCase::Distinct);
     notices(&outbox).await;
 
     let revoke = format!("REVOKE DELETE ON {} FROM '{name}'@'%'", granted(&name));
     sqlx::raw_sql(AssertSqlSafe(revoke)).execute(&mut admin).await.unwrap();
     pool.close().await;
-    let outbox = SqlOutbox::new(sql::mysql(&served, 1).await.unwrap());
+    let outbox = SqlOutbox::new(sql::mysql(&served, 1).await.unwrap(), LetterCase::Distinct);
     accept(&outbox, &notice(&["old"])).await;
     let claimed = claim(&outbox, "a", NOW).await;
     settle(&outbox, "a", &claimed, &sent()).await;
@@ -86,7 +86,7 @@ async fn accounts(store: &dyn Accounts) {
         user: user("somebody"),
         name: None,
         token: "one".into(),
-        registered: false,
+        registration: Registration::Unconfirmed,
         confirmed_name: None,
     };
     let (accid, other) = (&account.accid, fresh_accid());
@@ -141,7 +141,7 @@ async fn the_documented_role_of_mongodb_can_do_all_that_this_service_does() {
     assert_eq!(log.pair(&pair.reader, &pair.peer).await.unwrap().mark, Some(Millis(10)));
     assert_eq!(log.forget_read(Millis(100), 10).await.unwrap(), 2);
     let letter = DeadLetter { id: "a".into(), received_at: NOW, reason: "odd".into(), raw: "{}".into() };
-    log.keep(&letter).await.unwrap();
+    log.keep_all(std::slice::from_ref(&letter)).await.unwrap();
     assert_eq!((log.count().await.unwrap(), log.find("a").await.unwrap()), (1, Some(letter.clone())));
     assert_eq!(log.list(None, 10).await.unwrap(), [letter]);
     log.remove("a").await.unwrap();

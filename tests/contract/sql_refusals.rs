@@ -1,8 +1,9 @@
 //! What a SQL server refuses is told apart from one that is out of reach, and one that has become read-only is left.
 
+use otc_im::domain::ids::LetterCase;
 use otc_im::infra::sql::{self, SqlAccounts};
 use otc_im::ports::StoreError;
-use otc_im::ports::accounts::{Account, Accounts};
+use otc_im::ports::accounts::{Account, Accounts, Registration};
 use otc_im::ports::outbox::Accepted;
 
 use super::errands::{notice, user};
@@ -26,7 +27,7 @@ async fn connections_that_take_no_writes_leave_the_pool() {
         held.push(connection);
     }
     drop(held);
-    let accounts = SqlAccounts::new(pool);
+    let accounts = SqlAccounts::new(pool, LetterCase::Distinct);
     for _ in 0..CONNECTIONS * 2 {
         let account = account();
         assert_eq!(accounts.insert_or_get(&account).await.unwrap(), account);
@@ -40,7 +41,7 @@ fn account() -> Account {
         user: user("somebody"),
         name: None,
         token: "token".into(),
-        registered: false,
+        registration: Registration::Unconfirmed,
         confirmed_name: None,
     }
 }

@@ -4,6 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use futures_util::future::join_all;
+use otc_im::domain::ids::LetterCase;
 use otc_im::infra::sql::{self, Schema, SqlAccounts, SqlOutbox};
 use otc_im::ports::StoreError;
 use otc_im::ports::accounts::Accounts;
@@ -66,8 +67,8 @@ async fn a_service_that_started_first_uses_its_database_once_that_is_up_to_date(
     let proxy = Proxy::of(&url).await;
     let pool = sql::mysql_later(&proxy.through(&url), 4).unwrap();
     let schema = Schema::unseen(pool.clone());
-    let accounts = SqlAccounts::new(pool.clone()).not_before(schema.clone());
-    let outbox = SqlOutbox::new(pool).not_before(schema);
+    let accounts = SqlAccounts::new(pool.clone(), LetterCase::Distinct).not_before(schema.clone());
+    let outbox = SqlOutbox::new(pool, LetterCase::Distinct).not_before(schema);
     let accid = fresh_accid();
     proxy.cut();
     for error in join_all((0..AT_ONCE).map(|_| accounts.find(&accid))).await {

@@ -116,7 +116,7 @@ async fn no_token_is_printed_that_the_service_refuses() {
     let secret = ("auth.hs256_secret", "0123456789abcdef0123456789abcdef".to_owned());
     let parties = [("auth.issuer", "https://site".to_owned()), ("auth.audience", "otc-im".to_owned())];
     // With the dev key: what `iss` and `aud` have to be is in the token.
-    for more in [&parties[..], &[&parties[..], &[secret.clone()]].concat()] {
+    for more in [&parties[..], &[&parties[..], std::slice::from_ref(&secret)].concat()] {
         let settings = [&anywhere()[..], more].concat();
         let mut process =
             Process::spawn(&["dev", "--simulator-listen", "127.0.0.1:0"], &settings, folder.path());

@@ -16,7 +16,7 @@ use super::server;
 use super::stores::Folder;
 
 /// How long it may take until the server is the primary of its set.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const ADMIN: &str = "admin:hush@";
 
 /// A replica set of one that ends with this value.

@@ -57,7 +57,8 @@ impl Gathered {
         if self.receipts.bad.len() < KEPT_APART {
             self.receipts.bad.push(unintelligible(reason, raw));
         } else if self.rest.is_empty() {
-            (raw.clone_into(&mut self.rest), self.wrong = reason);
+            raw.clone_into(&mut self.rest);
+            self.wrong = reason;
         } else {
             self.rest.push(',');
             self.rest.push_str(raw);

@@ -21,7 +21,8 @@ impl DeadLetters for MongoLog {
         let document = |DeadLetter { id, received_at, reason, raw }: &DeadLetter| {
             doc! { "_id": id, "receivedAt": received_at.0, "reason": reason, "raw": raw }
         };
-        let (collection, documents) = (self.dead_letters.clone(), letters.iter().map(document).collect::<Vec<_>>());
+        let (collection, documents) =
+            (self.dead_letters.clone(), letters.iter().map(document).collect::<Vec<_>>());
         let insert = async move { collection.insert_many(documents).ordered(false).await };
         let Err(error) = bounded(insert).await else { return Ok(()) };
         let refused = refusals(error).map_err(store_error)?;

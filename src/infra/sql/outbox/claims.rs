@@ -129,7 +129,9 @@ impl<DB: Dialect> SqlOutbox<DB> {
         let select = rival(select, now).sql(" AS blocked FROM outbox o").sql(DB::BY_ID);
         let select = select.sql(" WHERE o.id IN ").numbers(ids).sql(" AND o.lease = ").text(&*lease.token);
         let rows = select.sql(" ORDER BY o.id").fetch(&mut *self.connection().await?).await?;
-        rows.iter().map(|row| Ok((rows::number::<DB>(row, "id")?, rows::stored::<DB>(self.case, row)))).collect()
+        rows.iter()
+            .map(|row| Ok((rows::number::<DB>(row, "id")?, rows::stored::<DB>(self.case, row))))
+            .collect()
     }
 
     /// Lets go of what this lease still holds, to be claimed again from `due_at` on.
