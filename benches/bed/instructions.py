@@ -50,7 +50,7 @@ def run(folder, scene, times, users, stores):
         "NETEASE__BASE_URL": "http://127.0.0.1:9/nimserver", "NETEASE__APP_KEY": "bench",
         "NETEASE__APP_SECRET": "bench_app_secret_0123456789abcdef", "AUTH__MODE": "none", "LOG__FILTER": "off",
         # A machine under valgrind is slow; nothing may end for that reason.
-        "LIMITS__WEBHOOK_TIMEOUT": "10m", "LIMITS__POLL_TIMEOUT": "10m", "UNREAD__RECHECK_AFTER": "24h",
+        "LIMITS__WEBHOOK_TIMEOUT": "4900ms", "LIMITS__POLL_TIMEOUT": "1m", "UNREAD__RECHECK_AFTER": "24h",
         "UNREAD__NEAR_CACHE_STALENESS": "10s",
     }
     env = {"PATH": os.environ["PATH"], **{f"OTC_IM__{name}": value for name, value in settings.items()}}
