@@ -108,6 +108,9 @@ section! {
         fallback_at_once: usize = 0, within 0..=10_000;
         /// A reader loaded longer ago than this is compared with the log in the background.
         recheck_after: Duration = mins(10), within secs(1)..=hours(24);
+        /// Messages of one reader that the view counts and the log knows nothing of: more than so many are not removed,
+        /// as then it is the log that is behind; `otc-im recount --force` removes them.
+        remove_unknown: usize = 3, within 0..=1_000_000;
         /// Readers whose counts stay in this process until Redis says that they have changed; 0 keeps none. Only with
         /// a single Redis server.
         near_cache_readers: usize = 100_000, within 0..=10_000_000;
@@ -257,7 +260,7 @@ section! {
         /// `pretty` or `json`.
         format: LogFormat = LogFormat::Pretty, within Any;
         /// Levels by module, such as `info,otc_im=debug`.
-        filter: String = "info".into(), within LogFilter;
+        filter: String = "info,redis=error".into(), within LogFilter;
     }
 }
 

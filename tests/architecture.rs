@@ -102,9 +102,10 @@ fn migrations_are_paired_and_numbered_without_gaps() {
         names.sort();
         names
     };
-    let mysql = numbers("mysql");
-    assert_eq!(mysql, numbers("sqlite"));
-    for (at, name) in mysql.iter().enumerate() {
+    // SQLite has the message log, too.
+    let (mysql, sqlite) = (numbers("mysql"), numbers("sqlite"));
+    assert!(mysql.iter().all(|name| sqlite.contains(name)), "{mysql:?}");
+    for (at, name) in sqlite.iter().enumerate() {
         assert!(name.starts_with(&format!("{:04}_", at + 1)), "{name}");
     }
 }

@@ -16,7 +16,7 @@ use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 use otc_im::infra::{mongo, sql};
 use redis::Script;
-use redis::aio::ConnectionManager;
+use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 use sqlx::SqlitePool;
@@ -46,7 +46,7 @@ pub struct Naive {
 /// Where messages go.
 enum Stores {
     None,
-    Servers { messages: Collection<Document>, redis: ConnectionManager, script: Script },
+    Servers { messages: Collection<Document>, redis: MultiplexedConnection, script: Script },
     Embedded { pool: SqlitePool, counts: Mutex<HashMap<(String, String), u64>> },
 }
 
@@ -66,7 +66,7 @@ impl Naive {
         let stores = if let (Some(mongo), Some(redis)) = (self.mongo, self.redis) {
             let database = mongo::database(&mongo, 64).await?;
             mongo::prepare(&database, true).await?;
-            let redis = redis::Client::open(redis)?.get_connection_manager().await?;
+            let redis = redis::Client::open(redis)?.get_multiplexed_async_connection().await?;
             Stores::Servers { messages: database.collection("messages"), redis, script: Script::new(SCRIPT) }
         } else if let Some(sqlite) = self.sqlite {
             let pool = sql::sqlite(&sqlite, 16).await?;

@@ -14,6 +14,7 @@ use super::{App, Bounds, Phases, StartError, Stores};
 use crate::commands::bind_account::Binder;
 use crate::commands::caller_limits::CallerLimits;
 use crate::commands::deliver::{Courier, Way};
+use crate::commands::projector::{LoadBounds, Projector};
 use crate::commands::receive_copy::{Inbox, Ports};
 use crate::commands::register_account::Registrar;
 use crate::commands::send_notification::Notifier;
@@ -24,10 +25,10 @@ use crate::http::metrics::{Metrics, Shown};
 use crate::http::router::router;
 use crate::http::unread_stream::Streams;
 use crate::infra::clock::System;
+use crate::infra::group_commit::GroupedLog;
 use crate::infra::netease::Netease;
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::gateway::Gateway;
-use crate::queries::reader_loads::ReaderLoads;
 use crate::queries::store_health::StoreHealth;
 use crate::queries::unread_counts::UnreadCounts;
 use crate::telemetry;
@@ -49,7 +50,7 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
     let phases = Phases { draining: CancellationToken::new(), winding_down: CancellationToken::new() };
     let netease = Arc::new(netease(config, &clock, &parts.ids)?);
     let courier = Arc::new(Courier::new(parts.way(&netease), bounds(config), phases.winding_down.clone()));
-    let counts = parts.counts();
+    let projector = parts.projector();
     let mut registry = Registry::with_prefix("otc_im");
     netease.register_metrics(&mut registry);
     let (health, connections) = (parts.health(), ConnectionCounters::default());
@@ -68,16 +69,17 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
         metrics: Metrics::new(
             registry,
             &Shown {
-                loads: counts.loads.counters(),
+                loads: projector.counters(),
                 deliveries: courier.counters(),
                 near: stores.near.clone(),
+                view_replaced: stores.view_replaced.clone(),
                 streams: streams.open(),
                 connections: connections.clone(),
                 stores: health.gauges(),
                 lost_log_lines: telemetry::lost_lines,
             },
         ),
-        counts,
+        counts: parts.counts(projector),
         changes: Arc::clone(&stores.changes),
         streams: Arc::clone(&streams),
         draining: phases.draining.clone(),
@@ -113,14 +115,14 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
 
 /// Where copies go, for the webhook and for dead letters that are taken in again. Wants a runtime around it.
 pub fn inbox(config: &Config, stores: &Stores) -> Inbox {
-    Inbox::new(Ports {
-        log: Arc::clone(&stores.log),
+    let ports = Ports {
+        log: Arc::new(GroupedLog::new(Arc::clone(&stores.log), config.messages.group)),
         view: Arc::clone(&stores.view),
         letters: Arc::clone(&stores.letters),
         clock: Arc::new(System),
         receipt_allowance_ms: millis(config.unread.receipt_allowance),
-        group: config.messages.group,
-    })
+    };
+    Inbox { ports }
 }
 
 impl Parts<'_> {
@@ -168,18 +170,20 @@ impl Parts<'_> {
         Arc::new(StoreHealth::new(Arc::clone(accounts), Arc::clone(log), Arc::clone(view)))
     }
 
-    fn counts(&self) -> UnreadCounts {
+    fn projector(&self) -> Projector {
+        let (Stores { log, view, .. }, settings) = (self.stores, &self.config.unread);
+        let bounds =
+            LoadBounds { at_once: settings.loads_at_once, remove_unknown: Some(settings.remove_unknown) };
+        let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
+        Projector::new(Arc::clone(log), Arc::clone(view), clock, ids, bounds)
+    }
+
+    fn counts(&self, projector: Projector) -> UnreadCounts {
         let (Stores { log, view, .. }, settings) = (self.stores, &self.config.unread);
         UnreadCounts {
             view: Arc::clone(view),
             log: Arc::clone(log),
-            loads: ReaderLoads::new(
-                Arc::clone(log),
-                Arc::clone(view),
-                Arc::clone(&self.clock),
-                Arc::clone(&self.ids),
-                settings.loads_at_once,
-            ),
+            projection: Arc::new(projector),
             clock: Arc::clone(&self.clock),
             recheck_after_ms: millis(settings.recheck_after),
             started_at: self.clock.now(),

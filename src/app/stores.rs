@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prometheus_client::metrics::counter::Counter;
 use sqlx::migrate::MigrateError;
 use sqlx::{MySqlPool, SqlitePool};
 
@@ -44,6 +45,8 @@ pub struct Stores {
     pub changes: Arc<UnreadChanges>,
     /// What its near cache counts, if it has one.
     pub near: Option<NearCounters>,
+    /// How often it was another one than before.
+    pub view_replaced: Counter,
     /// What runs for as long as they are used.
     pub(super) background: Background,
 }
@@ -73,8 +76,21 @@ impl Stores {
         let (log, upkeep, letters) = message_log(config).await?;
         let (accounts, outbox, notifications) = accounts(config, away).await?;
         let mut background = Background::default();
-        let (view, changes, near) = unread_view(config, readers, &mut background).await?;
-        Ok(Self { accounts, outbox, notifications, log, upkeep, letters, view, changes, near, background })
+        let View { port: view, changes, near, replaced: view_replaced } =
+            unread_view(config, readers, &mut background).await?;
+        Ok(Self {
+            accounts,
+            outbox,
+            notifications,
+            log,
+            upkeep,
+            letters,
+            view,
+            changes,
+            near,
+            view_replaced,
+            background,
+        })
     }
 }
 
@@ -178,8 +194,13 @@ async fn message_log(config: &Config) -> Result<Log, StartError> {
     }
 }
 
-/// The view, which readers it says to have changed, and what its near cache counts.
-type View = (Arc<dyn UnreadView>, Arc<UnreadChanges>, Option<NearCounters>);
+/// The view, which readers it says to have changed, what its near cache counts, and how often it was another one.
+struct View {
+    port: Arc<dyn UnreadView>,
+    changes: Arc<UnreadChanges>,
+    near: Option<NearCounters>,
+    replaced: Counter,
+}
 
 async fn unread_view(
     config: &Config,
@@ -193,19 +214,24 @@ async fn unread_view(
         "memory" => {
             let view = MemoryView::new(settings.max_readers);
             let changes = view.changes();
-            Ok((Arc::new(view), changes, None))
+            Ok(View { port: Arc::new(view), changes, near: None, replaced: Counter::default() })
         }
         scheme @ ("redis" | "rediss" | "redis-cluster" | "rediss-cluster") => {
             let connection = Connection::open(url).await.map_err(|e| unreachable_store(key, url, &e))?;
+            let replaced = connection.replaced();
+            if let Some(watch) = connection.watch() {
+                background.watch("cluster watch", watch);
+            }
             // The nodes of a cluster would each have to be listened to.
             if scheme.ends_with("-cluster") || near.readers == 0 {
-                return Ok((Arc::new(RedisView::new(connection)), Arc::default(), None));
+                let view = Arc::new(RedisView::new(connection));
+                return Ok(View { port: view, changes: Arc::default(), near: None, replaced });
             }
             let (view, keeper) =
                 NearView::over(connection, url, near).map_err(|e| unreachable_store(key, url, &e))?;
             background.watch("near cache", keeper);
-            let (changes, counters) = (view.changes(), view.counters());
-            Ok((Arc::new(view), changes, Some(counters)))
+            let (changes, near) = (view.changes(), Some(view.counters()));
+            Ok(View { port: Arc::new(view), changes, near, replaced })
         }
         _ => Err(odd_scheme(key, "memory:, redis: or redis-cluster:")),
     }

@@ -28,7 +28,7 @@ impl Explain {
         let reader = user(&config, "READER", &self.reader)?;
         let peer = user(&config, "PEER", &self.peer)?;
         let (reader, peer) = (reader.accid(), peer.accid());
-        let found = explain(&*stores.upkeep, &*stores.view, reader, peer).await?;
+        let found = explain(&*stores.log, &*stores.upkeep, &*stores.view, reader, peer).await?;
         tell(reader, peer, &found)?;
         Ok(found.answered.is_none() || found.missing() + found.surplus() == 0)
     }
@@ -48,9 +48,17 @@ fn tell(reader: &Accid, peer: &Accid, found: &Explanation) -> Result<(), StartEr
         let held = match (entry.in_log, entry.in_view) {
             (true, true) => "log and view",
             (true, false) => "log only",
+            _ if entry.unknown => "view only, unknown to the log",
             _ => "view only",
         };
         say(format_args!("  {}  {}  {held}", entry.at, entry.id))?;
+    }
+    if found.unknown() > 0 {
+        say(format_args!(
+            "the log knows nothing of {}: it may have been restored from a backup; more than unread.remove_unknown of them \
+             stay until `otc-im recount --force`",
+            found.unknown()
+        ))?;
     }
     say(match (found.answered, found.missing(), found.surplus()) {
         (None, ..) => "the view does not know this reader",

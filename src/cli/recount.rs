@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures_util::TryStreamExt;
-use tokio::sync::Semaphore;
 
 use super::output::{complain, say};
 use super::{ConfigFile, accid, refuse_memory, user};
 use crate::app::{StartError, Stores};
+use crate::commands::projector::{LoadBounds, Projector};
 use crate::commands::recount::{Recounted, Recounter};
 use crate::domain::ids::Accid;
 use crate::infra::clock::System;
@@ -32,6 +32,9 @@ pub struct Recount {
     /// With --all: go on after this accid, the last one that was shown
     #[arg(long, value_name = "ACCID", requires = "all")]
     after: Option<String>,
+    /// Remove also what the log knows nothing of, however much it is: more than `unread.remove_unknown`
+    #[arg(long)]
+    force: bool,
 }
 
 impl Recount {
@@ -40,14 +43,11 @@ impl Recount {
         let config = self.file.load()?;
         refuse_memory(&config)?;
         let stores = Stores::connect_once(&config).await?;
-        let recounter = Recounter {
-            log: stores.log,
-            upkeep: stores.upkeep,
-            view: stores.view,
-            clock: Arc::new(System),
-            ids: Arc::new(System),
-            big: Arc::new(Semaphore::new(1)),
-        };
+        let remove_unknown = (!self.force).then_some(config.unread.remove_unknown);
+        let bounds = LoadBounds { at_once: config.unread.loads_at_once, remove_unknown };
+        let view = Arc::clone(&stores.view);
+        let projector = Projector::new(stores.log, view, Arc::new(System), Arc::new(System), bounds);
+        let recounter = Recounter { projector, upkeep: stores.upkeep, view: stores.view };
         match self.reader {
             Some(reader) => {
                 let reader = user(&config, "READER", &reader)?.accid().clone();
@@ -74,8 +74,9 @@ async fn recount_all(recounter: Recounter, after: Option<&str>) -> Result<bool, 
         })?;
         let Some(recounted) = next else { break };
         readers += 1;
-        if recounted.added + recounted.removed > 0 {
-            drifted += 1;
+        let drift = recounted.added + recounted.removed > 0;
+        drifted += u64::from(drift);
+        if drift || recounted.kept_unknown > 0 {
             say(line(&recounted))?;
         }
         if shown.elapsed() >= PROGRESS_EVERY {
@@ -95,8 +96,12 @@ fn progress(readers: u64, total: u64, elapsed: Duration, last: &Accid) -> String
 }
 
 fn line(done: &Recounted) -> String {
-    let Recounted { reader, added, removed, known } = done;
+    let Recounted { reader, added, removed, kept_unknown, known } = done;
     match known {
+        true if *kept_unknown > 0 => format!(
+            "{reader}: {added} added, {removed} removed; {kept_unknown} kept that the log knows nothing of: if the log is \
+             right, run this again with --force"
+        ),
         true => format!("{reader}: {added} added, {removed} removed"),
         false => format!("{reader}: the view changed hands meanwhile; run this again"),
     }

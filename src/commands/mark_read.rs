@@ -1,10 +1,7 @@
-//! Takes in read receipts: marks and `state` in the log, then the view.
+//! Takes in a read receipt: mark and `state` in the log, then the view.
 
 use std::collections::BTreeMap;
 
-use futures_util::stream::{self, StreamExt};
-
-use super::tell_view::tell_view;
 use crate::domain::ids::Millis;
 use crate::domain::message::Receipt;
 use crate::domain::unread::Change;
@@ -12,9 +9,6 @@ use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::message_log::{MessageLog, Reach};
 use crate::ports::unread_view::UnreadView;
-
-/// Receipts of one batch for which the log is asked at once.
-const LOOKS_AT_ONCE: usize = 16;
 
 /// A receipt, and the latest time that it may speak of without more ado.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +36,7 @@ pub fn newest(receipts: Vec<Receipt>) -> Vec<Receipt> {
     newest.into_iter().map(|((reader, peer), up_to)| Receipt { reader, peer, up_to }).collect()
 }
 
-/// Writes to the log, then to the view; answers one outcome for each receipt, in their order. Safe to repeat.
+/// Writes to the log, then to the view. Safe to repeat.
 ///
 /// A receipt that speaks of later than it may is pulled back, but never to before the newest message that it could mean:
 /// whatever our clock says, what is on a phone's screen can be read.
@@ -51,20 +45,12 @@ pub async fn mark_read(
     view: &dyn UnreadView,
     clock: &dyn Clock,
     allowance_ms: i64,
-    receipts: Vec<Dated>,
-) -> Vec<Result<Marked, StoreError>> {
-    let settled = stream::iter(receipts).map(|dated| settle(log, allowance_ms, dated));
-    let settled: Vec<_> = settled.buffered(LOOKS_AT_ONCE).collect().await;
-    let known: Vec<Receipt> = settled.iter().flatten().map(|(receipt, _)| receipt.clone()).collect();
-    let mut marked = log.mark_all(&known).await.into_iter();
-    // A log that says nothing of a receipt has not vouched for it.
-    let silent = || Err(StoreError::unavailable("messages", "no outcome"));
-    let logged = settled.into_iter().map(|settled| {
-        let (receipt, done) = settled?;
-        marked.next().unwrap_or_else(silent)?;
-        Ok((done, Some(Change::read(receipt))))
-    });
-    tell_view(view, clock, logged.collect()).await
+    dated: Dated,
+) -> Result<Marked, StoreError> {
+    let (receipt, marked) = settle(log, allowance_ms, dated).await?;
+    log.mark_read(&receipt).await?;
+    view.apply(&Change::read(receipt), clock.now()).await?;
+    Ok(marked)
 }
 
 async fn settle(

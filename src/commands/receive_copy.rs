@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::bury::bury;
-use super::group::{Group, Lost};
 use super::mark_read::{Dated, Marked, mark_read, newest};
 use super::recall_message::recall_message;
-use super::record_messages::record_messages;
+use super::record_message::record_message;
 use crate::domain::copy::{self, Copy, Receipts, Unintelligible};
 use crate::domain::ids::Millis;
-use crate::domain::message::{Message, Receipt};
+use crate::domain::message::Receipt;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::dead_letters::DeadLetters;
@@ -21,8 +20,10 @@ use crate::ports::unread_view::UnreadView;
 /// How far a signature may be dated ahead of our clock and still say what time it is: a day.
 const BELIEVED_AHEAD_MS: i64 = 24 * 3_600 * 1_000;
 
+/// Receipts of one copy that are taken in at once: as many as a flush of the log takes by default.
+const RECEIPTS_AT_ONCE: usize = 200;
+
 /// What an inbox works with.
-#[derive(Clone)]
 pub struct Ports {
     /// The truth.
     pub log: Arc<dyn MessageLog>,
@@ -35,16 +36,12 @@ pub struct Ports {
     /// How far a receipt may lie ahead of whatever is latest: now, the signature of its copy, or the newest message that
     /// it could mean; in milliseconds.
     pub receipt_allowance_ms: i64,
-    /// Messages, and receipts, that are written at once; at least 1.
-    pub group: usize,
 }
 
-/// Where copies go. Messages that come at the same time are written together, and so are receipts.
+/// Where copies go.
 pub struct Inbox {
     /// What it works with.
     pub ports: Ports,
-    messages: Group<Message, Result<CopyNo, StoreError>>,
-    receipts: Group<Dated, Result<Marked, StoreError>>,
 }
 
 /// What became of a copy, for metrics.
@@ -81,21 +78,6 @@ pub enum Outcome {
 }
 
 impl Inbox {
-    /// Opens an inbox, on the runtime around it.
-    pub fn new(ports: Ports) -> Self {
-        let at = ports.clone();
-        let messages = Group::new(ports.group, move |messages: Vec<Message>| {
-            let at = at.clone();
-            async move { record_messages(&*at.log, &*at.view, &*at.clock, &messages).await }
-        });
-        let at = ports.clone();
-        let receipts = Group::new(ports.group, move |receipts: Vec<Dated>| {
-            let at = at.clone();
-            async move { mark_read(&*at.log, &*at.view, &*at.clock, at.receipt_allowance_ms, receipts).await }
-        });
-        Self { ports, messages, receipts }
-    }
-
     /// Takes in a body whose signature, of the time `signed_at`, was verified. On an error nothing may be acknowledged:
     /// NetEase sends it again, and what was done already is safe to do again.
     pub async fn receive(&self, body: &[u8], signed_at: Millis) -> Result<Received, StoreError> {
@@ -120,13 +102,14 @@ impl Inbox {
         let mut unintelligible = Vec::new();
         let outcome = match labelled.copy {
             Copy::Message(message) => {
-                Outcome::Recorded(self.messages.submit(*message).await.unwrap_or_else(lost)?)
+                let Ports { log, view, clock, .. } = &self.ports;
+                Outcome::Recorded(record_message(&**log, &**view, &**clock, &message).await?)
             }
             Copy::Receipts(Receipts { good, bad, bad_objects: buried }) => {
                 unintelligible = bad;
-                let good = newest(good).into_iter().map(|receipt| self.mark(receipt, signed_at));
-                let clamped = try_join_all(good).await?.iter().filter(|marked| marked.clamped).count();
-                Outcome::Read { clamped, buried }
+                let good = stream::iter(newest(good)).map(|receipt| self.mark(receipt, signed_at));
+                let marked: Vec<Marked> = good.buffer_unordered(RECEIPTS_AT_ONCE).try_collect().await?;
+                Outcome::Read { clamped: marked.iter().filter(|marked| marked.clamped).count(), buried }
             }
             Copy::Recall(recall) => {
                 let Ports { log, view, clock, .. } = &self.ports;
@@ -141,15 +124,11 @@ impl Inbox {
     }
 
     async fn mark(&self, receipt: Receipt, signed_at: Millis) -> Result<Marked, StoreError> {
-        let now = self.ports.clock.now();
+        let Ports { log, view, clock, receipt_allowance_ms, .. } = &self.ports;
+        let now = clock.now();
         // NetEase's clock where ours is slow; a date that no clock shows is none.
         let signed_at = if signed_at <= now.plus(BELIEVED_AHEAD_MS) { signed_at } else { now };
-        let latest = now.max(signed_at).plus(self.ports.receipt_allowance_ms);
-        self.receipts.submit(Dated { receipt, latest }).await.unwrap_or_else(lost)
+        let latest = now.max(signed_at).plus(*receipt_allowance_ms);
+        mark_read(&**log, &**view, &**clock, *receipt_allowance_ms, Dated { receipt, latest }).await
     }
-}
-
-/// What was given to a flush that did not end may be in the log or not.
-fn lost<T>(lost: Lost) -> Result<T, StoreError> {
-    Err(StoreError::unavailable("messages", lost))
 }

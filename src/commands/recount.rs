@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use futures_util::{Stream, TryStreamExt, stream};
-use tokio::sync::Semaphore;
 
+use super::projector::{Projector, Reloaded};
 use crate::domain::ids::Accid;
 use crate::domain::unread::{Merged, Reading};
 use crate::ports::StoreError;
-use crate::ports::clock::{Clock, Ids};
 use crate::ports::log_upkeep::LogUpkeep;
-use crate::ports::message_log::MessageLog;
-use crate::ports::unread_view::{UnreadView, reload};
+use crate::ports::unread_view::UnreadView;
 
 /// Readers that are recounted at once.
 const AT_ONCE: usize = 8;
@@ -19,18 +17,12 @@ const AT_ONCE: usize = 8;
 /// What recounting needs.
 #[derive(Clone)]
 pub struct Recounter {
-    /// The truth.
-    pub log: Arc<dyn MessageLog>,
-    /// Walks its readers.
+    /// Compares log and view.
+    pub projector: Projector,
+    /// Walks the readers of the log.
     pub upkeep: Arc<dyn LogUpkeep>,
-    /// The projection.
+    /// Whom the view knows.
     pub view: Arc<dyn UnreadView>,
-    /// Dates loads.
-    pub clock: Arc<dyn Clock>,
-    /// Makes tokens.
-    pub ids: Arc<dyn Ids>,
-    /// Readers with very many unread messages that are recounted at once.
-    pub big: Arc<Semaphore>,
 }
 
 /// What was found for one reader.
@@ -42,6 +34,8 @@ pub struct Recounted {
     pub added: usize,
     /// Messages that the view counted and the log does not.
     pub removed: usize,
+    /// Messages that the view counts and the log knows nothing of, kept because they are too many to be chance.
+    pub kept_unknown: usize,
     /// Whether the view vouches for this reader now.
     pub known: bool,
 }
@@ -49,13 +43,12 @@ pub struct Recounted {
 impl Recounter {
     /// Compares one reader and puts the view right; loads a reader whom the view did not know.
     pub async fn reader(&self, reader: Accid) -> Result<Recounted, StoreError> {
-        let _turn = if self.log.is_big(&reader).await? { Some(self.big.acquire().await) } else { None };
-        let merged = reload(&*self.log, &*self.view, &*self.clock, &*self.ids, &reader).await?;
+        let Reloaded { merged, kept_unknown } = self.projector.compare(&reader).await?;
         let (added, removed) = match merged {
             Merged::Done { added, removed } => (added, removed),
             Merged::Superseded => (0, 0),
         };
-        Ok(Recounted { reader, added, removed, known: merged != Merged::Superseded })
+        Ok(Recounted { reader, added, removed, kept_unknown, known: merged != Merged::Superseded })
     }
 
     /// Compares every reader after `after` whom the view knows, in the order of accids. Others are loaded when they
@@ -81,7 +74,7 @@ impl Recounter {
     async fn reader_if_known(&self, reader: Accid) -> Result<Recounted, StoreError> {
         match self.view.read(&reader, &[]).await? {
             Reading::Known { .. } => self.reader(reader).await,
-            Reading::Unknown => Ok(Recounted { reader, added: 0, removed: 0, known: false }),
+            Reading::Unknown => Ok(Recounted { reader, added: 0, removed: 0, kept_unknown: 0, known: false }),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::message::{MessageKey, Receipt, Unread};
 /// How long a view remembers a recall, in milliseconds: one hour.
 ///
 /// The log remembers for ever; the view has to bridge only what is under way between the log and itself, a load or
-/// a webhook call, and those are bounded in seconds.
+/// a webhook call, and those are bounded in seconds. A load lays again what was recalled within this time.
 pub const TOMBSTONE_MS: i64 = 3_600_000;
 
 /// What one event says about the messages from `peer` to `reader`.
@@ -60,8 +60,8 @@ pub struct Snapshot {
     pub unread: Vec<(Accid, ServerId, Millis)>,
     /// Every mark of the reader.
     pub marks: Vec<(Accid, Millis)>,
-    /// Every message to the reader that was taken back, with its sender: a view that has lost the tombstone would
-    /// count it when the message, read from the log before its recall, is the later of the two to arrive.
+    /// Messages to the reader that were taken back lately, with their senders: a view that has lost the tombstone would
+    /// count one when the message, read from the log before its recall, is the later of the two to arrive.
     pub recalled: Vec<(Accid, ServerId)>,
 }
 
@@ -161,12 +161,14 @@ impl Pair {
 impl ReaderView {
     /// Takes one event in. Safe to repeat, in any order.
     pub fn apply(&mut self, change: &Change, now: Millis) {
+        if change.recalled.is_some() {
+            self.forget_tombstones(now);
+        }
         let pair = self.pairs.entry(change.peer.clone()).or_default();
         if let Some(mark) = change.mark {
             pair.raise(mark);
         }
         if let Some(id) = change.recalled {
-            self.recalled.retain(|_, laid| now.since(*laid) <= TOMBSTONE_MS);
             self.recalled.insert(id, now);
             pair.remove(id);
         }
@@ -196,6 +198,7 @@ impl ReaderView {
         if self.token.as_ref() != Some(&load.token) {
             return Merged::Superseded;
         }
+        self.forget_tombstones(now);
         let (mut added, mut removed) = (0, 0);
         for (peer, mark) in &snapshot.marks {
             removed += self.pairs.entry(peer.clone()).or_default().raise(*mark);
@@ -222,6 +225,10 @@ impl ReaderView {
         self.pairs.get(peer).map_or_else(Default::default, |pair| {
             (pair.unread.iter().map(|(at, id)| (*id, *at)).collect(), pair.mark)
         })
+    }
+
+    fn forget_tombstones(&mut self, now: Millis) {
+        self.recalled.retain(|_, laid| now.since(*laid) <= TOMBSTONE_MS);
     }
 
     fn held(&self) -> Vec<(Accid, ServerId)> {

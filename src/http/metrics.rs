@@ -23,10 +23,10 @@ use super::api::Api;
 use super::connection::ConnectionCounters;
 use super::problem::{Code, Problem};
 use crate::commands::deliver::DeliveryCounters;
+use crate::commands::projector::LoadCounters;
 use crate::commands::receive_copy::{Outcome, Received};
 use crate::ports::message_log::CopyNo;
 use crate::ports::near_counters::NearCounters;
-use crate::queries::reader_loads::LoadCounters;
 use crate::queries::store_health::StoreGauges;
 
 /// Labels of one kind of answered request. Both are of closed lists.
@@ -91,6 +91,8 @@ pub struct Shown {
     pub deliveries: DeliveryCounters,
     /// The near cache, if there is one.
     pub near: Option<NearCounters>,
+    /// How often the unread view was another one than before.
+    pub view_replaced: Counter,
     /// Streams that are open.
     pub streams: Gauge,
     /// Connections.
@@ -148,7 +150,8 @@ fn buckets() -> Histogram {
 impl Metrics {
     /// Metrics that start at zero, beside those that `registry` has already and those that are counted elsewhere.
     pub fn new(mut registry: Registry, shown: &Shown) -> Arc<Self> {
-        let Shown { loads, deliveries, near, streams, connections, stores, lost_log_lines } = shown;
+        let Shown { loads, deliveries, near, view_replaced, streams, connections, stores, lost_log_lines } =
+            shown;
         let requests = Durations::new_with_constructor(buckets);
         for (route, statuses) in EXPECTED_ANSWERS {
             for &status in statuses {
@@ -177,6 +180,16 @@ impl Metrics {
         );
         registry.register("view_loads", "Readers loaded into the unread view", loads.loads.clone());
         registry.register("view_rechecks", "Known readers compared with the log", loads.rechecks.clone());
+        registry.register(
+            "view_kept_unknown",
+            "Messages that the view counts and the log knows nothing of, each time they were kept",
+            loads.kept_unknown.clone(),
+        );
+        registry.register(
+            "view_replaced",
+            "Times that Redis was another one than before",
+            view_replaced.clone(),
+        );
         registry.register(
             "view_healed_missing",
             "Messages that a recheck added to the unread view",

@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod clock;
+pub mod group_commit;
 pub mod http_client;
 pub mod jwt;
 pub mod memory;

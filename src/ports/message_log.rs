@@ -1,14 +1,15 @@
 //! The message log: the truth about messages, receipts and recalls.
 
+use std::collections::HashSet;
 use std::slice::from_ref;
 
 use async_trait::async_trait;
 
 use super::StoreError;
 use super::store_error::only;
-use crate::domain::ids::{Accid, Millis};
+use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{Message, Recall, Receipt};
-use crate::domain::unread::{Change, Snapshot};
+use crate::domain::unread::{Change, Snapshot, TOMBSTONE_MS};
 
 /// The store's name in errors.
 const STORE: &str = "messages";
@@ -16,6 +17,10 @@ const STORE: &str = "messages";
 /// Unread messages from which on a reader is loaded in turn with others of that size: a snapshot of so many is some
 /// megabytes.
 pub const BIG: u64 = 50_000;
+
+/// How long a snapshot tells of a recall, in milliseconds: one hour. A view has to keep a recalled message out for as
+/// long as a copy of it can be under way between log and view: seconds.
+pub const RECALLS_OF_MS: i64 = TOMBSTONE_MS;
 
 /// Every message ever copied to us, with its state. MongoDB in production, SQLite when embedded.
 ///
@@ -48,8 +53,12 @@ pub trait MessageLog: Send + Sync {
     /// Lays a tombstone: the message, here already or still to come, counts no more.
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError>;
 
-    /// All that counts as unread for a reader now, and all the reader's marks.
+    /// All that counts as unread for a reader now, all the reader's marks, and what was recalled in the last
+    /// [`RECALLS_OF_MS`] at least.
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError>;
+
+    /// Those of these messages to `reader` from one person of which the log holds nothing, whatever their state.
+    async fn unknown(&self, reader: &Accid, ids: &[ServerId]) -> Result<HashSet<ServerId>, StoreError>;
 
     /// Whether a reader has more than [`BIG`] unread messages, without reading them. A log that holds little never does.
     async fn is_big(&self, _reader: &Accid) -> Result<bool, StoreError> {

@@ -11,6 +11,7 @@ pub mod log_upkeep;
 pub mod message_log;
 pub mod near_counters;
 pub mod outbox;
+pub mod projection;
 pub mod store_error;
 pub mod unread_changes;
 pub mod unread_view;

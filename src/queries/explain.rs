@@ -6,6 +6,7 @@ use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::unread::Reading;
 use crate::ports::StoreError;
 use crate::ports::log_upkeep::LogUpkeep;
+use crate::ports::message_log::MessageLog;
 use crate::ports::unread_view::UnreadView;
 
 /// Everything that makes one count.
@@ -34,12 +35,19 @@ pub struct Entry {
     pub in_log: bool,
     /// Whether the view counts it.
     pub in_view: bool,
+    /// Whether the log knows nothing of it, not even that it is read or recalled.
+    pub unknown: bool,
 }
 
 impl Explanation {
     /// Messages that the log counts and the view lacks.
     pub fn missing(&self) -> usize {
         self.messages.iter().filter(|entry| entry.in_log && !entry.in_view).count()
+    }
+
+    /// Messages that the view counts and the log knows nothing of.
+    pub fn unknown(&self) -> usize {
+        self.messages.iter().filter(|entry| entry.unknown).count()
     }
 
     /// Messages that the view counts and the log does not.
@@ -51,14 +59,15 @@ impl Explanation {
 /// Asks log and view about one pair. The two are read one after the other, so what arrives meanwhile may show as a
 /// difference: ask again before concluding anything from one message.
 pub async fn explain(
-    log: &dyn LogUpkeep,
+    log: &dyn MessageLog,
+    upkeep: &dyn LogUpkeep,
     view: &dyn UnreadView,
     reader: &Accid,
     peer: &Accid,
 ) -> Result<Explanation, StoreError> {
     let held = view.explain(reader, peer).await?;
     let reading = view.read(reader, std::slice::from_ref(peer)).await?;
-    let truth = log.pair(reader, peer).await?;
+    let truth = upkeep.pair(reader, peer).await?;
     let mut messages: BTreeMap<(Millis, ServerId), (bool, bool)> = BTreeMap::new();
     for (id, at) in truth.unread {
         messages.entry((at, id)).or_default().0 = true;
@@ -70,7 +79,10 @@ pub async fn explain(
         Reading::Known { counts, loaded_at } => (counts.first().copied(), Some(loaded_at)),
         Reading::Unknown => (None, None),
     };
-    let entry = |((at, id), (in_log, in_view))| Entry { at, id, in_log, in_view };
+    let surplus = messages.iter().filter(|(_, (in_log, _))| !in_log).map(|((_, id), _)| *id);
+    let unknown = log.unknown(reader, &surplus.collect::<Vec<_>>()).await?;
+    let entry =
+        |((at, id), (in_log, in_view))| Entry { at, id, in_log, in_view, unknown: unknown.contains(&id) };
     Ok(Explanation {
         answered,
         loaded_at,

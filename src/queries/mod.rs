@@ -2,6 +2,5 @@
 
 pub mod account_token;
 pub mod explain;
-pub mod reader_loads;
 pub mod store_health;
 pub mod unread_counts;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::reader_loads::ReaderLoads;
 use crate::domain::ids::{Accid, Millis};
 use crate::domain::unread::Reading;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::message_log::MessageLog;
+use crate::ports::projection::Projection;
 use crate::ports::unread_view::UnreadView;
 
 /// How often a view may lose a reader while that reader is loaded before the poll gives up.
@@ -17,12 +17,12 @@ const ROUNDS: usize = 3;
 
 /// Answers from the view; loads what it does not know from the log.
 pub struct UnreadCounts {
-    /// The projection.
+    /// What is asked.
     pub view: Arc<dyn UnreadView>,
     /// The truth, for when the view is out of reach.
     pub log: Arc<dyn MessageLog>,
     /// Fills the view.
-    pub loads: Arc<ReaderLoads>,
+    pub projection: Arc<dyn Projection>,
     /// Tells how old a load is.
     pub clock: Arc<dyn Clock>,
     /// A load older than this many milliseconds is repeated in the background, to find drift.
@@ -43,7 +43,7 @@ impl UnreadCounts {
                     self.recheck_if_old(reader, loaded_at);
                     return Ok(counts);
                 }
-                Ok(Reading::Unknown) => self.loads.load(reader).await?,
+                Ok(Reading::Unknown) => self.projection.load(reader).await?,
                 Err(error) => return self.fall_back(reader, peers, error).await,
             }
         }
@@ -54,8 +54,10 @@ impl UnreadCounts {
     }
 
     fn recheck_if_old(&self, reader: &Accid, loaded_at: Millis) {
-        if loaded_at < self.started_at || self.clock.now().since(loaded_at) > self.recheck_after_ms {
-            self.loads.recheck(reader);
+        if loaded_at < self.started_at.max(self.view.trusted_since())
+            || self.clock.now().since(loaded_at) > self.recheck_after_ms
+        {
+            self.projection.recheck(reader);
         }
     }
 

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mongodb::bson::doc;
 use otc_im::domain::ids::{LetterCase, Millis};
+use otc_im::domain::unread::Merged;
 use otc_im::infra::mongo::{self, MongoLog};
 use otc_im::infra::sql::{self, SqlAccounts, SqlOutbox};
 use otc_im::ports::StoreError;
@@ -14,11 +16,14 @@ use otc_im::ports::dead_letters::{DeadLetter, DeadLetters};
 use otc_im::ports::log_upkeep::LogUpkeep;
 use otc_im::ports::message_log::MessageLog;
 use otc_im::ports::outbox::{Notifications, Outbox};
+use otc_im::ports::unread_view::UnreadView;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
 
 use super::errands::{accept, at, batch, claim, ids, lease, notice, sent, settle, user};
-use super::facts::{NOW, Pair, fresh_accid};
+use super::facts::{NOW, Pair, apply, count, fresh_accid, known_pair, with_recalled};
 use crate::support::own_mongo::OwnMongo;
+use crate::support::own_redis::OwnRedis;
+use crate::support::{backends, near};
 use crate::support::{fresh_name, server};
 
 fn operations() -> String {
@@ -42,6 +47,30 @@ fn documented(database: &str) -> Vec<String> {
 
 fn granted(database: &str) -> String {
     format!("`{}`.*", database.replace('_', "\\_"))
+}
+
+#[tokio::test]
+async fn the_documented_user_of_redis_can_do_all_that_this_service_does() {
+    let (server, text) = (OwnRedis::start(), operations());
+    let line = text.lines().find(|line| line.trim_start().starts_with("ACL SETUSER otc ")).expect("the line");
+    let line = line.replace(">…", ">hush");
+    let admin = backends::redis_view_at(&server.url()).await;
+    admin.redis::<()>(&line.split_whitespace().collect::<Vec<_>>()).await.unwrap();
+    let url = server.url().replace("redis://", "redis://otc:hush@");
+    let near = near::at(&url, &url, Duration::from_secs(2)).await;
+    near.ping().await.unwrap();
+    let pair = known_pair(&*near).await;
+    let changes =
+        [pair.arrived(1, 1), pair.arrived(2, 2), pair.arrived(3, 3), pair.recalled(3), pair.read(1)];
+    apply(&*near, changes).await;
+    assert_eq!(count(&*near, &pair).await, Some(1));
+    let load = near.begin_load(&pair.reader, "token").await.unwrap();
+    let snapshot = with_recalled(pair.snapshot([(4, 4)], Some(3)), &pair, &[3]);
+    let merged = near.merge(&pair.reader, &load, &snapshot, NOW).await.unwrap();
+    assert_eq!(merged, Merged::Done { added: 1, removed: 1 });
+    assert_eq!(near.explain(&pair.reader, &pair.peer).await.unwrap().unread.len(), 1);
+    let refused = admin.redis::<Vec<redis::Value>>(&["ACL", "LOG"]).await.unwrap();
+    assert!(refused.is_empty(), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

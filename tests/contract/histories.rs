@@ -1,12 +1,11 @@
 //! Shuffled and repeated histories of messages, receipts and recalls, fed through the commands and asked for through
 //! the query of the order page, with the view lost now and then: every answer is that of the definition.
 
-use std::slice;
 use std::sync::Arc;
 
 use otc_im::commands::mark_read::{Dated, mark_read};
 use otc_im::commands::recall_message::recall_message;
-use otc_im::commands::record_messages::record_messages;
+use otc_im::commands::record_message::record_message;
 use otc_im::domain::ids::Accid;
 use otc_im::domain::message::Message;
 use otc_im::queries::unread_counts::UnreadCounts;
@@ -104,13 +103,13 @@ impl<'a> Run<'a> {
         match step {
             Step::Message(number, kind) => {
                 let message = self.message(number, kind);
-                assert!(record_messages(log, view, clock, slice::from_ref(&message)).await[0].is_ok());
+                assert!(record_message(log, view, clock, &message).await.is_ok());
                 self.model.messages.push(message);
             }
             Step::Receipt(reader, peer, up_to) => {
                 let receipt = self.pair(reader, peer).receipt(up_to);
                 let dated = Dated { receipt: receipt.clone(), latest: receipt.up_to };
-                assert!(mark_read(log, view, clock, 0, vec![dated]).await[0].is_ok());
+                assert!(mark_read(log, view, clock, 0, dated).await.is_ok());
                 self.model.receipts.push(receipt);
             }
             Step::Recall(number) => {

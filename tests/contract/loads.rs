@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all, join5};
 use otc_im::commands::recall_message::recall_message;
-use otc_im::commands::record_messages::record_messages;
+use otc_im::commands::record_message::record_message;
 use otc_im::infra::memory::MemoryView;
 use otc_im::infra::mongo::{self, MongoLog};
 use otc_im::ports::clock::Clock;
@@ -16,7 +16,7 @@ use otc_im::ports::message_log::MessageLog;
 use otc_im::ports::unread_view::UnreadView;
 
 use super::facts::{NOW, Pair, apply};
-use super::watched::{RECHECK_AFTER, SetClock, WatchedLog, WatchedView, counts};
+use super::watched::{RECHECK_AFTER, SetClock, WatchedLog, WatchedView, counts, counts_and_loads};
 use crate::support::backends::{self, Stack};
 
 const OPEN: usize = 1_000;
@@ -111,35 +111,35 @@ async fn a_message_that_reached_the_log_alone_is_mended_by_its_redelivery(stack:
     assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [2]);
     let message = pair.message(3, 30);
     view.failing.store(true, SeqCst);
-    assert!(record_messages(&*stack.log, &*view, &clock, slice::from_ref(&message)).await[0].is_err());
+    assert!(record_message(&*stack.log, &*view, &clock, &message).await.is_err());
     view.failing.store(false, SeqCst);
     for _ in 0..2 {
-        assert!(record_messages(&*stack.log, &*view, &clock, slice::from_ref(&message)).await[0].is_ok());
+        assert!(record_message(&*stack.log, &*view, &clock, &message).await.is_ok());
         assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [3]);
     }
 }
 
 async fn an_old_load_is_compared_with_the_log_in_the_background(stack: &Stack) {
     let (pair, clock) = (two_messages(stack).await, Arc::new(SetClock::default()));
-    let counts = counts(stack.view.port.clone(), stack.log.messages.clone(), clock.clone());
+    let (counts, loads) =
+        counts_and_loads(stack.view.port.clone(), stack.log.messages.clone(), clock.clone());
     assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [2]);
     // Drift both ways: the view counts what the log does not know, and lacks what it knows.
     apply(&*stack.view, [pair.arrived(8, 10), pair.arrived(9, 10)]).await;
     stack.log.record(&pair.message(3, 10)).await.unwrap();
     clock.0.store(NOW.plus(RECHECK_AFTER).0, SeqCst);
     assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [4], "not old enough");
-    assert_eq!(counts.loads.counters().rechecks.get(), 0);
+    assert_eq!(loads.rechecks.get(), 0);
     clock.0.store(NOW.plus(RECHECK_AFTER + 1).0, SeqCst);
     let healed = async {
         while counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap() != [3]
-            || counts.loads.counters().rechecks.get() == 0
+            || loads.rechecks.get() == 0
         {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(PATIENCE, healed).await.expect("the comparison mends the number");
-    let counters = counts.loads.counters();
-    assert_eq!((counters.healed_missing.get(), counters.healed_surplus.get()), (1, 2));
+    assert_eq!((loads.healed_missing.get(), loads.healed_surplus.get()), (1, 2));
 }
 
 async fn a_reader_whom_nobody_wrote_to_is_loaded_once(stack: &Stack) {
@@ -162,7 +162,7 @@ async fn a_memory_view_with_room_for_few_answers_rightly_about_many() {
     for round in 1..=3 {
         for (at, pair) in (0..).zip(&pairs) {
             let message = pair.message(round * 100 + at, round);
-            assert!(record_messages(&*log, &*view, &*clock, &[message]).await[0].is_ok());
+            assert!(record_message(&*log, &*view, &*clock, &message).await.is_ok());
             let answer = counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap();
             assert_eq!(answer, [round.unsigned_abs()]);
         }

@@ -55,6 +55,7 @@ mod redis_losses;
 mod registration_races;
 mod sql_refusals;
 mod sql_schemas;
+mod unknown_messages;
 mod unread_merge;
 mod unread_view;
 mod upkeep;

@@ -11,7 +11,6 @@ use otc_im::commands::receive_copy::{Inbox, Ports};
 use otc_im::commands::recount::Recounter;
 use otc_im::commands::redrive::{Redriven, redrive};
 use otc_im::domain::ids::{Accid, Millis};
-use otc_im::infra::clock::System;
 use otc_im::ports::clock::Clock;
 use otc_im::ports::dead_letters::DeadLetter;
 use otc_im::queries::explain::explain;
@@ -19,7 +18,7 @@ use otc_im::queries::unread_counts::UnreadCounts;
 use tokio::sync::Semaphore;
 
 use super::facts::{NOW, Pair, apply, count, fresh_accid, load};
-use super::watched::{SetClock, WatchedView, counts};
+use super::watched::{SetClock, WatchedView, counts, projector};
 use crate::support::backends::{self, Stack};
 
 on_each! {
@@ -39,12 +38,13 @@ on_each! {
 
 fn recounter(stack: &Stack) -> Recounter {
     Recounter {
-        log: stack.log.messages.clone(),
+        projector: projector(
+            stack.view.port.clone(),
+            stack.log.messages.clone(),
+            Arc::new(SetClock::default()),
+        ),
         upkeep: stack.log.upkeep.clone(),
         view: stack.view.port.clone(),
-        clock: Arc::new(SetClock::default()),
-        ids: Arc::new(System),
-        big: Arc::new(Semaphore::new(1)),
     }
 }
 
@@ -99,26 +99,30 @@ async fn an_explanation_tells_log_from_view(stack: &Stack) {
     stack.log.mark_read(&pair.receipt(5)).await.unwrap();
     stack.log.record(&pair.message(1, 10)).await.unwrap();
     apply(&*stack.view, [pair.arrived(9, 12)]).await;
-    let unknown = explain(&*stack.log.upkeep, &*stack.view, &pair.reader, &pair.peer).await.unwrap();
+    let unknown = explain(&*stack.log.messages, &*stack.log.upkeep, &*stack.view, &pair.reader, &pair.peer)
+        .await
+        .unwrap();
     assert_eq!(unknown.answered, None);
     load(&*stack.view, &pair.reader, &pair.snapshot([], None)).await;
     apply(&*stack.view, [pair.arrived(9, 12)]).await;
-    let found = explain(&*stack.log.upkeep, &*stack.view, &pair.reader, &pair.peer).await.unwrap();
+    let found = explain(&*stack.log.messages, &*stack.log.upkeep, &*stack.view, &pair.reader, &pair.peer)
+        .await
+        .unwrap();
     assert_eq!((found.answered, found.log_mark, found.view_mark), (Some(1), Some(Millis(5)), None));
-    let held: Vec<_> = found.messages.iter().map(|m| (m.at.0, m.in_log, m.in_view)).collect();
-    assert_eq!(held, [(10, true, false), (12, false, true)]);
+    let held: Vec<_> = found.messages.iter().map(|m| (m.at.0, m.in_log, m.in_view, m.unknown)).collect();
+    assert_eq!(held, [(10, true, false, false), (12, false, true, true)]);
     assert_eq!((found.missing(), found.surplus()), (1, 1));
 }
 
 fn inbox(stack: &Stack) -> Inbox {
-    Inbox::new(Ports {
+    let ports = Ports {
         log: stack.log.messages.clone(),
         view: stack.view.port.clone(),
         letters: stack.log.letters.clone(),
         clock: Arc::new(SetClock::default()),
         receipt_allowance_ms: 1_000,
-        group: 10,
-    })
+    };
+    Inbox { ports }
 }
 
 async fn a_dead_letter_is_taken_in_again_once_it_can_be_understood(stack: &Stack) {

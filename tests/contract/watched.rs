@@ -1,10 +1,12 @@
 //! A view and a log that count what is asked of them, fail on request, and wait for a test; and a clock that stands.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst};
 
 use async_trait::async_trait;
-use otc_im::domain::ids::{Accid, Millis};
+use otc_im::commands::projector::{LoadBounds, LoadCounters, Projector};
+use otc_im::domain::ids::{Accid, Millis, ServerId};
 use otc_im::domain::message::{Message, Recall, Receipt};
 use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
 use otc_im::infra::clock::System;
@@ -12,12 +14,13 @@ use otc_im::ports::StoreError;
 use otc_im::ports::clock::Clock;
 use otc_im::ports::message_log::{MessageLog, Reach, Recorded};
 use otc_im::ports::unread_view::{Held, UnreadView};
-use otc_im::queries::reader_loads::ReaderLoads;
 use otc_im::queries::unread_counts::UnreadCounts;
 use tokio::sync::Semaphore;
 
 use super::facts::NOW;
 
+/// So many messages that the log knows nothing of are removed from the view.
+pub const REMOVE_UNKNOWN: usize = 3;
 /// A load older than this is compared with the log.
 pub const RECHECK_AFTER: i64 = 60_000;
 
@@ -36,12 +39,28 @@ impl Clock for SetClock {
     }
 }
 
+/// The projection between these stores, with the bound that a service has by default.
+pub fn projector(view: Arc<dyn UnreadView>, log: Arc<dyn MessageLog>, clock: Arc<dyn Clock>) -> Projector {
+    let bounds = LoadBounds { at_once: 4, remove_unknown: Some(REMOVE_UNKNOWN) };
+    Projector::new(log, view, clock, Arc::new(System), bounds)
+}
+
 /// The query of the order page, on these stores.
 pub fn counts(view: Arc<dyn UnreadView>, log: Arc<dyn MessageLog>, clock: Arc<dyn Clock>) -> UnreadCounts {
-    let loads =
-        ReaderLoads::new(Arc::clone(&log), Arc::clone(&view), Arc::clone(&clock), Arc::new(System), 4);
+    counts_and_loads(view, log, clock).0
+}
+
+/// The same, and what its loads do.
+pub fn counts_and_loads(
+    view: Arc<dyn UnreadView>,
+    log: Arc<dyn MessageLog>,
+    clock: Arc<dyn Clock>,
+) -> (UnreadCounts, LoadCounters) {
+    let projector = projector(Arc::clone(&view), Arc::clone(&log), Arc::clone(&clock));
+    let (loads, projection) = (projector.counters(), Arc::new(projector));
     let (started_at, fallbacks) = (Millis(0), Semaphore::new(0));
-    UnreadCounts { view, log, loads, clock, recheck_after_ms: RECHECK_AFTER, started_at, fallbacks }
+    let recheck_after_ms = RECHECK_AFTER;
+    (UnreadCounts { view, log, projection, clock, recheck_after_ms, started_at, fallbacks }, loads)
 }
 
 /// Counts snapshots, lets each through the gate, and with `failing` fails it.
@@ -83,6 +102,9 @@ impl MessageLog for WatchedLog {
         let _open = self.gate.acquire().await;
         self.inner.snapshot(reader).await
     }
+    async fn unknown(&self, reader: &Accid, ids: &[ServerId]) -> Result<HashSet<ServerId>, StoreError> {
+        self.inner.unknown(reader, ids).await
+    }
     async fn ping(&self) -> Result<(), StoreError> {
         self.inner.ping().await
     }
@@ -117,11 +139,9 @@ impl UnreadView for WatchedView {
         self.reads.fetch_add(1, SeqCst);
         reading
     }
-    async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {
-        match self.answer() {
-            Ok(()) => self.inner.apply_all(changes, now).await,
-            Err(down) => down.of_all(changes.len()),
-        }
+    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
+        self.answer()?;
+        self.inner.apply(change, now).await
     }
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {
         self.answer()?;

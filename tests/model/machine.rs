@@ -3,20 +3,22 @@
 //! A call that is not let through is refused as an outage, after which a command or load may do nothing more and must
 //! not have succeeded: from outside, that is what its crash looks like.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use otc_im::commands::mark_read::{Dated, mark_read};
+use otc_im::commands::projector::{LoadBounds, Projector};
 use otc_im::commands::recall_message::recall_message;
-use otc_im::commands::record_messages::record_messages;
-use otc_im::domain::ids::{Accid, Millis};
+use otc_im::commands::record_message::record_message;
+use otc_im::domain::ids::{Accid, Millis, ServerId};
 use otc_im::domain::message::{Message, Recall, Receipt};
 use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
 use otc_im::ports::StoreError;
 use otc_im::ports::clock::{Clock, Ids};
 use otc_im::ports::message_log::{MessageLog, Reach, Recorded};
+use otc_im::ports::projection::Projection;
 use otc_im::ports::unread_view::{Held, UnreadView};
-use otc_im::queries::reader_loads::ReaderLoads;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -54,11 +56,11 @@ impl Machine {
         let work = tokio::spawn(async move {
             let (log, view): (&dyn MessageLog, &dyn UnreadView) = (&gate, &gate);
             match fact {
-                Fact::Message(message) => record_messages(log, view, &Still, &[message]).await[0].is_ok(),
+                Fact::Message(message) => record_message(log, view, &Still, &message).await.is_ok(),
                 Fact::Receipt(receipt) => {
                     // Receipts of the future are not what is explored here.
                     let dated = Dated { latest: receipt.up_to, receipt };
-                    mark_read(log, view, &Still, 0, vec![dated]).await[0].is_ok()
+                    mark_read(log, view, &Still, 0, dated).await.is_ok()
                 }
                 Fact::Recall(recall) => recall_message(log, view, &Still, &recall).await.is_ok(),
             }
@@ -70,7 +72,8 @@ impl Machine {
     pub async fn load(stage: &Stage, reader: &Accid, token: String) -> Self {
         let (gate, calls) = Gate::new(stage);
         let gate = Arc::new(gate);
-        let loads = ReaderLoads::new(gate.clone(), gate, Arc::new(Still), Arc::new(Fixed(token)), 1);
+        let bounds = LoadBounds { at_once: 1, remove_unknown: None };
+        let loads = Projector::new(gate.clone(), gate, Arc::new(Still), Arc::new(Fixed(token)), bounds);
         let reader = reader.clone();
         let work = tokio::spawn(async move { loads.load(&reader).await.is_ok() });
         Self::waiting(calls, work).await
@@ -159,6 +162,11 @@ impl MessageLog for Gate {
         self.log.snapshot(reader).await
     }
 
+    /// Never asked by loads that remove whatever is unknown.
+    async fn unknown(&self, reader: &Accid, ids: &[ServerId]) -> Result<HashSet<ServerId>, StoreError> {
+        self.log.unknown(reader, ids).await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.log.ping().await
     }
@@ -170,11 +178,9 @@ impl UnreadView for Gate {
         self.view.read(reader, peers).await
     }
 
-    async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {
-        match self.pass(Call::Apply).await {
-            Ok(()) => self.view.apply_all(changes, now).await,
-            Err(refused) => refused.of_all(changes.len()),
-        }
+    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
+        self.pass(Call::Apply).await?;
+        self.view.apply(change, now).await
     }
 
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {

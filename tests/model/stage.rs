@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use futures_util::future::join_all;
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
 use otc_im::domain::ids::{Accid, Millis, ServerId};
@@ -169,8 +168,8 @@ impl UnreadView for MemoryViews {
         self.of(reader).read(reader, peers).await
     }
 
-    async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {
-        join_all(changes.iter().map(async |change| self.of(&change.reader).apply(change, now).await)).await
+    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
+        self.of(&change.reader).apply(change, now).await
     }
 
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {

@@ -1,6 +1,7 @@
 //! The near cache on real Redis servers: what it may answer while the connection that tells of changes is well, slow,
 //! silent or gone, and while the server behind polls is another one.
 
+mod another_redis;
 mod instances;
 mod races;
 mod tracking_lost;

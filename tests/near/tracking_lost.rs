@@ -105,6 +105,10 @@ async fn nothing_is_kept_while_the_two_connections_lead_to_different_servers() {
     rig.polls.cut();
     eventually("the loss is noticed", async || rig.counted().active.get() == 0).await;
     rig.polls.mend();
+    eventually("polls are answered", async || {
+        rig.near.read(&pair.reader, std::slice::from_ref(&pair.peer)).await.is_ok()
+    })
+    .await;
     // The tracking connection still leads to the first server.
     let hits = rig.counted().hits.get();
     let mut answered = 0;

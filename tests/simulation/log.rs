@@ -215,6 +215,16 @@ impl MessageLog for SimLog {
         Ok(Snapshot { marks, recalled, ..snapshot })
     }
 
+    async fn unknown(&self, reader: &Accid, ids: &[ServerId]) -> Result<HashSet<ServerId>, StoreError> {
+        let (of, ids) = (reader.clone(), ids.to_vec());
+        let unknown = move |disk: &mut Disk| {
+            let key = |server_id| MessageKey { conv_type: ConvType::Person, server_id };
+            let known = |id: &ServerId| disk.messages.get(&key(*id)).is_some_and(|row| row.to == of);
+            ids.into_iter().filter(|id| !known(id)).collect()
+        };
+        self.step("look for unknown", About::Reader(reader.clone()), unknown).await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.step("ping", About::Nothing, |_| ()).await
     }

@@ -4,10 +4,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{StreamExt, stream};
+use otc_im::commands::projector::{LoadBounds, Projector};
 use otc_im::commands::receive_copy::{Inbox, Ports};
 use otc_im::commands::recount::Recounter;
 use otc_im::domain::ids::{Accid, Millis};
 use otc_im::domain::unread::{Reading, Snapshot};
+use otc_im::infra::group_commit::GroupedLog;
 use otc_im::infra::memory::MemoryView;
 use otc_im::infra::redis::Connection;
 use otc_im::ports::clock::{Clock, Ids};
@@ -15,7 +17,6 @@ use otc_im::ports::dead_letters::DeadLetters;
 use otc_im::ports::log_upkeep::LogUpkeep;
 use otc_im::ports::message_log::MessageLog;
 use otc_im::ports::unread_view::UnreadView;
-use otc_im::queries::reader_loads::ReaderLoads;
 use otc_im::queries::unread_counts::UnreadCounts;
 use tokio::sync::Semaphore;
 
@@ -136,31 +137,31 @@ impl Run {
     fn new(backend: Backend, history: History) -> Self {
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(Still), Arc::new(Numbers::default()));
         let inbox = |view: &Arc<dyn UnreadView>| {
-            Inbox::new(Ports {
-                log: Arc::clone(&backend.log),
+            let ports = Ports {
+                log: Arc::new(GroupedLog::new(Arc::clone(&backend.log), AT_ONCE)),
                 view: Arc::clone(view),
                 letters: Arc::clone(&backend.letters),
                 clock: Arc::clone(&clock),
                 receipt_allowance_ms: ALLOWANCE_MS,
-                group: AT_ONCE,
-            })
+            };
+            Inbox { ports }
+        };
+        let projector = |view: &Arc<dyn UnreadView>| {
+            let (log, view) = (Arc::clone(&backend.log), Arc::clone(view));
+            let bounds = LoadBounds { at_once: AT_ONCE, remove_unknown: Some(0) };
+            Projector::new(log, view, Arc::clone(&clock), Arc::clone(&ids), bounds)
         };
         let counts = |view: &Arc<dyn UnreadView>| {
-            let (log, view) = (Arc::clone(&backend.log), Arc::clone(view));
-            let (clock, ids) = (Arc::clone(&clock), Arc::clone(&ids));
-            let loads =
-                ReaderLoads::new(Arc::clone(&log), Arc::clone(&view), Arc::clone(&clock), ids, AT_ONCE);
+            let projection = Arc::new(projector(view));
+            let (log, view, clock) = (Arc::clone(&backend.log), Arc::clone(view), Arc::clone(&clock));
             let fallbacks = Semaphore::new(0);
             let (recheck_after_ms, started_at) = (i64::MAX, BEGIN);
-            UnreadCounts { view, log, loads, clock, recheck_after_ms, started_at, fallbacks }
+            UnreadCounts { view, log, projection, clock, recheck_after_ms, started_at, fallbacks }
         };
         let recounter = Recounter {
-            log: Arc::clone(&backend.log),
+            projector: projector(&backend.views[0]),
             upkeep: Arc::clone(&backend.upkeep),
             view: Arc::clone(&backend.views[0]),
-            clock: Arc::clone(&clock),
-            ids: Arc::clone(&ids),
-            big: Arc::new(Semaphore::new(1)),
         };
         Self {
             inboxes: backend.views.iter().map(inbox).collect(),

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use otc_im::commands::projector::{LoadBounds, Projector};
 use otc_im::commands::receive_copy::{Inbox, Ports};
 use otc_im::domain::ids::Millis;
+use otc_im::infra::group_commit::GroupedLog;
 use otc_im::ports::clock::{Clock, Ids};
 use otc_im::ports::dead_letters::DeadLetters;
 use otc_im::ports::message_log::MessageLog;
 use otc_im::ports::unread_view::UnreadView;
-use otc_im::queries::reader_loads::ReaderLoads;
 use otc_im::queries::unread_counts::UnreadCounts;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +36,7 @@ pub struct Service {
     pub inbox: Inbox,
     pub counts: UnreadCounts,
     pub clock: Local,
-    loads: Arc<ReaderLoads>,
+    projector: Projector,
 }
 
 impl Service {
@@ -84,21 +85,24 @@ impl Instance {
         let log: Arc<dyn MessageLog> = log;
         let (now, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(clock()), Arc::new(clock()));
         let (at_once, fallbacks) = self.world.draw(|rng| (*rng.pick(&[1, 2]), *rng.pick(&[0, 1])));
-        let loads = ReaderLoads::new(Arc::clone(&log), Arc::clone(&view), Arc::clone(&now), ids, at_once);
+        // Whatever the log knows nothing of would be kept; here it knows of everything.
+        let bounds = LoadBounds { at_once, remove_unknown: Some(0) };
+        let projector = Projector::new(Arc::clone(&log), Arc::clone(&view), Arc::clone(&now), ids, bounds);
         let counts = UnreadCounts {
             view: Arc::clone(&view),
             log: Arc::clone(&log),
-            loads: Arc::clone(&loads),
+            projection: Arc::new(projector.clone()),
             clock: Arc::clone(&now),
             recheck_after_ms: self.recheck_after_ms,
             started_at: now.now(),
             fallbacks: Semaphore::new(fallbacks),
         };
         let group = self.world.draw(|rng| *rng.pick(&[1, 2, 200]));
-        let inbox =
-            Inbox::new(Ports { log, view, letters, clock: now, receipt_allowance_ms: ALLOWANCE_MS, group });
+        let log = Arc::new(GroupedLog::new(log, group));
+        let ports = Ports { log, view, letters, clock: now, receipt_allowance_ms: ALLOWANCE_MS };
+        let inbox = Inbox { ports };
         self.world.note(self.name, "starts", About::Nothing, "");
-        self.replace(Some(Arc::new(Service { life, inbox, counts, clock: clock(), loads })));
+        self.replace(Some(Arc::new(Service { life, inbox, counts, clock: clock(), projector })));
     }
 
     /// Ends the present life.
@@ -123,7 +127,7 @@ impl Instance {
     /// Records what rechecks of the present life have put right.
     pub fn tally_loads(&self) {
         if let Some(service) = self.current() {
-            let counters = service.loads.counters();
+            let counters = service.projector.counters();
             for _ in 0..counters.healed_missing.get() + counters.healed_surplus.get() {
                 self.world.count(Happening::Healed);
             }

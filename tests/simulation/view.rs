@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
 use otc_im::domain::ids::{Accid, Millis};
 use otc_im::domain::message::{ConvType, MessageKey};
 use otc_im::domain::unread::{Change, Load, Merged, ReaderView, Reading, Snapshot};
@@ -84,18 +83,6 @@ impl SimView {
         };
         self.port.step(Step { store: Store::View, what, about }, &self.server, act).await
     }
-
-    async fn apply_one(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
-        let of_person = |(server_id, _)| MessageKey { conv_type: ConvType::Person, server_id };
-        let what = match change {
-            Change { arrived: Some(_), .. } => "apply message",
-            Change { recalled: Some(_), .. } => "apply recall",
-            _ => "apply receipt",
-        };
-        let (applied, message) = (change.clone(), change.arrived.map(of_person));
-        let apply = move |server: &mut Server| server.of(&applied.reader).apply(&applied, now);
-        self.step(what, &change.reader, message, apply).await
-    }
 }
 
 #[async_trait]
@@ -108,9 +95,16 @@ impl UnreadView for SimView {
         self.step("read", reader, None, read).await
     }
 
-    async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {
-        let each = join_all(changes.iter().map(|change| self.apply_one(change, now)));
-        self.port.carry(Store::View, changes.len(), each).await
+    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
+        let of_person = |(server_id, _)| MessageKey { conv_type: ConvType::Person, server_id };
+        let what = match change {
+            Change { arrived: Some(_), .. } => "apply message",
+            Change { recalled: Some(_), .. } => "apply recall",
+            _ => "apply receipt",
+        };
+        let (applied, message) = (change.clone(), change.arrived.map(of_person));
+        let apply = move |server: &mut Server| server.of(&applied.reader).apply(&applied, now);
+        self.step(what, &change.reader, message, apply).await
     }
 
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {

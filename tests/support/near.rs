@@ -91,8 +91,8 @@ impl UnreadView for Both {
         Ok(first)
     }
 
-    async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {
-        self.next().apply_all(changes, now).await
+    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
+        self.next().apply(change, now).await
     }
 
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {

@@ -51,12 +51,10 @@ impl UnreadView for MemoryView {
         Ok(view.lock().unwrap_or_else(PoisonError::into_inner).read(peers))
     }
 
-    async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {
-        let apply = |change: &Change| {
-            self.with(&change.reader, |view| view.apply(change, now));
-            self.changes.of(change.reader.as_str());
-        };
-        changes.iter().map(apply).map(Ok).collect()
+    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
+        self.with(&change.reader, |view| view.apply(change, now));
+        self.changes.of(change.reader.as_str());
+        Ok(())
     }
 
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {

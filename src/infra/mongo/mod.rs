@@ -22,7 +22,7 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{DateTime, Document, doc};
 use mongodb::{Collection, Database};
 
 pub use connect::{close, database};
@@ -30,7 +30,7 @@ pub use indexes::{INDEXES, Index, Lack, can_write, lacks, prepare};
 use operation::{bounded, is_duplicate, store_error};
 use steps::{Entry, Pair, Steps};
 
-use crate::domain::ids::{Accid, Millis};
+use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{Message, MessageKey, Recall, Receipt};
 use crate::domain::unread::Snapshot;
 use crate::ports::StoreError;
@@ -152,7 +152,7 @@ impl MessageLog for MongoLog {
 
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
         let tombstone = doc! {
-            "$set": { "recalled": true, "counted": false },
+            "$set": { "recalled": true, "counted": false, "recalledAt": DateTime::now() },
             "$setOnInsert": { "fromAccount": recall.from.as_str() },
         };
         let key = recall.key.to_string();
@@ -171,6 +171,10 @@ impl MessageLog for MongoLog {
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
         self.read_snapshot(reader).await
+    }
+
+    async fn unknown(&self, reader: &Accid, ids: &[ServerId]) -> Result<HashSet<ServerId>, StoreError> {
+        self.read_unknown(reader, ids).await
     }
 
     async fn is_big(&self, reader: &Accid) -> Result<bool, StoreError> {

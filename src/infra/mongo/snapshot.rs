@@ -1,17 +1,20 @@
 //! Reading all that counts for one reader: row by row out of the server's replies, so that a reader with a million
 //! unread messages costs this process the rows alone, and nobody else waits while they are read.
 
+use std::collections::{HashMap, HashSet};
+
 use mongodb::Collection;
-use mongodb::bson::{Document, RawDocument, doc};
+use mongodb::bson::{DateTime, Document, RawDocument, doc};
 use mongodb::error::{Error, Result as Answer};
 
 use super::document::{self, unexpected};
 use super::operation::{bounded, long};
 use super::{MongoLog, store_error};
 use crate::domain::ids::{Accid, Millis, ServerId};
+use crate::domain::message::{ConvType, MessageKey};
 use crate::domain::unread::Snapshot;
 use crate::ports::StoreError;
-use crate::ports::message_log::BIG;
+use crate::ports::message_log::{BIG, RECALLS_OF_MS};
 
 /// Documents of one reply: about a megabyte.
 const BATCH: u32 = 10_000;
@@ -33,13 +36,44 @@ impl MongoLog {
             let mark = |row: &RawDocument| Ok((accid(row, "peer")?, millis(row, "mark")?));
             let marks = rows(&marks, of, fields, mark).await?;
             // A tombstone without its message is not asked for: whoever records that message will see it.
-            let recalled = doc! { "to": reader.as_str(), "recalled": true, "convType": "PERSON" };
+            let lately = DateTime::from_millis(DateTime::now().timestamp_millis() - RECALLS_OF_MS);
+            let recalled = doc! {
+                "to": reader.as_str(),
+                "recalled": true,
+                "convType": "PERSON",
+                "recalledAt": { "$gte": lately },
+            };
             let fields = doc! { "_id": 0, "fromAccount": 1, "msgidServer": 1 };
             let taken_back = |row: &RawDocument| Ok((accid(row, "fromAccount")?, server_id(row)?));
             let recalled = rows(&messages, recalled, fields, taken_back).await?;
             Ok(Snapshot { unread, marks, recalled })
         };
         long(read).await.map_err(store_error)
+    }
+
+    /// Those of `ids` that no document has.
+    pub(super) async fn read_unknown(
+        &self,
+        reader: &Accid,
+        ids: &[ServerId],
+    ) -> Result<HashSet<ServerId>, StoreError> {
+        let key = |server_id| MessageKey { conv_type: ConvType::Person, server_id }.to_string();
+        let mut unknown: HashMap<String, ServerId> = ids.iter().map(|id| (key(*id), *id)).collect();
+        for page in ids.chunks(ROWS_AT_ONCE) {
+            let keys: Vec<String> = page.iter().map(|id| key(*id)).collect();
+            let of = doc! { "to": reader.as_str(), "_id": { "$in": keys } };
+            let messages = self.messages.clone();
+            let found = async move {
+                rows(&messages, of, doc! { "_id": 1 }, |row| {
+                    row.get_str("_id").map(ToOwned::to_owned).map_err(|_| unexpected("no text in _id"))
+                })
+                .await
+            };
+            for key in bounded(found).await.map_err(store_error)? {
+                unknown.remove(&key);
+            }
+        }
+        Ok(unknown.into_values().collect())
     }
 
     /// Counts no further than it has to, in the index.

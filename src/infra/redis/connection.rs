@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, ConnectionManagerConfig};
+use prometheus_client::metrics::counter::Counter;
+use redis::aio::ConnectionLike;
 use redis::cluster::ClusterClientBuilder;
-use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
+    Value,
+};
+use tokio::task::JoinHandle;
 
+use super::cluster::Cluster;
 use super::single::Single;
+use super::trust::Trust;
+use crate::domain::ids::Millis;
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// A poll waits no longer than this for its one round trip.
@@ -20,41 +27,66 @@ const PIPELINE_BUFFER: usize = 1024;
 
 /// Commands of all requests share it: redis-rs writes them in one go, which beats a pool's check-out per request.
 #[derive(Clone)]
-pub enum Connection {
+pub struct Connection {
+    pub(super) route: Route,
+    trust: Trust,
+}
+
+#[derive(Clone)]
+pub(super) enum Route {
     /// `redis://`, `rediss://`
     Single(Single),
     /// `redis-cluster://`, `rediss-cluster://`, several hosts joined by commas
-    Cluster(ClusterConnection),
+    Cluster(Cluster),
 }
 
 impl Connection {
-    /// Connects, or says within about a second why not.
+    /// Connects, or says within about two seconds why not.
     pub async fn open(url: &str) -> RedisResult<Self> {
-        match cluster_nodes(url) {
-            Some(nodes) => {
-                let client = ClusterClientBuilder::new(nodes)
-                    .retries(2)
-                    .min_retry_wait(20)
-                    .max_retry_wait(200)
-                    .connection_timeout(CONNECT_TIMEOUT)
-                    .response_timeout(CONNECT_TIMEOUT)
-                    .overall_response_timeout(Some(RESPONSE_TIMEOUT))
-                    .tcp_settings(tcp_settings())
-                    .build()?;
-                let opened = tokio::time::timeout(2 * RESPONSE_TIMEOUT, client.get_async_connection()).await;
-                opened.map_err(|_| timed_out())?.map(Self::Cluster)
+        let trust = Trust::default();
+        let opened = async {
+            match cluster_nodes(url) {
+                Some(nodes) => {
+                    let client = ClusterClientBuilder::new(nodes)
+                        .retries(2)
+                        .min_retry_wait(20)
+                        .max_retry_wait(200)
+                        .connection_timeout(CONNECT_TIMEOUT)
+                        .response_timeout(CONNECT_TIMEOUT)
+                        .overall_response_timeout(Some(RESPONSE_TIMEOUT))
+                        .tcp_settings(tcp_settings())
+                        .build()?;
+                    Cluster::open(client, trust.clone()).await.map(Route::Cluster)
+                }
+                None => {
+                    let config = AsyncConnectionConfig::new()
+                        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+                        .set_pipeline_buffer_size(PIPELINE_BUFFER);
+                    let client = Client::open(url.into_connection_info()?.set_tcp_settings(tcp_settings()))?;
+                    Single::open(client, config, trust.clone()).await.map(Route::Single)
+                }
             }
-            None => {
-                let config = ConnectionManagerConfig::new()
-                    .set_number_of_retries(1)
-                    .set_max_delay(Duration::from_millis(200))
-                    .set_connection_timeout(Some(CONNECT_TIMEOUT))
-                    .set_response_timeout(Some(RESPONSE_TIMEOUT))
-                    .set_pipeline_buffer_size(PIPELINE_BUFFER);
-                let client = Client::open(url.into_connection_info()?.set_tcp_settings(tcp_settings()))?;
-                let opened = tokio::time::timeout(2 * RESPONSE_TIMEOUT, Single::open(client, config)).await;
-                opened.map_err(|_| timed_out())?.map(Self::Single)
-            }
+        };
+        let route = tokio::time::timeout(2 * RESPONSE_TIMEOUT, opened).await.map_err(|_| timed_out())??;
+        Ok(Self { route, trust })
+    }
+
+    /// Loads from before this are to be compared with the log: a Redis that came later may lack what they had.
+    pub fn trusted_since(&self) -> Millis {
+        self.trust.since()
+    }
+
+    /// How often Redis was another one than before, or refused to be written to.
+    pub fn replaced(&self) -> Counter {
+        self.trust.replaced()
+    }
+
+    /// Keeps an eye on the nodes of a cluster, if it is one: a task that never ends by itself.
+    pub fn watch(&self) -> Option<JoinHandle<()>> {
+        match &self.route {
+            Route::Single(_) => None,
+            Route::Cluster(cluster) => Some(tokio::spawn(cluster.clone().watch())),
         }
     }
 }
@@ -78,9 +110,9 @@ fn cluster_nodes(url: &str) -> Option<Vec<String>> {
 
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::Single(one) => Box::pin(one.send(cmd)),
-            Self::Cluster(many) => many.req_packed_command(cmd),
+        match &self.route {
+            Route::Single(one) => Box::pin(one.send(cmd)),
+            Route::Cluster(many) => Box::pin(many.send(cmd)),
         }
     }
 
@@ -90,16 +122,17 @@ impl ConnectionLike for Connection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Single(one) => Box::pin(one.send_all(pipeline, offset, count)),
-            Self::Cluster(many) => many.req_packed_commands(pipeline, offset, count),
+        match &self.route {
+            Route::Single(one) => Box::pin(one.send_all(pipeline, offset, count)),
+            Route::Cluster(many) => Box::pin(many.send_all(pipeline, offset, count)),
         }
     }
 
     fn get_db(&self) -> i64 {
-        match self {
-            Self::Single(one) => one.db(),
-            Self::Cluster(many) => many.get_db(),
+        match &self.route {
+            Route::Single(one) => one.db(),
+            // A cluster has one.
+            Route::Cluster(_) => 0,
         }
     }
 }

@@ -11,19 +11,22 @@
 //! An accid has no `!`, so a peer cannot be mistaken for one of those fields. The counts name the size of every other
 //! key: when Redis evicts one of them, the next script notices, and the reader is loaded again.
 
+mod cluster;
 mod connection;
 pub mod near;
+mod probe;
+mod session;
 mod single;
 mod tracking;
+mod trust;
 mod whole;
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use redis::aio::ConnectionLike;
-use redis::{ErrorKind, RedisError, RedisResult, Script, ScriptInvocation, ServerErrorKind, Value};
+use redis::{RedisError, Script, ScriptInvocation, Value};
 
 pub use connection::Connection;
 pub use near::NearView;
@@ -33,6 +36,10 @@ use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot, TOMBSTONE_M
 use crate::ports::StoreError;
 use crate::ports::unread_view::{Held, UnreadView};
 
+/// The store's name in errors.
+const STORE: &str = "unread";
+/// In the place of a reader and of a peer, for what is only tried: no accid is written like this.
+const NOBODY: &str = "!";
 /// Ids that one script call adds or removes: about a millisecond of Redis.
 const IDS_PER_CALL: usize = 1_000;
 /// Script calls of one load that are under way at once.
@@ -76,34 +83,14 @@ impl RedisView {
 
     /// The call that takes one event in.
     fn application(&self, change: &Change, now: Millis) -> ScriptInvocation<'_> {
-        let keys = Keys::of(&change.reader);
+        let keys = Keys::of(change.reader.as_str());
         let (id, at) = change.arrived.map_or((None, 0), |(id, at)| (Some(id.get()), at.0));
         let mut call = self.apply.prepare_invoke();
-        call.key(&keys.counts).key(&keys.marks).key(&keys.gone).key(keys.unread(&change.peer));
+        call.key(&keys.counts).key(&keys.marks).key(&keys.gone).key(keys.unread(change.peer.as_str()));
         call.arg(change.peer.as_str()).arg(optional(change.mark.map(|m| m.0)));
         call.arg(optional(id)).arg(at).arg(optional(change.recalled.map(ServerId::get)));
         call.arg(now.0).arg(TOMBSTONE_MS);
         call
-    }
-
-    async fn apply_alone(&self, change: &Change, now: Millis) -> RedisResult<()> {
-        self.application(change, now).invoke_async(&mut self.connection()).await
-    }
-
-    /// All events in one pipeline; each ends as it ends.
-    async fn apply_in_one(&self, changes: &[Change], now: Millis) -> RedisResult<Vec<RedisResult<()>>> {
-        let mut pipeline = redis::pipe();
-        for change in changes {
-            pipeline.invoke_script(&self.application(change, now));
-        }
-        let outcomes: Vec<RedisResult<()>> =
-            pipeline.ignore_errors().query_async(&mut self.connection()).await?;
-        if !outcomes.iter().any(|outcome| outcome.as_ref().is_err_and(is_unknown_script)) {
-            return Ok(outcomes);
-        }
-        // A Redis that was restarted knows no script. What it did before it learns this one, it may do again.
-        self.apply.load_async(&mut self.connection()).await?;
-        pipeline.query_async(&mut self.connection()).await
     }
 
     /// Every id that one pair held at some moment since the call began.
@@ -111,12 +98,12 @@ impl RedisView {
         let mut ids = Vec::new();
         loop {
             let page: Vec<i64> = redis::cmd("ZRANGE")
-                .arg(keys.unread(peer))
+                .arg(keys.unread(peer.as_str()))
                 .arg(ids.len())
                 .arg(ids.len() + IDS_PER_CALL - 1)
                 .query_async(&mut self.connection())
                 .await
-                .map_err(unavailable)?;
+                .map_err(failure)?;
             let full = page.len() == IDS_PER_CALL;
             ids.extend(page.into_iter().filter_map(ServerId::new).map(|id| (peer.clone(), id)));
             if !full {
@@ -142,7 +129,7 @@ impl RedisView {
             let (add, remove) = (&pair.add[part(pair.add.len())], &pair.remove[part(pair.remove.len())]);
             let recalled = &pair.recalled[part(pair.recalled.len())];
             let mut call = self.merge_pair.prepare_invoke();
-            call.key(&keys.counts).key(&keys.marks).key(&keys.gone).key(keys.unread(peer));
+            call.key(&keys.counts).key(&keys.marks).key(&keys.gone).key(keys.unread(peer.as_str()));
             call.arg(token).arg(peer.as_str()).arg(optional(pair.mark.map(|m| m.0)));
             call.arg(now.0).arg(add.len()).arg(remove.len());
             for (id, at) in add {
@@ -152,7 +139,7 @@ impl RedisView {
                 call.arg(id.get());
             }
             let merged: Option<(usize, usize)> =
-                call.invoke_async(&mut self.connection()).await.map_err(unavailable)?;
+                call.invoke_async(&mut self.connection()).await.map_err(failure)?;
             let Some((added, removed)) = merged else { return Ok(None) };
             total = (total.0 + added, total.1 + removed);
         }
@@ -164,15 +151,15 @@ impl RedisView {
 impl UnreadView for RedisView {
     async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
         let mut command = redis::cmd("HMGET");
-        command.arg(Keys::of(reader).counts).arg("!at");
+        command.arg(Keys::of(reader.as_str()).counts).arg("!at");
         for peer in peers {
             command.arg(peer.as_str());
         }
         // Not `query_async`: its conversions go through all fields twice before one is looked at.
-        let reply = self.connection().req_packed_command(&command).await.map_err(unavailable)?;
+        let reply = self.connection().req_packed_command(&command).await.map_err(failure)?;
         let (loaded_at, counts) = match &reply {
             Value::Array(fields) => fields.split_first(),
-            Value::ServerError(refusal) => return Err(unavailable(refusal.clone().into())),
+            Value::ServerError(refusal) => return Err(failure(refusal.clone().into())),
             _ => None,
         }
         .ok_or_else(|| corrupt("HMGET is not answered with a list"))?;
@@ -181,24 +168,16 @@ impl UnreadView for RedisView {
         Ok(Reading::Known { counts: counts.collect::<Result<_, _>>()?, loaded_at: Millis(loaded_at) })
     }
 
-    async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {
-        if let Connection::Cluster(_) = self.connection {
-            // A pipeline must not leave its slot there; the client of the cluster joins what goes to one node.
-            let one = async |change| self.apply_alone(change, now).await.map_err(unavailable);
-            return join_all(changes.iter().map(one)).await;
-        }
-        match self.apply_in_one(changes, now).await {
-            Ok(outcomes) => outcomes.into_iter().map(|outcome| outcome.map_err(unavailable)).collect(),
-            Err(error) => unavailable(error).of_all(changes.len()),
-        }
+    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
+        self.application(change, now).invoke_async(&mut self.connection()).await.map_err(failure)
     }
 
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {
-        let keys = Keys::of(reader);
+        let keys = Keys::of(reader.as_str());
         let mut call = self.begin_load.prepare_invoke();
         call.key(&keys.counts).key(&keys.marks).key(&keys.gone).arg(fresh_token);
         let (token, fields): (String, Vec<String>) =
-            call.invoke_async(&mut self.connection()).await.map_err(unavailable)?;
+            call.invoke_async(&mut self.connection()).await.map_err(failure)?;
         let peers: Vec<Accid> = fields.iter().filter_map(|field| Accid::from_nim(field).ok()).collect();
         let keys = &keys;
         let held: Vec<Vec<_>> = stream::iter(peers)
@@ -216,7 +195,7 @@ impl UnreadView for RedisView {
         snapshot: &Snapshot,
         now: Millis,
     ) -> Result<Merged, StoreError> {
-        let keys = &Keys::of(reader);
+        let keys = &Keys::of(reader.as_str());
         let merges: Vec<Option<(usize, usize)>> = stream::iter(by_pair(load, snapshot))
             .map(|(peer, pair)| async move { self.merge_pair(keys, &load.token, &peer, pair, now).await })
             .buffer_unordered(CALLS_AT_ONCE)
@@ -226,17 +205,22 @@ impl UnreadView for RedisView {
             return Ok(Merged::Superseded);
         };
         let mut call = self.end_load.prepare_invoke();
-        call.key(&keys.counts).key(&keys.marks).key(&keys.gone).arg(&load.token).arg(now.0);
-        let vouched: bool = call.invoke_async(&mut self.connection()).await.map_err(unavailable)?;
+        call.key(&keys.counts).key(&keys.marks).key(&keys.gone);
+        call.arg(&load.token).arg(now.0).arg(now.plus(-TOMBSTONE_MS).0);
+        let vouched: bool = call.invoke_async(&mut self.connection()).await.map_err(failure)?;
         let (added, removed) = merges.iter().fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
         Ok(if vouched { Merged::Done { added, removed } } else { Merged::Superseded })
     }
 
+    fn trusted_since(&self) -> Millis {
+        self.connection.trusted_since()
+    }
+
     async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {
-        let keys = Keys::of(reader);
+        let keys = Keys::of(reader.as_str());
         let (unread, mark): (Vec<(i64, f64)>, Option<i64>) = redis::pipe()
             .cmd("ZRANGE")
-            .arg(keys.unread(peer))
+            .arg(keys.unread(peer.as_str()))
             .arg(0)
             .arg(-1)
             .arg("WITHSCORES")
@@ -245,14 +229,14 @@ impl UnreadView for RedisView {
             .arg(peer.as_str())
             .query_async(&mut self.connection())
             .await
-            .map_err(unavailable)?;
+            .map_err(failure)?;
         #[expect(clippy::cast_possible_truncation, reason = "times are whole and far below 2^53")]
         let entry = |(id, at): (i64, f64)| Some((ServerId::new(id)?, Millis(at as i64)));
         Ok(Held { unread: unread.into_iter().filter_map(entry).collect(), mark: mark.map(Millis) })
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        redis::cmd("PING").query_async::<()>(&mut self.connection()).await.map_err(unavailable)
+        self.probe().await.map_err(failure)
     }
 }
 
@@ -267,7 +251,7 @@ fn number(field: &Value) -> Result<Option<i64>, StoreError> {
 }
 
 fn corrupt(what: &str) -> StoreError {
-    StoreError::Corrupt { store: "unread", what: what.to_owned() }
+    StoreError::Corrupt { store: STORE, what: what.to_owned() }
 }
 
 /// Sorts a snapshot, and what the view held beyond it, by peer.
@@ -297,12 +281,12 @@ struct Keys {
 }
 
 impl Keys {
-    fn of(reader: &Accid) -> Self {
+    fn of(reader: &str) -> Self {
         let key = |kind| format!("im:{{{reader}}}:{kind}");
         Self { counts: key('n'), marks: key('m'), gone: key('g'), reader: key('u') }
     }
 
-    fn unread(&self, peer: &Accid) -> String {
+    fn unread(&self, peer: &str) -> String {
         format!("{}:{peer}", self.reader)
     }
 }
@@ -312,10 +296,14 @@ fn optional(value: Option<i64>) -> String {
     value.map(|v| v.to_string()).unwrap_or_default()
 }
 
-fn is_unknown_script(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
-}
-
-fn unavailable(error: RedisError) -> StoreError {
-    StoreError::unavailable("unread", error)
+/// How the view fails: out of reach, not allowed to do what was asked, or holding what this service never wrote.
+fn failure(error: RedisError) -> StoreError {
+    // Within a script, a right that is missing is told in words alone.
+    let lacks_right = error.detail().is_some_and(|said| said.contains("can't run this command"));
+    match error.code() {
+        Some("NOPERM" | "NOAUTH" | "WRONGPASS") => StoreError::refused(STORE, error),
+        _ if lacks_right => StoreError::refused(STORE, error),
+        Some("WRONGTYPE") => corrupt(&error.to_string()),
+        _ => StoreError::unavailable(STORE, error),
+    }
 }

@@ -4,7 +4,7 @@ pub mod entries;
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use foldhash::quality::RandomState;
@@ -13,7 +13,8 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use self::entries::Token;
-use super::tracking::{Session, Tracking};
+use super::session::Session;
+use super::tracking::Tracking;
 use super::whole::{Known, Whole};
 use super::{Connection, RedisView};
 use crate::domain::ids::{Accid, Millis};
@@ -47,7 +48,7 @@ pub struct NearView {
     inner: RedisView,
     tracking: Tracking,
     /// Held while a reader is read. Readers share them by their hash, so now and then one waits for another.
-    turns: Box<[Mutex<()>]>,
+    turns: Box<[Mutex<Option<LastRead>>]>,
     hasher: RandomState,
     counters: NearCounters,
     changes: Arc<UnreadChanges>,
@@ -68,6 +69,19 @@ struct Miss {
     session: Arc<Session>,
     too_large: bool,
     token: Token,
+}
+
+/// What was read last in a turn while nothing could be kept: for those who had come before that read began.
+struct LastRead {
+    reader: Accid,
+    began: Instant,
+    known: Arc<Known>,
+}
+
+impl LastRead {
+    fn answers(&self, reader: &Accid, came: Instant, peers: &[Accid]) -> Option<Reading> {
+        (self.reader == *reader && self.began >= came).then(|| self.known.read(peers)).flatten()
+    }
 }
 
 impl NearView {
@@ -112,23 +126,52 @@ impl NearView {
     /// Reads what was missed, and keeps it.
     async fn fetch(&self, miss: Miss, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
         self.counters.misses.inc();
-        let keep = |known| miss.session.entries.fill(reader, miss.token, Arc::new(known));
-        if !miss.too_large {
+        let Some(known) = self.read_enough(reader, peers, !miss.too_large).await? else {
+            return Ok(Reading::Unknown);
+        };
+        let known = Arc::new(known);
+        miss.session.entries.fill(reader, miss.token, Arc::clone(&known));
+        Ok(known.read(peers).unwrap_or(Reading::Unknown))
+    }
+
+    /// Reads what cannot be kept, for all who wait for it already.
+    async fn share(
+        &self,
+        turn: &mut Option<LastRead>,
+        came: Instant,
+        reader: &Accid,
+        peers: &[Accid],
+    ) -> Result<Reading, StoreError> {
+        self.counters.bypassed.inc();
+        if let Some(reading) = turn.as_ref().and_then(|last| last.answers(reader, came, peers)) {
+            return Ok(reading);
+        }
+        let began = Instant::now();
+        let Some(known) = self.read_enough(reader, peers, true).await? else { return Ok(Reading::Unknown) };
+        let known = Arc::new(known);
+        let reading = known.read(peers).unwrap_or(Reading::Unknown);
+        *turn = Some(LastRead { reader: reader.clone(), began, known });
+        Ok(reading)
+    }
+
+    /// All of a reader who is not too large, else what is asked for; `None` for one whom the view does not know.
+    async fn read_enough(
+        &self,
+        reader: &Accid,
+        peers: &[Accid],
+        whole: bool,
+    ) -> Result<Option<Known>, StoreError> {
+        if whole {
             match self.inner.read_whole(reader).await? {
-                Whole::Unknown => return Ok(Reading::Unknown),
-                Whole::Known(known) => {
-                    let reading = known.read(peers);
-                    keep(known);
-                    return Ok(reading.unwrap_or(Reading::Unknown));
-                }
+                Whole::Unknown => return Ok(None),
+                Whole::Known(known) => return Ok(Some(known)),
                 Whole::Large => {}
             }
         }
-        let reading = self.inner.read(reader, peers).await?;
-        if let Reading::Known { counts, loaded_at } = &reading {
-            keep(Known::page(peers, counts, *loaded_at));
-        }
-        Ok(reading)
+        Ok(match self.inner.read(reader, peers).await? {
+            Reading::Known { counts, loaded_at } => Some(Known::page(peers, &counts, loaded_at)),
+            Reading::Unknown => None,
+        })
     }
 
     async fn read_past(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
@@ -154,29 +197,27 @@ impl NearView {
 #[async_trait]
 impl UnreadView for NearView {
     async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
-        match self.look(reader, peers) {
-            Looked::Hit(reading) => return Ok(reading),
-            Looked::Unsure => return self.read_past(reader, peers).await,
-            Looked::Miss(_) => {}
+        if let Looked::Hit(reading) = self.look(reader, peers) {
+            return Ok(reading);
         }
+        let came = Instant::now();
         // Of many who find nothing, one reads for all: were each to read, a slower Redis would get more to do, not less.
         let turn = tokio::time::timeout(PATIENCE, self.turns[self.turn_of(reader)].lock());
-        if let Ok(_turn) = turn.await {
-            match self.look(reader, peers) {
-                Looked::Hit(reading) => return Ok(reading),
-                Looked::Miss(miss) => return self.fetch(miss, reader, peers).await,
-                Looked::Unsure => {}
+        let Ok(mut turn) = turn.await else { return self.read_past(reader, peers).await };
+        match self.look(reader, peers) {
+            Looked::Unsure => self.share(&mut turn, came, reader, peers).await,
+            Looked::Hit(reading) => Ok(reading),
+            Looked::Miss(miss) => {
+                *turn = None;
+                self.fetch(miss, reader, peers).await
             }
         }
-        self.read_past(reader, peers).await
     }
 
-    async fn apply_all(&self, changes: &[Change], now: Millis) -> Vec<Result<(), StoreError>> {
-        let outcomes = self.inner.apply_all(changes, now).await;
-        for change in changes {
-            self.forget(&change.reader);
-        }
-        outcomes
+    async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
+        let outcome = self.inner.apply(change, now).await;
+        self.forget(&change.reader);
+        outcome
     }
 
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {
@@ -195,6 +236,10 @@ impl UnreadView for NearView {
         let outcome = self.inner.merge(reader, load, snapshot, now).await;
         self.forget(reader);
         outcome
+    }
+
+    fn trusted_since(&self) -> Millis {
+        self.inner.trusted_since()
     }
 
     async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {

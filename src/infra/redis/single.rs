@@ -1,51 +1,75 @@
-//! The shared connection to one Redis server, left behind also where redis-rs would stay with it.
-//!
-//! redis-rs connects again when a connection ends. One that stays up and never answers, and one to a master that has
-//! become a replica, do not end: here a time-out and a refusal to write bring a new connection too.
+//! The shared connection to one Redis server. It is left for a new one when it ends, when it stays up and never answers,
+//! and when it leads to a server that no longer takes writes; each new one is asked which server it leads to.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
+use arc_swap::ArcSwap;
+use futures_util::future::{BoxFuture, FutureExt, Shared};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value};
+
+use super::trust::{Servers, Trust};
+use crate::log_gate::LogGate;
 
 /// A connection younger than this is kept, whatever it answers: a server in trouble is not to drown in new ones.
 const LEAST_AGE: Duration = Duration::from_millis(250);
 
 /// One server behind one URL. Clones share the connection.
 #[derive(Clone)]
-pub struct Single(Arc<Shared>);
+pub struct Single(Arc<Inner>);
 
-struct Shared {
+struct Inner {
     client: Client,
-    config: ConnectionManagerConfig,
-    current: Mutex<Current>,
+    config: AsyncConnectionConfig,
+    trust: Trust,
+    current: ArcSwap<Link>,
 }
 
-#[derive(Clone)]
-struct Current {
-    manager: ConnectionManager,
-    /// Tells this connection from those before it.
+/// One connection, or the attempt to have one.
+struct Link {
     since: Instant,
+    /// Shared by whoever needs it, and run to its end whoever of them leaves.
+    opened: Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>,
+}
+
+impl Link {
+    /// Connects once it is waited for.
+    fn to(client: &Client, config: &AsyncConnectionConfig, trust: &Trust) -> Self {
+        let (client, config, trust) = (client.clone(), config.clone(), trust.clone());
+        let opened = async move {
+            let attempt = tokio::spawn(async move {
+                let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+                trust.leads_to(servers(&mut connection).await?);
+                Ok(connection)
+            });
+            attempt.await.unwrap_or_else(|_| Err((ErrorKind::Io, "connecting ended early").into()))
+        };
+        Self { since: Instant::now(), opened: opened.boxed().shared() }
+    }
+
+    fn is_young(&self) -> bool {
+        self.since.elapsed() < LEAST_AGE
+    }
 }
 
 impl Single {
     /// Connects.
-    pub async fn open(client: Client, config: ConnectionManagerConfig) -> RedisResult<Self> {
-        let manager = ConnectionManager::new_with_config(client.clone(), config.clone()).await?;
-        let current = Mutex::new(Current { manager, since: Instant::now() });
-        Ok(Self(Arc::new(Shared { client, config, current })))
+    pub async fn open(client: Client, config: AsyncConnectionConfig, trust: Trust) -> RedisResult<Self> {
+        let link = Link::to(&client, &config, &trust);
+        link.opened.clone().await?;
+        Ok(Self(Arc::new(Inner { client, config, trust, current: ArcSwap::from_pointee(link) })))
     }
 
     /// Sends one command.
     pub async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        let mut used = self.current().clone();
-        let outcome = match used.manager.send_packed_command(command).await {
+        let (link, mut connection) = self.connection().await?;
+        let outcome = match connection.send_packed_command(command).await {
             Ok(Value::ServerError(refusal)) => Err(refusal.into()),
             other => other,
         };
         if let Err(error) = &outcome {
-            self.judge(&used, error)?;
+            self.judge(&link, error);
         }
         outcome
     }
@@ -57,45 +81,82 @@ impl Single {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        let mut used = self.current().clone();
-        let outcome = used.manager.send_packed_commands(pipeline, offset, count).await;
+        let (link, mut connection) = self.connection().await?;
+        let outcome = connection.send_packed_commands(pipeline, offset, count).await;
         let refused = outcome.iter().flatten().find_map(|answer| match answer {
             Value::ServerError(refusal) => Some(RedisError::from(refusal.clone())),
             _ => None,
         });
         if let Some(refusal) = outcome.as_ref().err().or(refused.as_ref()) {
-            self.judge(&used, refusal)?;
+            self.judge(&link, refusal);
         }
         outcome
     }
 
     /// The number of the database.
     pub fn db(&self) -> i64 {
-        self.current().manager.get_db()
+        self.0.client.get_connection_info().redis_settings().db()
     }
 
-    fn current(&self) -> MutexGuard<'_, Current> {
-        self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The connection there is, or the outcome of the attempt that is under way. An attempt that has failed is repeated
+    /// for whoever comes a little later.
+    async fn connection(&self) -> RedisResult<(Arc<Link>, MultiplexedConnection)> {
+        let mut link = self.0.current.load_full();
+        if let Some(Err(error)) = link.opened.peek() {
+            if link.is_young() {
+                return Err(error.clone());
+            }
+            link = self.replace(&link);
+        }
+        let connection = match link.opened.peek() {
+            Some(opened) => opened.clone(),
+            None => link.opened.clone().await,
+        };
+        connection.map(|connection| (link, connection))
     }
 
     /// Leaves the connection if such an answer says that it will not get better; later commands go to a new one.
-    fn judge(&self, used: &Current, error: &RedisError) -> RedisResult<()> {
-        if is_hopeless(error) && used.since.elapsed() >= LEAST_AGE {
-            let mut current = self.current();
-            // The first of many commands that failed together has done it already.
-            if current.since == used.since {
-                let Shared { client, config, .. } = &*self.0;
-                // Lazy: the next command connects.
-                let manager = ConnectionManager::new_lazy_with_config(client.clone(), config.clone())?;
-                *current = Current { manager, since: Instant::now() };
-                tracing::warn!(%error, "leaving the connection to Redis for a new one");
-            }
+    fn judge(&self, used: &Arc<Link>, error: &RedisError) {
+        static LEFT: LogGate = LogGate::new();
+        let refuses = refuses_writes(error);
+        let hopeless = refuses || error.is_timeout() || error.is_unrecoverable_error();
+        // The first of many commands that failed together has done it already.
+        if !hopeless || used.is_young() || !Arc::ptr_eq(used, &self.0.current.load()) {
+            return;
         }
-        Ok(())
+        self.replace(used);
+        if let Some(count) = LEFT.pass() {
+            tracing::warn!(count, %error, "leaving the connection to Redis for a new one");
+        }
+        if refuses {
+            // What was read there may be what a replica had, and what was written there may be lost.
+            self.0.trust.lose();
+        }
+    }
+
+    /// Puts a new connection in the place of `used`, or finds the one that somebody else has put there.
+    fn replace(&self, used: &Arc<Link>) -> Arc<Link> {
+        let Inner { client, config, trust, current } = &*self.0;
+        current.compare_and_swap(used, Arc::new(Link::to(client, config, trust)));
+        current.load_full()
     }
 }
 
-fn is_hopeless(error: &RedisError) -> bool {
-    let refused = [ServerErrorKind::ReadOnly, ServerErrorKind::MasterDown].map(ErrorKind::Server);
-    error.is_timeout() || refused.contains(&error.kind())
+/// A master that has become a replica, a replica without its master, a master without the replicas it must have.
+fn refuses_writes(error: &RedisError) -> bool {
+    matches!(error.code(), Some("READONLY" | "MASTERDOWN" | "NOREPLICAS"))
+}
+
+/// The server that this connection leads to; none if it does not let this user know.
+async fn servers(connection: &mut impl ConnectionLike) -> RedisResult<Servers> {
+    match redis::cmd("INFO").arg("server").query_async::<String>(connection).await {
+        Ok(info) => Ok(run_id(&info).map(str::to_owned).into_iter().collect()),
+        Err(error) if matches!(error.kind(), ErrorKind::Server(_)) => Ok(Servers::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Which server `INFO server` is from: another one each time it is started.
+pub(super) fn run_id(info: &str) -> Option<&str> {
+    info.lines().find_map(|line| line.strip_prefix("run_id:"))
 }

@@ -15,29 +15,30 @@
 //!
 //! After a failover the connection that polls use may lead to another server than this one, which would then tell of
 //! the wrong changes. So every heartbeat also asks that connection which server it leads to and which connection it is
-//! ([`Whereabouts`]): a session begins only with one server behind both, and ends when polls have moved. Hence the
+//! ([`Whereabouts`]): a session begins only with one server behind both, and ends when polls have moved to another. If
+//! they have a new connection to the same one, what was read meanwhile may be of a third, and is forgotten. Hence the
 //! promise in full: an answer is one that the view without a near cache could have given `staleness` ago, or since.
 //! That is all that can be said of a master that does not know it was replaced; one that knows refuses the next write,
 //! and `single.rs` leaves it. Durations are those of a monotonic clock, which may stand still while a machine sleeps.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join;
+use futures_util::future::join;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
-    RedisError, RedisResult, Value,
+    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, RedisError,
+    RedisResult,
 };
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::timeout;
 
 use super::Connection;
 use super::connection::{CONNECT_TIMEOUT, tcp_settings, timed_out};
 use super::near::NearSettings;
-use super::near::entries::Entries;
-use super::whole::Known;
+use super::session::Session;
+use super::single::run_id;
 use crate::ports::near_counters::NearCounters;
 use crate::ports::unread_changes::UnreadChanges;
 
@@ -45,70 +46,6 @@ use crate::ports::unread_changes::UnreadChanges;
 const BEATS: u32 = 5;
 /// How long to wait before connecting again: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-
-/// One tracking connection, and what was read under it.
-pub(super) struct Session {
-    /// Readers that have not changed since they were read.
-    pub entries: Entries<Arc<Known>>,
-    changes: Arc<UnreadChanges>,
-    counters: NearCounters,
-    born: Instant,
-    /// When the last heartbeat that was answered was sent, in microseconds after `born`.
-    confirmed: AtomicU64,
-    ended: AtomicBool,
-}
-
-impl Session {
-    fn new(readers: usize, counters: NearCounters, changes: Arc<UnreadChanges>) -> Self {
-        let (confirmed, ended) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { entries: Entries::new(readers), changes, counters, born: Instant::now(), confirmed, ended }
-    }
-
-    /// Whether everything that changed until `staleness` ago has been heard of.
-    pub fn is_fresh(&self, staleness: Duration) -> bool {
-        let confirmed = Duration::from_micros(self.confirmed.load(Ordering::Acquire));
-        !self.ended.load(Ordering::Acquire) && self.born.elapsed().saturating_sub(confirmed) <= staleness
-    }
-
-    /// A heartbeat that was sent then has been answered.
-    fn confirm(&self, sent: Instant) {
-        let after = sent.saturating_duration_since(self.born).as_micros();
-        self.confirmed.store(u64::try_from(after).unwrap_or(0), Ordering::Release);
-    }
-
-    /// Takes in what Redis tells. Must be done when this returns: a reply may come next.
-    fn hear(&self, push: &PushInfo) {
-        match (&push.kind, push.data.first()) {
-            (PushKind::Disconnection, _) => self.ended.store(true, Ordering::Release),
-            (PushKind::Invalidate, Some(Value::Array(keys))) => {
-                for key in keys {
-                    self.drop_key(key);
-                }
-            }
-            // Without keys everything is gone: FLUSHALL, FLUSHDB, or a replica that is filled anew.
-            (PushKind::Invalidate, _) => {
-                self.entries.clear();
-                self.changes.all();
-            }
-            _ => {}
-        }
-    }
-
-    fn drop_key(&self, key: &Value) {
-        if let Value::BulkString(key) = key
-            && let Some(reader) = reader_of(key)
-        {
-            self.entries.remove(reader);
-            self.changes.of(reader);
-            self.counters.invalidations.inc();
-        }
-    }
-}
-
-/// Whose counts this key holds; polls are answered from no other key.
-fn reader_of(key: &[u8]) -> Option<&str> {
-    std::str::from_utf8(key).ok()?.strip_prefix("im:{")?.strip_suffix("}:n")
-}
 
 /// Sees to it that there is a session whenever Redis allows. Ends when dropped.
 pub(super) struct Tracking {
@@ -165,8 +102,8 @@ impl Whereabouts {
         let mut ask = redis::pipe();
         ask.cmd("CLIENT").arg("ID").cmd("INFO").arg("server");
         let (client_id, info): (u64, String) = ask.query_async(connection).await?;
-        let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-        let run_id = run_id.ok_or((ErrorKind::Client, "the server does not say which one it is"))?.to_owned();
+        let run_id =
+            run_id(&info).ok_or((ErrorKind::Client, "the server does not say which one it is"))?.to_owned();
         Ok(Self { run_id, client_id })
     }
 }
@@ -188,7 +125,7 @@ impl Keeper {
                 Ok((connection, polls, session)) => {
                     tracing::info!("Redis tells of changes: polls are answered from memory, too");
                     (pause, said) = (PAUSES.0, false);
-                    self.keep(connection, &polls, &session).await
+                    self.keep(connection, polls, &session).await
                 }
                 Err(error) => error,
             };
@@ -231,7 +168,7 @@ impl Keeper {
     async fn keep(
         &mut self,
         mut connection: MultiplexedConnection,
-        polls: &Whereabouts,
+        mut polls: Whereabouts,
         session: &Arc<Session>,
     ) -> RedisError {
         self.set(Some(Arc::clone(session)));
@@ -241,22 +178,38 @@ impl Keeper {
             beats.tick().await;
             let sent = Instant::now();
             match self.beat(&mut connection).await {
-                Ok(now) if now == *polls => session.confirm(sent),
-                Ok(_) => break (ErrorKind::Client, "polls have a new connection").into(),
                 Err(error) => break error,
+                // The connection that they have next may lead to the same server.
+                Ok(Err(_)) => session.doubt(),
+                Ok(Ok(now)) if now.run_id == polls.run_id => {
+                    if now != polls {
+                        session.forget_all();
+                        polls = now;
+                    }
+                    session.confirm(sent);
+                }
+                Ok(Ok(_)) => break (ErrorKind::Client, "polls go to another server now").into(),
             }
         };
-        session.ended.store(true, Ordering::Release);
+        session.end();
         self.set(None);
         error
     }
 
-    /// Both connections answer, the tracking one and that of polls, which says where it leads.
-    async fn beat(&mut self, connection: &mut MultiplexedConnection) -> RedisResult<Whereabouts> {
-        let ping = redis::cmd("PING");
-        let both = try_join(ping.query_async::<()>(connection), Whereabouts::of(&mut self.polls));
-        let answered = tokio::time::timeout(self.settings.staleness, both).await;
-        answered.map_err(|_| timed_out())?.map(|((), polls)| polls)
+    /// Both connections are asked, the tracking one, whose failure is the outer error, and that of polls, which says where
+    /// it leads.
+    async fn beat(
+        &mut self,
+        connection: &mut MultiplexedConnection,
+    ) -> RedisResult<RedisResult<Whereabouts>> {
+        let (ping, patience) = (redis::cmd("PING"), self.settings.staleness);
+        let (pong, polls) = join(
+            timeout(patience, ping.query_async::<()>(connection)),
+            timeout(patience, Whereabouts::of(&mut self.polls)),
+        )
+        .await;
+        pong.map_err(|_| timed_out())??;
+        Ok(polls.unwrap_or_else(|_| Err(timed_out())))
     }
 
     fn set(&self, session: Option<Arc<Session>>) {
@@ -264,30 +217,5 @@ impl Keeper {
         let live = session.is_some();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = session;
         self.changes.set_live(live);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_key_of_counts_names_a_reader() {
-        assert_eq!(reader_of(b"im:{ann}:n"), Some("ann"));
-        assert_eq!(reader_of(b"im:{n}:n"), Some("n"));
-        for other in ["im:{ann}:m", "im:{ann}:g", "im:{ann}:u:n", "im:", "x", "im:{ann}:u:}:"] {
-            assert_eq!(reader_of(other.as_bytes()), None, "{other}");
-        }
-        assert_eq!(reader_of(&[0xff]), None);
-    }
-
-    #[test]
-    fn a_session_is_fresh_for_as_long_as_was_said_after_a_heartbeat_that_was_answered() {
-        let session = Session::new(1, NearCounters::default(), Arc::default());
-        session.confirm(session.born);
-        assert!(session.is_fresh(Duration::from_mins(1)));
-        assert!(!session.is_fresh(Duration::ZERO));
-        session.hear(&PushInfo { kind: PushKind::Disconnection, data: vec![] });
-        assert!(!session.is_fresh(Duration::from_mins(1)));
     }
 }

@@ -3,6 +3,8 @@
 mod dead_letters;
 mod upkeep;
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqlitePool, Transaction};
@@ -12,8 +14,10 @@ use super::store_error;
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{ConvType, Details, Message, MessageKey, Recall, Receipt};
 use crate::domain::unread::Snapshot;
+use crate::infra::clock::System;
 use crate::ports::StoreError;
-use crate::ports::message_log::{BIG, CopyNo, MessageLog, Reach, Recorded};
+use crate::ports::clock::Clock;
+use crate::ports::message_log::{BIG, CopyNo, MessageLog, RECALLS_OF_MS, Reach, Recorded};
 
 const STORE: &str = "messages";
 
@@ -71,15 +75,16 @@ impl SqliteLog {
 
     async fn recall_in_one(&self, recall: &Recall) -> sqlx::Result<()> {
         let sql = r#"INSERT INTO messages
-                (id, "convType", "to", "fromAccount", "msgTimestamp", "msgidServer", recalled, counted)
-             VALUES (?, ?, ?, ?, 0, ?, TRUE, FALSE)
-             ON CONFLICT (id) DO UPDATE SET recalled = TRUE, counted = FALSE"#;
+                (id, "convType", "to", "fromAccount", "msgTimestamp", "msgidServer", recalled, counted, "recalledAt")
+             VALUES (?, ?, ?, ?, 0, ?, TRUE, FALSE, ?)
+             ON CONFLICT (id) DO UPDATE SET recalled = TRUE, counted = FALSE, "recalledAt" = excluded."recalledAt""#;
         let insert = sqlx::query(sql)
             .bind(recall.key.to_string())
             .bind(recall.key.conv_type.as_str())
             .bind(recall.to.as_str())
             .bind(recall.from.as_str())
-            .bind(recall.key.server_id.get());
+            .bind(recall.key.server_id.get())
+            .bind(System.now().0);
         let _turn = self.writing.lock().await;
         insert.execute(&self.pool).await.map(|_| ())
     }
@@ -92,8 +97,9 @@ impl SqliteLog {
         let marks = sqlx::query("SELECT peer, mark FROM read_marks WHERE reader = ?");
         let marks = marks.bind(reader.as_str()).fetch_all(&mut *tx).await?;
         let recalled = r#"SELECT "fromAccount", "msgidServer" FROM messages
-             WHERE "to" = ? AND recalled = 1 AND "convType" = 'PERSON' AND "msgType" IS NOT NULL"#;
-        let recalled = sqlx::query(recalled).bind(reader.as_str()).fetch_all(&mut *tx).await?;
+             WHERE "to" = ? AND recalled = 1 AND "convType" = 'PERSON' AND "msgType" IS NOT NULL AND "recalledAt" >= ?"#;
+        let recalled = sqlx::query(recalled).bind(reader.as_str()).bind(System.now().plus(-RECALLS_OF_MS).0);
+        let recalled = recalled.fetch_all(&mut *tx).await?;
         tx.commit().await?;
         let message = |row: &SqliteRow| Ok((accid(row, 0)?, server_id(row, 1)?, Millis(row.try_get(2)?)));
         Ok(Snapshot {
@@ -140,6 +146,15 @@ impl MessageLog for SqliteLog {
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
         self.snapshot_in_one(reader).await.map_err(store_error(STORE))
+    }
+
+    async fn unknown(&self, reader: &Accid, ids: &[ServerId]) -> Result<HashSet<ServerId>, StoreError> {
+        let sql = r#"SELECT value FROM json_each(?) AS asked WHERE NOT EXISTS
+            (SELECT 1 FROM messages WHERE id = 'PERSON:' || asked.value AND "to" = ?)"#;
+        let asked = format!("[{}]", ids.iter().map(ServerId::to_string).collect::<Vec<_>>().join(","));
+        let rows = sqlx::query(sql).bind(asked).bind(reader.as_str()).fetch_all(&self.pool).await;
+        let unknown = rows.and_then(|rows| rows.iter().map(|row| server_id(row, 0)).collect());
+        unknown.map_err(store_error(STORE))
     }
 
     async fn is_big(&self, reader: &Accid) -> Result<bool, StoreError> {
@@ -205,8 +220,9 @@ async fn insert(
 ) -> sqlx::Result<()> {
     let sql = r#"INSERT OR REPLACE INTO messages (id, "convType", "to", "fromAccount", "fromClientType",
             "fromDeviceId", "fromNick", "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer",
-            "resendFlag", state, withheld, recalled, counted)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"#;
+            "resendFlag", state, withheld, recalled, counted, "recalledAt")
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+             (SELECT "recalledAt" FROM messages WHERE id = ?))"#;
     let details = &message.details;
     let counted = message.counts() && !recalled;
     let insert = sqlx::query(sql)
@@ -227,7 +243,8 @@ async fn insert(
         .bind(i32::from(counted && read))
         .bind(message.withheld)
         .bind(recalled)
-        .bind(counted);
+        .bind(counted)
+        .bind(message.key.to_string());
     insert.execute(&mut **tx).await.map(|_| ())
 }
 

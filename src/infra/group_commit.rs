@@ -3,11 +3,20 @@
 //! Whatever gathers while a flush is under way goes together in the next one. So an item that comes alone is flushed at
 //! once, alone, and the more come, the more share a flush.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::domain::ids::{Accid, ServerId};
+use crate::domain::message::{Message, Recall, Receipt};
+use crate::domain::unread::Snapshot;
+use crate::ports::StoreError;
+use crate::ports::message_log::{MessageLog, Reach, Recorded};
 
 /// An item, and whoever waits for what becomes of it.
 type Waiting<T, R> = (T, oneshot::Sender<R>);
@@ -71,6 +80,78 @@ where
     }
 }
 
+/// A log whose messages that come at the same time are written together, and so are its receipts.
+pub struct GroupedLog {
+    inner: Arc<dyn MessageLog>,
+    messages: Group<Message, Result<Recorded, StoreError>>,
+    receipts: Group<Receipt, Result<(), StoreError>>,
+}
+
+impl GroupedLog {
+    /// Writes at most `at_most` at once, at least 1, to `inner`. Wants a runtime around it.
+    pub fn new(inner: Arc<dyn MessageLog>, at_most: usize) -> Self {
+        let log = Arc::clone(&inner);
+        let messages = Group::new(at_most, move |messages: Vec<Message>| {
+            let log = Arc::clone(&log);
+            async move { log.record_all(&messages).await }
+        });
+        let log = Arc::clone(&inner);
+        let receipts = Group::new(at_most, move |receipts: Vec<Receipt>| {
+            let log = Arc::clone(&log);
+            async move { log.mark_all(&receipts).await }
+        });
+        Self { inner, messages, receipts }
+    }
+}
+
+/// What was given to a flush that did not end may be in the log or not.
+fn lost<T>(lost: Lost) -> Result<T, StoreError> {
+    Err(StoreError::unavailable("messages", lost))
+}
+
+#[async_trait]
+impl MessageLog for GroupedLog {
+    async fn record(&self, message: &Message) -> Result<Recorded, StoreError> {
+        self.messages.submit(message.clone()).await.unwrap_or_else(lost)
+    }
+
+    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError> {
+        self.receipts.submit(receipt.clone()).await.unwrap_or_else(lost)
+    }
+
+    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
+        self.inner.record_all(messages).await
+    }
+
+    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
+        self.inner.mark_all(receipts).await
+    }
+
+    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
+        self.inner.reach(reader, peer).await
+    }
+
+    async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
+        self.inner.recall(recall).await
+    }
+
+    async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
+        self.inner.snapshot(reader).await
+    }
+
+    async fn unknown(&self, reader: &Accid, ids: &[ServerId]) -> Result<HashSet<ServerId>, StoreError> {
+        self.inner.unknown(reader, ids).await
+    }
+
+    async fn is_big(&self, reader: &Accid) -> Result<bool, StoreError> {
+        self.inner.is_big(reader).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.ping().await
+    }
+}
+
 #[cfg(test)]
-#[path = "group_tests.rs"]
+#[path = "group_commit_tests.rs"]
 mod tests;

@@ -1,0 +1,137 @@
+//! The shared connection to a Redis Cluster, also when one of its nodes hangs.
+//!
+//! redis-rs looks for the owners of slots again when a connection ends or a node says that a slot has moved. A node that
+//! hangs does neither, though a replica has long taken its place. So somebody looks: every second, and at once when a
+//! command was not answered in time, all masters are asked who they are. If they do not all answer, a second client
+//! looks for them from the start, and takes the place of the first once all of its masters answer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use redis::aio::ConnectionLike;
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use super::connection::timed_out;
+use super::single::run_id;
+use super::trust::{Servers, Trust};
+use crate::log_gate::LogGate;
+
+/// How often masters are asked who they are.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long they have to say so, all of them.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+/// Between two looks, whatever happens.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// One cluster. Clones share the connection.
+#[derive(Clone)]
+pub struct Cluster(Arc<Inner>);
+
+struct Inner {
+    client: ClusterClient,
+    trust: Trust,
+    current: ArcSwap<ClusterConnection>,
+    /// A command was not answered in time.
+    doubt: Notify,
+}
+
+impl Cluster {
+    /// Connects.
+    pub async fn open(client: ClusterClient, trust: Trust) -> RedisResult<Self> {
+        let connection = client.get_async_connection().await?;
+        trust.leads_to(servers(&connection).await?);
+        let (current, doubt) = (ArcSwap::from_pointee(connection), Notify::new());
+        Ok(Self(Arc::new(Inner { client, trust, current, doubt })))
+    }
+
+    /// Sends one command.
+    pub async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        let outcome = self.connection().req_packed_command(command).await;
+        self.heard(outcome)
+    }
+
+    /// Sends a pipeline, all of it to one slot.
+    pub async fn send_all(
+        &self,
+        pipeline: &Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        let outcome = self.connection().req_packed_commands(pipeline, offset, count).await;
+        self.heard(outcome)
+    }
+
+    fn heard<T>(&self, outcome: RedisResult<T>) -> RedisResult<T> {
+        if outcome.as_ref().is_err_and(RedisError::is_timeout) {
+            self.0.doubt.notify_one();
+        }
+        outcome
+    }
+
+    fn connection(&self) -> ClusterConnection {
+        (**self.0.current.load()).clone()
+    }
+
+    /// Looks after the masters, for ever.
+    pub async fn watch(self) {
+        loop {
+            sleep(PAUSE).await;
+            let _ = timeout(LOOK_EVERY, self.0.doubt.notified()).await;
+            self.look().await;
+        }
+    }
+
+    async fn look(&self) {
+        static SILENT: LogGate = LogGate::new();
+        let error = match servers(&self.connection()).await {
+            Ok(servers) => return self.0.trust.leads_to(servers),
+            Err(error) => error,
+        };
+        let renewed = async {
+            let connection = self.0.client.get_async_connection().await?;
+            let servers = servers(&connection).await?;
+            RedisResult::Ok((connection, servers))
+        };
+        if let Ok(Ok((connection, servers))) = timeout(PATIENCE, renewed).await {
+            self.0.trust.leads_to(servers);
+            self.0.current.store(Arc::new(connection));
+            tracing::warn!(%error, "leaving the connection to the Redis Cluster for a new one");
+        } else if let Some(count) = SILENT.pass() {
+            tracing::warn!(count, %error, "not every master of the Redis Cluster answers");
+        }
+    }
+}
+
+/// All masters, if they let this user know who they are, and who has which slots. An error if not all of them answer.
+async fn servers(connection: &ClusterConnection) -> RedisResult<Servers> {
+    timeout(PATIENCE, ask(connection.clone())).await.unwrap_or_else(|_| Err(timed_out()))
+}
+
+async fn ask(mut connection: ClusterConnection) -> RedisResult<Servers> {
+    let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+    let mut info = redis::cmd("INFO");
+    info.arg("server");
+    let answers: HashMap<String, Value> =
+        FromRedisValue::from_redis_value(connection.route_command(info, all).await?)?;
+    let runs = answers.into_values().filter_map(|answer| match answer {
+        Value::ServerError(refusal) if refusal.code() == "NOPERM" => None,
+        answer => Some(answer.extract_error().and_then(|info| Ok(String::from_redis_value(info)?))),
+    });
+    let runs = runs.map(|info| Ok(run_id(&info?).unwrap_or_default().to_owned()));
+    let mut servers = runs.collect::<RedisResult<Servers>>()?;
+    let slots: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await?;
+    servers.extend(slots.iter().map(|range| format!("{:?}", owner(range))));
+    Ok(servers)
+}
+
+/// First and last slot of a range, and the address and the id of the master that has it.
+fn owner(range: &[Value]) -> &[Value] {
+    &range[..range.len().min(3)]
+}

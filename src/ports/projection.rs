@@ -1,0 +1,18 @@
+//! What fills the unread view from the log, as those ask for it who only read.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::ids::Accid;
+
+/// Loads readers into the view, and compares them with the log.
+#[async_trait]
+pub trait Projection: Send + Sync {
+    /// Loads a reader whom the view does not know, or joins the load under way. It goes on if the caller leaves.
+    async fn load(&self, reader: &Accid) -> Result<(), Arc<StoreError>>;
+
+    /// Begins to compare a known reader with the log, in the background, if there is room for it now.
+    fn recheck(&self, reader: &Accid);
+}
