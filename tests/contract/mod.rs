@@ -51,6 +51,7 @@ mod outbox_keys;
 mod outbox_lanes;
 mod outbox_leases;
 mod outbox_races;
+mod redis_cluster;
 mod redis_losses;
 mod registration_races;
 mod sql_refusals;

@@ -65,9 +65,13 @@ impl OwnRedis {
     }
 
     async fn run<T: redis::FromRedisValue>(&self, command: &Cmd) -> T {
+        self.try_run(command).await.unwrap()
+    }
+
+    async fn try_run<T: redis::FromRedisValue>(&self, command: &Cmd) -> redis::RedisResult<T> {
         let client = Client::open(self.url()).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        command.query_async(&mut connection).await.unwrap()
+        command.query_async(&mut connection).await
     }
 }
 
@@ -79,6 +83,10 @@ impl Drop for OwnRedis {
     }
 }
 
+/// What the nodes of a cluster are started with: one that is silent for a second is taken to be gone.
+const NODE: [&str; 6] =
+    ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"];
+
 /// Three masters that share the slots.
 pub struct OwnCluster {
     nodes: Vec<OwnRedis>,
@@ -87,8 +95,7 @@ pub struct OwnCluster {
 impl OwnCluster {
     /// Starts the servers and waits until each of them sees the cluster whole.
     pub async fn start() -> Self {
-        let nodes: Vec<OwnRedis> =
-            (0..3).map(|_| OwnRedis::start_with(&["--cluster-enabled", "yes"])).collect();
+        let nodes: Vec<OwnRedis> = (0..3).map(|_| OwnRedis::start_with(&NODE)).collect();
         for (at, (node, slots)) in
             nodes.iter().zip([(0, 5_460), (5_461, 10_922), (10_923, 16_383)]).enumerate()
         {
@@ -103,6 +110,48 @@ impl OwnCluster {
         let cluster = Self { nodes };
         tokio::time::timeout(CLUSTER_PATIENCE, cluster.wait_until_whole()).await.expect("a whole cluster");
         cluster
+    }
+
+    /// One more node, a replica of the first master, which has the lowest third of the slots.
+    pub async fn add_replica(&mut self) {
+        let replica = OwnRedis::start_with(&NODE);
+        let (port, bus) = (self.nodes[0].port, self.nodes[0].bus_port().await);
+        replica.run::<()>(redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(port).arg(bus)).await;
+        let master: String = self.nodes[0].run(redis::cmd("CLUSTER").arg("MYID")).await;
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        let follows = async {
+            // It is refused until the node has heard of its master, and then until it has its data.
+            let mut replicate = redis::cmd("CLUSTER");
+            replicate.arg("REPLICATE").arg(&master);
+            while replica.try_run::<()>(&replicate).await.is_err() {
+                tick.tick().await;
+            }
+            let mut tick = tokio::time::interval(Duration::from_millis(50));
+            while !replica
+                .run::<String>(redis::cmd("INFO").arg("replication"))
+                .await
+                .contains("link_status:up")
+            {
+                tick.tick().await;
+            }
+        };
+        tokio::time::timeout(CLUSTER_PATIENCE, follows).await.expect("a replica with its master's data");
+        self.nodes.push(replica);
+        tokio::time::timeout(CLUSTER_PATIENCE, self.wait_until_whole()).await.expect("a whole cluster");
+    }
+
+    /// The first master hangs once its replica has everything: its connections stay, and nothing is answered.
+    pub async fn hang_first(&self) {
+        let offset = async |node: &OwnRedis| {
+            let info: String = node.run(redis::cmd("INFO").arg("replication")).await;
+            info.lines().find_map(|line| line.strip_prefix("master_repl_offset:").map(str::to_owned))
+        };
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        while offset(&self.nodes[0]).await != offset(&self.nodes[3]).await {
+            tick.tick().await;
+        }
+        let stopped = Command::new("kill").args(["-STOP", &self.nodes[0].child.id().to_string()]).status();
+        assert!(stopped.unwrap().success());
     }
 
     async fn wait_until_whole(&self) {
