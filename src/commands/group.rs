@@ -9,6 +9,8 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::log_gate::LogGate;
+
 /// An item, and whoever waits for what becomes of it.
 type Waiting<T, R> = (T, oneshot::Sender<R>);
 
@@ -66,8 +68,15 @@ where
                     drop(reply.send(result));
                 }
             }
-            Err(_) => tracing::error!(items = replies.len(), "a flush panicked"),
+            Err(_) => tell_panicked(replies.len()),
         }
+    }
+}
+
+fn tell_panicked(items: usize) {
+    static PANICKED: LogGate = LogGate::new();
+    if let Some(count) = PANICKED.pass() {
+        tracing::error!(count, items, "a flush panicked");
     }
 }
 

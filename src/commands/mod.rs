@@ -7,6 +7,7 @@ pub mod caller_limits;
 pub mod deliver;
 pub mod forget_old;
 mod group;
+pub mod log_failure;
 pub mod mark_read;
 pub mod recall_message;
 pub mod receive_copy;

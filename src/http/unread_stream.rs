@@ -21,6 +21,7 @@ use super::problem::{Code, Problem};
 use super::request::Authenticated;
 use super::unread_page::{Page, read_query, validator};
 use crate::domain::ids::Accid;
+use crate::log_gate::LogGates;
 use crate::ports::unread_changes::ReaderWatch;
 
 /// A comment is sent when nothing else was for so long, so that all on the way see that the stream lives.
@@ -73,7 +74,7 @@ pub async fn stream_unread(
     api.tasks.spawn(async move {
         let _place = place;
         if let Err(problem) = feed.run(counts, watch).await {
-            tracing::warn!(?problem, "a stream of counts ends");
+            tell_ended(&problem);
         }
     });
     let events = stream::unfold(out, |mut out: Receiver<Event>| async move {
@@ -82,6 +83,13 @@ pub async fn stream_unread(
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     // Proxies that gather an answer before they pass it on would gather for ever.
     Ok(([("cache-control", "no-store"), ("x-accel-buffering", "no")], stream).into_response())
+}
+
+fn tell_ended(problem: &Problem) {
+    static ENDED: LogGates<Code> = LogGates::new();
+    if let Some(count) = ENDED.pass(problem.code()) {
+        tracing::warn!(count, problem = problem.detail(), "a stream of counts ends");
+    }
 }
 
 /// What one stream is made of.
