@@ -10,3 +10,4 @@ mod late_database;
 mod log_floods;
 mod log_in_trouble;
 mod shutdown;
+mod strangers;
