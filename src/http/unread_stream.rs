@@ -43,7 +43,7 @@ const SLOWEST: Duration = Duration::from_secs(10);
         ("self" = String, Query, description = "The reader, percent-encoded", example = "alice",
             min_length = 1, max_length = 128),
         ("users" = String, Query, description = "1 to 500 users, each percent-encoded, joined by commas",
-            example = "bob,carol"),
+            example = "bob,carol", min_length = 1),
         ("Last-Event-ID" = Option<String>, Header, description = "Taken, and not needed")),
     responses(
         (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String,
