@@ -8,12 +8,14 @@ use otc_im::infra::sql;
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
+use crate::support::events::Events;
 use crate::support::process::Process;
+use crate::support::proxy::Proxy;
 use crate::support::service::Site;
 use crate::support::stores::Stores;
 
 /// Requests of each kind.
-const MANY: usize = 100;
+const MANY: usize = 50;
 
 /// What a process has logged, once it has ended.
 struct Log {
@@ -25,8 +27,10 @@ struct Log {
 impl Log {
     async fn of(process: Process, began: Instant) -> Self {
         process.terminate();
-        let (_, log) = process.ended().await;
-        let lines = log.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+        let heard = process.heard().to_vec();
+        let (_, rest) = process.ended().await;
+        let lines = heard.iter().map(String::as_str).chain(rest.lines());
+        let lines = lines.map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
         Self { lines, most: usize::try_from(began.elapsed().as_secs()).unwrap() + 2 }
     }
 
@@ -62,8 +66,9 @@ async fn binds(site: &Site, client: &Client, round: &str, status: u16) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_stores_is_told_once_a_second_for_each() {
     let site = Site::new(Stores::embedded()).await;
-    let process = site.spawn().await;
-    let client = &process.client;
+    let mut process = site.spawn().await;
+    let client = process.client.clone();
+    let client = &client;
     let database = sql::sqlite(site.stores.url("accounts.url"), 1).await.unwrap();
     for table in ["accounts", "messages", "outbox"] {
         let rename = sqlx::AssertSqlSafe(format!("ALTER TABLE {table} RENAME TO no_{table}"));
@@ -80,7 +85,9 @@ async fn an_outage_of_stores_is_told_once_a_second_for_each() {
         client.as_user("site").post("/v1/notifications", &notice).await.problem(500, "internal");
     }));
     tokio::join!(polls, notices, binds(&site, client, "b", 500));
-    let log = Log::of(process, began).await;
+    let loops = process.log_line("the outbox is out of reach; trying again").await;
+    let mut log = Log::of(process, began).await;
+    log.lines.push(serde_json::from_str(&loops).unwrap());
     let stores: Vec<_> = log.each("a store failed", "error").into_keys().collect();
     let of = |store: &str| format!("{store} refused what was asked of it");
     assert_eq!(stores, ["accounts", "messages", "outbox"].map(of));
@@ -89,7 +96,8 @@ async fn an_outage_of_stores_is_told_once_a_second_for_each() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_netease_is_told_once_a_second_and_deliveries_by_their_id_and_state() {
-    let site = Site::new(Stores::embedded()).await;
+    // Fewer calls, so that the quota delays nobody.
+    let site = Site::new(Stores::embedded()).await.set("netease.attempts", "1");
     let process = site.spawn().await;
     let client = &process.client;
     let broken = |api: &str| json!({"api": api, "mode": "503", "count": 1_000_000});
@@ -111,4 +119,28 @@ async fn an_outage_of_netease_is_told_once_a_second_and_deliveries_by_their_id_a
     assert!(named.clone().count() > 0 && named.clone().all(|id| ids.iter().any(|it| it == id)), "{told:#?}");
     log.each("a friendship is owed", "level");
     log.each("a call to NetEase failed", "level");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ends_of_many_streams_are_told_once_a_second() {
+    let stores = Stores::servers().await;
+    let redis = stores.url("unread.url").to_owned();
+    let proxy = Proxy::of(&redis).await;
+    let site = Site::new(stores.with("unread.url", proxy.through(&redis))).await;
+    let process = site.spawn().await;
+    let open = (0..MANY).map(|n| {
+        let reader = site.user(&format!("reader{n}"));
+        let client = process.client.as_user(&reader);
+        async move { Events::open(&client, &format!("/v1/unread/stream?self={reader}&users=bob")).await }
+    });
+    let mut streams = join_all(open).await;
+    join_all(streams.iter_mut().map(Events::next)).await;
+    let began = Instant::now();
+    proxy.cut();
+    let ends = join_all(streams.iter_mut().map(Events::next_or_end)).await;
+    assert!(ends.iter().all(Option::is_none), "{ends:?}");
+    let log = Log::of(process, began).await;
+    log.each("a stream of counts ends", "problem");
+    let stores: Vec<_> = log.each("a store failed", "error").into_keys().collect();
+    assert_eq!(stores, ["unread is out of reach"]);
 }
