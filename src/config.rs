@@ -233,7 +233,8 @@ section! {
         /// How long a call that needs NetEase may take.
         netease_timeout: Duration = secs(15), within ms(100)..=mins(5);
         /// Connections that may be open at once; further ones are closed. Fewer if the system has too few open files.
-        connections: usize = 20_000, within 1..=1_000_000;
+        /// `None`: as many as there are files for, within reason.
+        connections: Option<usize> = None, within 1..=1_000_000;
         /// How long a new connection may take until the head of its first request is there.
         head_timeout: Duration = secs(10), within ms(100)..=mins(1);
         /// How long a connection may take from an answer to the head of its next request.

@@ -11,8 +11,8 @@
 //! }
 //! ```
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Milliseconds between two lines of one place.
@@ -64,6 +64,33 @@ impl Default for LogGate {
     }
 }
 
+/// A gate for each of a few things that one line may be about: those about one thing hide none about another.
+#[derive(Debug)]
+pub struct LogGates<K>(Mutex<Vec<(K, LogGate)>>);
+
+impl<K: PartialEq> LogGates<K> {
+    /// Gates whose first lines pass.
+    pub const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    /// [`LogGate::pass`] of the gate for `about`, which is of a closed list: each keeps its gate for ever.
+    pub fn pass(&self, about: K) -> Option<u64> {
+        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = gates.iter().position(|(known, _)| *known == about).unwrap_or_else(|| {
+            gates.push((about, LogGate::new()));
+            gates.len() - 1
+        });
+        gates[at].1.pass()
+    }
+}
+
+impl<K: PartialEq> Default for LogGates<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +103,11 @@ mod tests {
         assert_eq!(gate.pass_at(1004), None);
         assert_eq!(gate.pass_at(1005), Some(3));
         assert_eq!(gate.pass_at(9000), Some(1));
+    }
+    #[test]
+    fn lines_about_one_thing_hide_none_about_another() {
+        let gates = LogGates::new();
+        assert_eq!((gates.pass("accounts"), gates.pass("messages")), (Some(1), Some(1)));
+        assert_eq!((gates.pass("accounts"), gates.pass("messages")), (None, None));
     }
 }

@@ -58,6 +58,8 @@ async fn every_metric_has_its_row_and_every_row_its_metric() {
 struct Line {
     message: String,
     level: String,
+    /// Whether it comes once a second at most, with a count.
+    counted: bool,
 }
 
 /// The end of the string literal that begins behind the quote at `from`.
@@ -70,8 +72,9 @@ fn end_of_text(code: &str, from: usize) -> usize {
     at
 }
 
-/// The message of a macro's arguments: the literal that is nobody's value and no argument of something within.
-fn message(arguments: &str) -> Option<String> {
+/// The message of a macro's arguments, and where it begins: the literal that is nobody's value and no argument of
+/// something within.
+fn message(arguments: &str) -> Option<(String, usize)> {
     let (mut at, mut depth, mut before) = (0, 0, ' ');
     while let Some(byte) = arguments.as_bytes().get(at) {
         match byte {
@@ -82,7 +85,7 @@ fn message(arguments: &str) -> Option<String> {
                 let end = end_of_text(arguments, at);
                 if depth == 0 && before != '=' {
                     let joined = arguments[at + 1..end].split("\\\n").map(str::trim_start);
-                    return Some(joined.collect());
+                    return Some((joined.collect(), at));
                 }
                 at = end;
             }
@@ -107,9 +110,11 @@ fn logged() -> BTreeSet<Line> {
         let code = code.join("\n");
         for level in ["info", "warn", "error"] {
             for (at, call) in code.match_indices(&format!("tracing::{level}!(")) {
-                let message = message(&code[at + call.len()..])
+                let arguments = &code[at + call.len()..];
+                let (message, begins) = message(arguments)
                     .unwrap_or_else(|| panic!("{}: a line without a message", path.display()));
-                lines.insert(Line { message, level: level.to_owned() });
+                let counted = arguments[..begins].trim_start().starts_with("count,");
+                lines.insert(Line { message, level: level.to_owned(), counted });
             }
         }
     }
@@ -122,9 +127,10 @@ fn every_log_line_has_its_row_and_every_row_its_line() {
     let table = section("Log");
     let mut documented = BTreeSet::new();
     for row in table.lines().filter(|line| line.starts_with("| `")) {
-        let level = row.split(" | ").nth(1).unwrap().to_owned();
+        let cells: Vec<_> = row.split(" | ").collect();
+        let (level, counted) = (cells[1].to_owned(), cells[2].starts_with("`count`"));
         for message in first_cells(row).into_iter().flatten() {
-            documented.insert(Line { message, level: level.clone() });
+            documented.insert(Line { message, level: level.clone(), counted });
         }
     }
     assert_same(&documented, &logged());

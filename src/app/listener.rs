@@ -26,6 +26,8 @@ const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::fro
 const H2_STREAMS: u32 = 128;
 /// Bytes of bodies that one HTTP/2 connection, and one request of it, may send ahead of their reading.
 const H2_WINDOWS: (u32, u32) = (256 * 1024, 64 * 1024);
+/// Connections that there may be where the configuration does not say how many.
+const USUAL_CONNECTIONS: usize = 20_000;
 /// Open files that are kept for stores, NetEase and the rest.
 const OTHER_FILES: u64 = 512;
 
@@ -49,17 +51,23 @@ fn set_options(listener: &TcpListener) -> io::Result<()> {
 }
 
 /// Raises the soft limit of open files to the hard one. Answers how many connections there may be: as many as are
-/// configured, or fewer if there are not so many files.
-pub fn make_room(connections: usize) -> usize {
+/// configured, or fewer if there are not so many files. Who has not asked for so many is not warned.
+pub fn make_room(configured: Option<usize>) -> usize {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
         tracing::warn!(%error, "the limit of open files cannot be raised");
         rlimit::Resource::NOFILE.get_soft().unwrap_or(u64::MAX)
     });
     let room = usize::try_from(files.saturating_sub(OTHER_FILES).max(files / 2)).unwrap_or(usize::MAX);
-    if room < connections {
-        tracing::warn!(files, connections, room, "there are too few open files for limits.connections");
+    match configured {
+        Some(connections) if room < connections => {
+            tracing::warn!(files, connections, room, "there are too few open files for limits.connections");
+        }
+        None if room < USUAL_CONNECTIONS => {
+            tracing::info!(files, room, "the limit of open files bounds the connections");
+        }
+        _ => {}
     }
-    room.min(connections)
+    room.min(configured.unwrap_or(USUAL_CONNECTIONS))
 }
 
 /// How long a connection may be silent.

@@ -6,6 +6,7 @@ use super::befriend::befriend;
 use super::caller_limits::{CallerLimits, OverLimit};
 use super::register_account::{RegisterError, Registrar};
 use crate::domain::ids::{Accid, UserId};
+use crate::log_gate::LogGate;
 use crate::ports::StoreError;
 use crate::ports::accounts::Accounts;
 use crate::ports::clock::Clock;
@@ -105,11 +106,18 @@ impl Binder {
             Ok(()) => Friendship::Added,
             Err(RegisterError::Gateway(error)) if !matches!(error, GatewayError::Rejected { .. }) => {
                 self.outbox.owe_friendship(&bind.buyer, &bind.seller, self.clock.now()).await?;
-                tracing::warn!(buyer = %buyer.accid, seller = %friend, %error, "a friendship is owed");
+                tell_owed(&buyer.accid, &friend, &error);
                 Friendship::Pending
             }
             Err(error) => return Err(error.into()),
         };
         Ok(Bound { accid: buyer.accid, token: buyer.token, friend, friendship })
+    }
+}
+
+fn tell_owed(buyer: &Accid, seller: &Accid, error: &GatewayError) {
+    static OWED: LogGate = LogGate::new();
+    if let Some(count) = OWED.pass() {
+        tracing::warn!(count, %buyer, %seller, %error, "a friendship is owed");
     }
 }

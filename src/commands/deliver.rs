@@ -1,6 +1,7 @@
 //! Does what is owed to NetEase: notices and friendships out of the outbox, oldest first.
 
 mod attempt;
+mod log;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -208,6 +209,6 @@ impl Courier {
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature of an error's handler")]
 fn out_of_reach<T: Default>(error: StoreError) -> T {
-    tracing::warn!(%error, source = error.cause(), "the outbox is out of reach; trying again");
+    log::trying_again(&error);
     T::default()
 }

@@ -6,6 +6,7 @@ pub mod bury;
 pub mod caller_limits;
 pub mod deliver;
 pub mod forget_old;
+pub mod log_failure;
 pub mod mark_read;
 pub mod projector;
 pub mod recall_message;

@@ -71,6 +71,8 @@ pub enum Outcome {
     Acknowledged,
     /// It is about a message that NetEase itself does not keep, and has given no number.
     NotKept,
+    /// It is about a team's message by somebody who can have no account here.
+    Foreign,
     /// It could not be understood and is kept whole.
     Buried,
     /// It is a third-party callback, which wants a verdict: refuse it.
@@ -117,6 +119,7 @@ impl Inbox {
                 Outcome::Recalled
             }
             Copy::Numberless => Outcome::NotKept,
+            Copy::Foreign => Outcome::Foreign,
             Copy::Probe | Copy::Other => Outcome::Acknowledged,
             Copy::Callback => Outcome::Callback,
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::domain::ids::{Accid, UserId};
+use crate::log_gate::LogGate;
 use crate::ports::StoreError;
 use crate::ports::accounts::{Account, Accounts, Registration};
 use crate::ports::clock::Ids;
@@ -180,10 +181,17 @@ impl Registrar {
             // A row with another token by now shows that the name is still to be confirmed.
             Ok(()) => self.accounts.confirm(accid, token, Some(name)).await.map(|_| ()),
             Err(error) => {
-                tracing::warn!(%accid, %error, "NetEase did not take a new name; the next bind tries again");
+                tell_not_taken(accid, &error);
                 Ok(())
             }
         }
+    }
+}
+
+fn tell_not_taken(accid: &Accid, error: &GatewayError) {
+    static NOT_TAKEN: LogGate = LogGate::new();
+    if let Some(count) = NOT_TAKEN.pass() {
+        tracing::warn!(count, %accid, %error, "NetEase did not take a new name; the next bind tries again");
     }
 }
 

@@ -25,6 +25,9 @@ pub enum Copy {
     /// A message or a recall whose msgidServer is 0: NetEase does not keep such a message, and nothing can tell it from
     /// another.
     Numberless,
+    /// A team's message, or its recall, by a sender whose id is no accid: of another application, say. It would count for
+    /// nobody.
+    Foreign,
     /// eventTypes 30 and 85
     Receipts(Receipts),
     /// eventTypes 7, 8 and 25
@@ -193,6 +196,8 @@ impl Fields {
         match event.text.as_str() {
             "1" if is_zero(self.msgid_server.as_ref()) => Ok(Copy::Numberless),
             "7" | "8" | "25" if is_zero(self.msg_id.as_ref()) => Ok(Copy::Numberless),
+            "1" if self.is_foreign() => Ok(Copy::Foreign),
+            "8" | "25" if is_strange(self.from.as_ref()) => Ok(Copy::Foreign),
             "1" => self.message().map(|message| Copy::Message(Box::new(message))),
             "30" => receipts::read(self.objects.as_deref()).map(Copy::Receipts),
             "85" => self.session_read(),
@@ -201,6 +206,11 @@ impl Fields {
             "25" => self.recall(ConvType::SuperTeam),
             _ => Ok(Copy::Other),
         }
+    }
+
+    fn is_foreign(&self) -> bool {
+        let conv_type = self.conv_type.as_ref().and_then(|scalar| ConvType::from_nim(&scalar.text));
+        conv_type.is_some_and(ConvType::is_of_a_team) && is_strange(self.from_account.as_ref())
     }
 
     fn message(self) -> Result<Message, String> {
@@ -250,6 +260,11 @@ impl Fields {
 
 fn is_zero(number: Option<&Scalar>) -> bool {
     number.is_some_and(|number| number.text.parse() == Ok(0_u64))
+}
+
+/// Whether it is there, and no accid.
+fn is_strange(account: Option<&Scalar>) -> bool {
+    account.is_some_and(|account| Accid::from_nim(&account.text).is_err())
 }
 
 fn need<'a>(name: &str, field: Option<&'a Scalar>) -> Result<&'a str, String> {

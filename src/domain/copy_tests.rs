@@ -148,6 +148,29 @@ fn probes_other_events_and_callbacks_are_told_apart() {
 }
 
 #[test]
+fn a_sender_who_is_no_accid_of_ours_is_foreign_to_a_team_and_a_fault_between_persons() {
+    let longest = "x".repeat(64);
+    for sender in [&*longest, "张三", ""] {
+        for kind in ["TEAM", "SUPER_TEAM", "CUSTOM_TEAM"] {
+            let body = PERSON.replace("PERSON", kind).replace("alice", sender);
+            assert_eq!(parse(body.as_bytes()).unwrap().copy, Copy::Foreign, "{body}");
+        }
+        for event in ["8", "25"] {
+            let body = format!(r#"{{"eventType":"{event}","from":"{sender}","to":"1","msgId":"3"}}"#);
+            assert_eq!(parse(body.as_bytes()).unwrap().copy, Copy::Foreign, "{body}");
+        }
+        for kind in ["PERSON", "CUSTOM_PERSON"] {
+            let body = PERSON.replace("PERSON", kind).replace("alice", sender);
+            assert!(parse(body.as_bytes()).unwrap_err().reason.starts_with("fromAccount is not an accid"));
+        }
+    }
+    let body = PERSON.replace("PERSON", "TEAM").replace(r#""fromAccount":"alice","#, "");
+    assert_eq!(parse(body.as_bytes()).unwrap_err().reason, "fromAccount is missing");
+    let longest = "x".repeat(32);
+    assert_eq!(message(&PERSON.replace("alice", &longest)).from.as_str(), longest);
+}
+
+#[test]
 fn what_cannot_be_understood_says_why_and_is_kept_whole() {
     let swap = |from: &str, to: &str| PERSON.replace(from, to);
     for (body, reason) in [

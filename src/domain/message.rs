@@ -37,6 +37,11 @@ impl ConvType {
     pub fn as_str(self) -> &'static str {
         Self::ALL[self as usize].1
     }
+
+    /// Whether it is a team's, and so counts for nobody.
+    pub fn is_of_a_team(self) -> bool {
+        matches!(self, Self::Team | Self::SuperTeam | Self::CustomTeam)
+    }
 }
 
 /// What makes a message the same message: msgidServer within its kind of conversation.

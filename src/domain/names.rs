@@ -61,7 +61,8 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
     if name.chars().all(char::is_whitespace) { Err(NameError::Blank) } else { Ok(()) }
 }
 
-fn is_unseen(character: char) -> bool {
+/// Whether it shows nothing, or turns around what stands beside it. Joiners are no such characters where they join.
+pub(super) fn is_unseen(character: char) -> bool {
     UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&character))
 }
 

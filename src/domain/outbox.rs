@@ -1,6 +1,7 @@
 //! What is owed to NetEase: the states of a delivery, and what comes after each attempt. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::value::RawValue;
 
@@ -30,6 +31,18 @@ pub enum State {
     Failed,
     /// Sent, and no answer came: it may have been done, and will not be done again.
     Unknown,
+}
+
+/// The word that answers and log lines have for it.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        })
+    }
 }
 
 impl State {

@@ -10,7 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::problem::{Code, Problem};
+use super::problem::{Code, Problem, quoted};
 
 /// Reads a JSON object, borrowing from `body`. Broken text is unreadable; a wrong type, an unknown or a missing field
 /// is invalid and named.
@@ -68,10 +68,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
 fn fault(path: &str, error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     let said = text.rsplit_once(" at line ").map_or(&*text, |(said, _)| said);
-    if let Some(field) = quoted(said, "missing field `") {
+    if let Some(field) = named(said, "missing field `") {
         return invalid(&within(path, field), "is missing");
     }
-    if let Some(field) = quoted(said, "duplicate field `") {
+    if let Some(field) = named(said, "duplicate field `") {
         return invalid(&within(path, field), "is there more than once");
     }
     // What was found may be quoted from the request; what was expected never is.
@@ -101,12 +101,12 @@ fn fault(path: &str, error: &serde_json::Error) -> Problem {
 
 /// A text of JSON fails in nothing else once the body is known to be JSON.
 pub fn half_an_escape(path: &str) -> Problem {
-    let what = if path == "." { "the body".to_owned() } else { format!("`{path}`") };
+    let what = if path == "." { "the body".to_owned() } else { format!("`{}`", quoted(path)) };
     let detail = format!("{what} has an escape of \\ud800 to \\udfff that is not half of a pair");
     Problem::new(Code::Unreadable, detail)
 }
 
-fn quoted<'a>(said: &'a str, words: &str) -> Option<&'a str> {
+fn named<'a>(said: &'a str, words: &str) -> Option<&'a str> {
     said.strip_prefix(words)?.strip_suffix('`')
 }
 

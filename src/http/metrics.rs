@@ -131,12 +131,12 @@ const EXPECTED_ANSWERS: [(&str, &[u16]); 8] = [
 
 /// Outcomes that a copy of each of these event types may have; whatever else a copy is, it is acknowledged.
 const EXPECTED_COPIES: [(&str, &[&str]); 9] = [
-    ("1", &["first", "repeated", "conflicting", "not_kept", "dead_letter"]),
+    ("1", &["first", "repeated", "conflicting", "not_kept", "foreign", "dead_letter"]),
     ("30", &["read", "dead_letter"]),
     ("85", &["read", "acknowledged", "dead_letter"]),
     ("7", &["recalled", "dead_letter"]),
-    ("8", &["recalled", "dead_letter"]),
-    ("25", &["recalled", "dead_letter"]),
+    ("8", &["recalled", "foreign", "dead_letter"]),
+    ("25", &["recalled", "foreign", "dead_letter"]),
     ("probe", &["acknowledged"]),
     ("real_time_call", &["acknowledged"]),
     ("unknown", &["acknowledged", "refused", "dead_letter"]),
@@ -225,6 +225,7 @@ impl Metrics {
             Outcome::Recalled => "recalled",
             Outcome::Acknowledged => "acknowledged",
             Outcome::NotKept => "not_kept",
+            Outcome::Foreign => "foreign",
             Outcome::Buried => {
                 self.dead_letters.inc();
                 "dead_letter"

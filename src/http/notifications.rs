@@ -188,3 +188,17 @@ impl From<OrderError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_lines_have_the_words_of_the_answers() {
+        use outbox::State::{Failed, Queued, Sent, Unknown};
+        for state in [Queued, Sent, Failed, Unknown] {
+            let word = serde_json::to_value(DeliveryState::from(state)).unwrap();
+            assert_eq!(word, state.to_string());
+        }
+    }
+}

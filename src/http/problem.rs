@@ -1,5 +1,6 @@
 //! Every error that leaves this service over HTTP: RFC 9457 `application/problem+json` with a stable `code`.
 
+use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,10 +10,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::commands::bind_account::BindError;
+use crate::commands::log_failure::store_failed;
 use crate::commands::register_account::RegisterError;
+use crate::domain::excerpt::excerpt;
+use crate::log_gate::LogGates;
 use crate::ports::StoreError;
 use crate::ports::authenticator::AuthError;
 use crate::ports::gateway::{GatewayError, whole_seconds};
+
+/// Characters of what a request holds that its answer repeats.
+const LONGEST_QUOTE: usize = 100;
 
 /// What went wrong, as a program reads it. A code never changes its meaning or its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -114,16 +121,27 @@ impl Problem {
         Self { title, status: status.as_u16(), code, detail: detail.into(), field: None, retry_after: None }
     }
 
-    /// A field against a rule: `predicate` completes the sentence that begins with its name.
-    pub fn invalid(field: impl Into<String>, predicate: impl std::fmt::Display) -> Self {
-        let field = field.into();
+    /// A field against a rule: `predicate` completes the sentence that begins with its name, of which a caller may have
+    /// made anything.
+    pub fn invalid(field: impl AsRef<str>, predicate: impl std::fmt::Display) -> Self {
+        let field = quoted(field.as_ref());
         Self { field: Some(field.clone()), ..Self::new(Code::Invalid, format!("`{field}` {predicate}")) }
+    }
+
+    /// Its sentence.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// Its code.
     pub fn code(&self) -> Code {
         self.code
     }
+}
+
+/// What a request holds, as far as an answer repeats it.
+pub fn quoted(written: &str) -> String {
+    excerpt(written, LONGEST_QUOTE)
 }
 
 impl IntoResponse for Problem {
@@ -147,7 +165,7 @@ impl IntoResponse for Problem {
 
 impl From<&StoreError> for Problem {
     fn from(error: &StoreError) -> Self {
-        tracing::error!(%error, source = error.cause(), "a store failed");
+        store_failed(error);
         match error {
             StoreError::Unavailable { store, .. } => Self::new(
                 Code::StoreUnavailable,
@@ -179,7 +197,10 @@ impl From<Arc<StoreError>> for Problem {
 
 impl From<GatewayError> for Problem {
     fn from(error: GatewayError) -> Self {
-        tracing::warn!(%error, "a call to NetEase failed");
+        static FAILED: LogGates<Discriminant<GatewayError>> = LogGates::new();
+        if let Some(count) = FAILED.pass(discriminant(&error)) {
+            tracing::warn!(count, %error, "a call to NetEase failed");
+        }
         let (code, retry_after) = match &error {
             // Only notices must not be repeated, and they go by the outbox: here it was a bind.
             GatewayError::OutOfReach(_)

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::api::Api;
 use super::connection::close_if_untaken;
 use super::metrics::Timing;
-use super::problem::{Code, Problem};
+use super::problem::{Code, Problem, quoted};
 use super::request::one_host;
 use super::{bind, docs, health, metrics, notifications, unread, unread_stream, webhook};
 
@@ -64,11 +64,14 @@ async fn every_request(State(api): State<Arc<Api>>, request: Request, next: Next
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    Problem::new(Code::NotFound, format!("there is nothing at {}; /docs lists what there is", uri.path()))
+    Problem::new(
+        Code::NotFound,
+        format!("there is nothing at {}; /docs lists what there is", quoted(uri.path())),
+    )
 }
 
 async fn method_not_allowed(uri: Uri) -> Response {
-    let detail = format!("{} does not take this method; /docs lists what it takes", uri.path());
+    let detail = format!("{} does not take this method; /docs lists what it takes", quoted(uri.path()));
     Problem::new(Code::MethodNotAllowed, detail).into_response()
 }
 

@@ -46,7 +46,7 @@ pub async fn post_unread(
         ("self" = String, Query, description = "The reader, percent-encoded", example = "alice",
             min_length = 1, max_length = 128),
         ("users" = String, Query, description = "1 to 500 users, each percent-encoded, joined by commas",
-            example = "bob,carol"),
+            example = "bob,carol", min_length = 1),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer")),
     responses(
         (status = 200, description = "Every user asked for, once, with the number of unread messages; with `ETag`",

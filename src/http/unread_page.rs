@@ -8,11 +8,12 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 
 use super::api::{Api, too_slow};
 use super::problem::{Code, Problem};
 use super::request::Authenticated;
-use crate::domain::ids::Accid;
+use crate::domain::ids::{Accid, MAX_USER_ID_CHARS};
 
 /// Whose unread messages, and from whom.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -22,10 +23,25 @@ pub struct UnreadRequest<'a> {
     #[serde(borrow, rename = "self")]
     #[schema(value_type = String, example = "alice", min_length = 1, max_length = 128)]
     reader: Cow<'a, str>,
-    /// The users on the page. 1 to 500 of them; one that is named twice is answered once.
     #[serde(borrow)]
-    #[schema(value_type = Vec<String>, example = json!(["bob", "carol"]), min_items = 1, max_items = 500)]
+    #[schema(schema_with = users_schema)]
     users: Vec<Text<'a>>,
+}
+
+fn users_schema() -> Schema {
+    let user = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(MAX_USER_ID_CHARS));
+    ArrayBuilder::new()
+        .items(user)
+        .min_items(Some(1))
+        .max_items(Some(500))
+        .description(Some(
+            "The users on the page. 1 to 500 of them, each of 1 to 128 characters; one that is named twice is answered once.",
+        ))
+        .examples([serde_json::json!(["bob", "carol"])])
+        .into()
 }
 
 /// Borrows from the request unless it was escaped there, which serde does for a field, but not for what is in a list.

@@ -21,6 +21,7 @@ use super::problem::{Code, Problem};
 use super::request::Authenticated;
 use super::unread_page::{Page, read_query, validator};
 use crate::domain::ids::Accid;
+use crate::log_gate::LogGates;
 use crate::ports::unread_changes::ReaderWatch;
 
 /// A comment is sent when nothing else was for so long, so that all on the way see that the stream lives.
@@ -42,7 +43,7 @@ const SLOWEST: Duration = Duration::from_secs(10);
         ("self" = String, Query, description = "The reader, percent-encoded", example = "alice",
             min_length = 1, max_length = 128),
         ("users" = String, Query, description = "1 to 500 users, each percent-encoded, joined by commas",
-            example = "bob,carol"),
+            example = "bob,carol", min_length = 1),
         ("Last-Event-ID" = Option<String>, Header, description = "Taken, and not needed")),
     responses(
         (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String,
@@ -73,7 +74,7 @@ pub async fn stream_unread(
     api.tasks.spawn(async move {
         let _place = place;
         if let Err(problem) = feed.run(counts, watch).await {
-            tracing::warn!(?problem, "a stream of counts ends");
+            tell_ended(&problem);
         }
     });
     let events = stream::unfold(out, |mut out: Receiver<Event>| async move {
@@ -82,6 +83,13 @@ pub async fn stream_unread(
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     // Proxies that gather an answer before they pass it on would gather for ever.
     Ok(([("cache-control", "no-store"), ("x-accel-buffering", "no")], stream).into_response())
+}
+
+fn tell_ended(problem: &Problem) {
+    static ENDED: LogGates<Code> = LogGates::new();
+    if let Some(count) = ENDED.pass(problem.code()) {
+        tracing::warn!(count, problem = problem.detail(), "a stream of counts ends");
+    }
 }
 
 /// What one stream is made of.

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::ids::{Accid, ServerId};
 use crate::domain::message::{Message, Recall, Receipt};
 use crate::domain::unread::Snapshot;
+use crate::log_gate::LogGate;
 use crate::ports::StoreError;
 use crate::ports::message_log::{MessageLog, Reach, Recorded};
 
@@ -75,8 +76,15 @@ where
                     drop(reply.send(result));
                 }
             }
-            Err(_) => tracing::error!(items = replies.len(), "a flush panicked"),
+            Err(_) => tell_panicked(replies.len()),
         }
+    }
+}
+
+fn tell_panicked(items: usize) {
+    static PANICKED: LogGate = LogGate::new();
+    if let Some(count) = PANICKED.pass() {
+        tracing::error!(count, items, "a flush panicked");
     }
 }
 

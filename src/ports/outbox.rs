@@ -38,6 +38,8 @@ pub struct Entry {
 /// What one call does, held by a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
+    /// The id of the notification that it is of; `None` for a friendship.
+    pub notification: Option<String>,
     /// The sender of a notice, or the buyer of a friendship.
     pub from: UserId,
     /// What is to be done.

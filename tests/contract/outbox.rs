@@ -49,7 +49,10 @@ async fn a_notice_comes_back_as_it_was_accepted(store: &Outboxes) {
     let new = resendable(notice(&["Alice "]));
     accept(&**store, &new).await;
     let claimed = claim(&**store, "a", NOW).await;
-    let [Claimed { errand: Errand::Notice(entry, letter), from }] = &*claimed else { panic!("{claimed:?}") };
+    let [Claimed { notification, from, errand: Errand::Notice(entry, letter) }] = &*claimed else {
+        panic!("{claimed:?}")
+    };
+    assert_eq!(notification.as_ref(), Some(&new.id));
     assert_eq!(*letter, new.letter);
     assert_eq!((from.as_str(), entry.to.as_str()), ("shop", "Alice "));
     assert_eq!((entry.attempts, entry.accepted_at), (0, NOW));

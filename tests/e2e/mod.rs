@@ -7,5 +7,7 @@ mod data_lock;
 mod dev;
 mod instances;
 mod late_database;
+mod log_floods;
 mod log_in_trouble;
 mod shutdown;
+mod strangers;

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::iter;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -160,9 +160,14 @@ async fn connections_without_a_whole_request_do_not_hold_the_process() {
 
 /// Each stream is a connection, so a file in this process and one in the process that it starts.
 fn allow_open_files(count: usize) {
-    let (own, soft) = (std::process::id().to_string(), format!("--nofile={count}:"));
-    let set = Command::new("prlimit").args(["--pid", &own, &soft]).status().expect("prlimit is there");
-    assert!(set.success(), "the hard limit is below {count}");
+    limit_open_files(&format!("{count}:"));
+}
+
+/// Sets the soft and the hard limit of this process, which those that it starts have, too.
+fn limit_open_files(limits: &str) {
+    let (own, limits) = (std::process::id().to_string(), format!("--nofile={limits}"));
+    let set = Command::new("prlimit").args(["--pid", &own, &limits]).status().expect("prlimit is there");
+    assert!(set.success(), "the hard limit is below {limits}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,6 +179,30 @@ async fn the_limit_of_open_files_is_raised_to_what_the_system_allows() {
     let (soft, hard) = files.trim_start().split_once(' ').unwrap();
     assert!(hard.trim_start().starts_with(&format!("{soft} ")), "{files}");
     assert_ne!(soft, "512");
+}
+
+/// What a start says of open files: level, message, and how many connections there may be.
+async fn said_of_open_files(site: &Site) -> Vec<(String, String, Value)> {
+    let process = site.spawn().await;
+    let lines = process.heard().iter().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let said = lines.filter(|line| line["message"].as_str().is_some_and(|it| it.contains("open files")));
+    said.map(|line| (text(&line["level"]), text(&line["message"]), line["room"].clone())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_asks_for_more_connections_than_there_are_files_is_warned() {
+    limit_open_files("4096:4096");
+    let site = Site::new(Stores::embedded()).await;
+    let [(level, message, room)] = &said_of_open_files(&site).await[..] else { panic!("one line") };
+    assert_eq!((&**level, room), ("INFO", &json!(3584)));
+    assert_eq!(message, "the limit of open files bounds the connections");
+    let site = site.set("limits.connections", "3584");
+    assert_eq!(said_of_open_files(&site).await, []);
+    let site = site.set("limits.connections", "3585");
+    let [(level, message, room)] = &said_of_open_files(&site).await[..] else { panic!("one line") };
+    assert_eq!((&**level, room), ("WARN", &json!(3584)));
+    assert_eq!(message, "there are too few open files for limits.connections");
 }
 
 #[tokio::test(flavor = "multi_thread")]

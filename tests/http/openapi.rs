@@ -120,8 +120,29 @@ async fn the_example_of_a_notice_can_be_sent_as_it_is() {
     assert_eq!(notice["attach"], example["attach"].to_string());
     let schema = &document["components"]["schemas"]["NotificationRequest"];
     assert_eq!(schema["required"], serde_json::json!(["to", "attach"]));
+}
+
+#[tokio::test]
+async fn every_text_that_has_bounds_is_documented_with_them() {
+    let (_site, service) = service().await;
+    let document = document(&service.client).await;
+    let schemas = &document["components"]["schemas"];
+    let bounds = |schema: &Value| (schema["minLength"].as_u64(), schema["maxLength"].as_u64());
+    let user = (Some(1), Some(128));
+    let unread = &schemas["UnreadRequest"]["properties"];
+    assert_eq!((bounds(&unread["self"]), bounds(&unread["users"]["items"])), (user, user));
+    assert_eq!((&unread["users"]["minItems"], &unread["users"]["maxItems"]), (&1.into(), &500.into()));
+    let bind = &schemas["BindRequest"]["properties"];
+    assert_eq!((bounds(&bind["buyer"]), bounds(&bind["seller"])), (user, user));
+    let to = &schemas["NotificationRequest"]["properties"]["to"]["oneOf"];
+    assert_eq!((bounds(&to[0]), bounds(&to[1]["items"])), (user, user));
     let key = &document["paths"]["/v1/notifications"]["post"]["parameters"][0];
-    assert_eq!((&key["schema"]["minLength"], &key["schema"]["maxLength"]), (&1.into(), &255.into()));
+    assert_eq!(bounds(&key["schema"]), (Some(1), Some(255)));
+    for path in ["/v1/unread", "/v1/unread/stream"] {
+        let parameters = &document["paths"][path]["get"]["parameters"];
+        assert_eq!(bounds(&parameters[0]["schema"]), user, "{path}");
+        assert_eq!(bounds(&parameters[1]["schema"]), (Some(1), None), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -76,6 +76,10 @@ async fn what_is_none_of_ours_is_acknowledged_and_not_kept(stores: Stores) {
     let call = signature(SECRET, body.as_bytes(), &now()).into_iter().chain([("type", "G2".to_owned())]);
     assert_eq!(service.client.copy_under(call, body).await.status, 200);
     assert_eq!(unread(&service.client, &alice, &bob).await, 0, "a copy of a call is no message");
+    let mut to_a_team = message(&"x".repeat(64), "4711", 9, AT);
+    to_a_team["convType"] = json!("TEAM");
+    assert_eq!(service.client.copy(to_a_team.to_string()).await.status, 200);
+    assert_eq!(service.client.counted("outcome=\"foreign\"").await, 1);
     assert_eq!(service.client.counted("outcome=\"dead_letter\"").await, 0);
 
     let mut callback = message(&bob, &alice, 9, AT);

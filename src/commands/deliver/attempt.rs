@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use futures_util::{StreamExt, stream};
 
-use super::{Courier, Held};
+use super::{Courier, Held, log};
 use crate::commands::befriend::befriend;
+use crate::commands::log_failure::store_failed;
 use crate::commands::register_account::RegisterError;
 use crate::domain::ids::{Accid, UserId};
 use crate::domain::outbox::{Attempt, Progress, Settled, State};
@@ -39,19 +40,26 @@ impl Courier {
     /// the entries end settled, or are free again when the lease runs out.
     pub async fn carry(&self, Held { lease, claimed }: Held) -> Vec<(UserId, Settled)> {
         let _hand = Hand::new(&self.in_hand);
-        let Claimed { from, errand } = claimed;
-        let attempts = match self.attempt(&lease, &from, &errand).await {
+        let Claimed { notification, from, errand } = claimed;
+        let id = notification.as_deref();
+        let attempts = match self.attempt(&lease, id, &from, &errand).await {
             Ok(attempts) => attempts,
             Err(Before(attempt)) => vec![attempt; errand.entries().len()],
         };
         let outcomes = self.judge(&errand, attempts);
-        self.write_down(&lease, &outcomes).await;
+        self.write_down(&lease, id, &outcomes).await;
         let recipients = errand.entries().iter().map(|entry| entry.to.clone());
         recipients.zip(outcomes.into_iter().map(|(_, settled)| settled)).collect()
     }
 
     /// One attempt for each entry, in their order.
-    async fn attempt(&self, lease: &Lease, from: &UserId, errand: &Errand) -> Result<Vec<Attempt>, Before> {
+    async fn attempt(
+        &self,
+        lease: &Lease,
+        id: Option<&str>,
+        from: &UserId,
+        errand: &Errand,
+    ) -> Result<Vec<Attempt>, Before> {
         let now = self.way.clock.now();
         // Entries of one errand were accepted together.
         if errand.entries().first().is_some_and(|entry| self.bounds.policy.is_over(entry.accepted_at, now)) {
@@ -59,7 +67,7 @@ impl Courier {
         }
         self.way.registrar.ensure(from, None).await?;
         let from = from.accid().clone();
-        let go = Begin { courier: self, lease, errand };
+        let go = Begin { courier: self, lease, id, errand };
         match errand {
             Errand::Friendship(entry) => {
                 let way = &self.way;
@@ -131,31 +139,23 @@ impl Courier {
     }
 
     /// Tried for as long as the lease holds: what was sent and is not written down will count as unknown.
-    async fn write_down(&self, lease: &Lease, outcomes: &[(EntryId, Settled)]) {
+    async fn write_down(&self, lease: &Lease, id: Option<&str>, outcomes: &[(EntryId, Settled)]) {
         let pauses = ExponentialBuilder::default()
             .with_max_delay(LONGEST_PAUSE)
             .without_max_times()
             .with_total_delay(Some(Duration::from_millis(self.bounds.lease_ms.unsigned_abs() / 2)));
         let write = || self.way.outbox.settle(lease, outcomes);
         if let Err(error) = write.retry(pauses).await {
-            tracing::error!(
-                %error,
-                source = error.cause(),
-                "what came of deliveries could not be written down"
-            );
-            return;
+            return log::not_written_down(id, &error);
         }
-        for (EntryId(entry), settled) in outcomes {
+        for (entry, settled) in outcomes {
             match settled.state {
                 State::Sent => self.counters.sent.inc(),
                 State::Queued => self.counters.postponed.inc(),
                 State::Failed => self.counters.failed.inc(),
                 State::Unknown => self.counters.unknown.inc(),
             };
-            if let Some(why) = &settled.last_error {
-                let (state, attempts) = (settled.state, settled.attempts);
-                tracing::warn!(entry, ?state, attempts, %why, "a delivery did not succeed");
-            }
+            log::settled(id, *entry, settled);
         }
     }
 }
@@ -165,6 +165,8 @@ impl Courier {
 struct Begin<'a> {
     courier: &'a Courier,
     lease: &'a Lease,
+    /// Of the notification, if it is one.
+    id: Option<&'a str>,
     errand: &'a Errand,
 }
 
@@ -178,7 +180,7 @@ impl GoAhead for Begin<'_> {
         let lease = Lease { token: self.lease.token.clone(), ..self.courier.lease() };
         // If the outbox does not answer, it may have been said all the same: settling takes it back.
         self.courier.way.outbox.begin(&lease, &ids).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, source = error.cause(), "the outbox is out of reach; nothing was sent");
+            log::nothing_sent(self.id, &error);
             false
         })
     }
@@ -222,7 +224,7 @@ impl From<RegisterError> for Before {
         Self(match error {
             RegisterError::Gateway(error) => outcome(Err(error)),
             RegisterError::Store(error) => {
-                tracing::error!(%error, source = error.cause(), "a store failed");
+                store_failed(&error);
                 match error {
                     StoreError::Unavailable { .. } => Attempt::NotReached(OUT_OF_REACH.to_owned(), None),
                     // Rights can be granted, and what is accepted is owed.

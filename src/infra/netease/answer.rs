@@ -6,8 +6,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::call::Api;
+use crate::domain::excerpt::excerpt;
 use crate::domain::ids::Accid;
+use crate::log_gate::LogGate;
 use crate::ports::gateway::GatewayError;
+
+/// Characters of NetEase's words that are kept; those that it is known to say are far shorter.
+const LONGEST_DESC: usize = 200;
 
 /// An answer that came whole.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -33,14 +38,19 @@ pub(super) enum Verdict {
 }
 
 impl Answer {
-    /// NetEase's words; empty where there are none.
-    pub fn desc(&self) -> &str {
-        self.fields.get("desc").and_then(Value::as_str).unwrap_or_default()
+    /// NetEase's words, which go into log lines, answers, stores and terminals: so many of them, and no control
+    /// characters. Empty where there are none.
+    pub fn desc(&self) -> String {
+        excerpt(self.said(), LONGEST_DESC)
     }
 
     /// Whether `desc` contains `words`, in any case: 414 says several things in words alone.
     pub fn says(&self, words: &str) -> bool {
-        self.desc().to_ascii_lowercase().contains(words)
+        self.said().to_ascii_lowercase().contains(words)
+    }
+
+    fn said(&self) -> &str {
+        self.fields.get("desc").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// By the table of codes (NIM server API). 431 is a repeated RequestId, and each attempt has a fresh one.
@@ -76,7 +86,7 @@ impl Answer {
             }
             _ => {
                 // The notices are out: an error here would have them sent again.
-                tracing::warn!("NetEase's list of unregistered accids cannot be read; taken for empty");
+                tell_unreadable();
                 Vec::new()
             }
         }
@@ -96,15 +106,38 @@ impl Answer {
 
 /// The error for a final answer that is not what was hoped for.
 pub(super) fn refused(api: Api, answer: &Answer) -> GatewayError {
-    let desc = if answer.desc().is_empty() { "no description" } else { answer.desc() }.to_owned();
+    let desc = match answer.desc() {
+        desc if desc.is_empty() => "no description".to_owned(),
+        desc => desc,
+    };
     let api = api.name();
     if answer.is_about_us() {
         // Every call fails like this until someone acts, so it must be seen.
-        tracing::error!(api, code = answer.code, %desc, "NetEase does not accept this service: check netease.app_key, \
-            netease.app_secret, the clock of this machine and the list of allowed addresses at NetEase");
+        tell_not_accepted(api, answer.code, &desc);
         return GatewayError::NotAccepted { api, code: answer.code, desc };
     }
     GatewayError::Rejected { api, code: answer.code, desc }
+}
+
+fn tell_not_accepted(api: &str, code: i64, desc: &str) {
+    static NOT_ACCEPTED: LogGate = LogGate::new();
+    if let Some(count) = NOT_ACCEPTED.pass() {
+        tracing::error!(
+            count,
+            api,
+            code,
+            desc,
+            "NetEase does not accept this service: check netease.app_key, netease.app_secret, the clock of this machine and \
+            the list of allowed addresses at NetEase"
+        );
+    }
+}
+
+fn tell_unreadable() {
+    static UNREADABLE: LogGate = LogGate::new();
+    if let Some(count) = UNREADABLE.pass() {
+        tracing::warn!(count, "NetEase's list of unregistered accids cannot be read; taken for empty");
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +153,21 @@ mod tests {
         assert_eq!(read(r#"{"code":200,"info":{}}"#).code, 200);
         assert_eq!(read(r#"{"desc":null,"code":500}"#).desc(), "");
         assert!(read(r#"{"desc":"Already Register","code":414}"#).says("already register"));
+    }
+
+    #[test]
+    fn what_netease_says_is_cut_and_harmless_wherever_it_goes() {
+        let said = format!("checksum\n\u{1b}[2J\0{}", "x".repeat(10_000));
+        for code in [414, 403] {
+            let answer = Answer { code, fields: Map::from_iter([("desc".to_owned(), said.clone().into())]) };
+            assert_eq!(answer.desc().chars().count(), LONGEST_DESC);
+            let error = refused(Api::UserCreate, &answer);
+            assert_eq!(matches!(error, GatewayError::NotAccepted { .. }), code == 414, "{error}");
+            let told = error.to_string();
+            assert!(told.chars().count() < LONGEST_DESC + 100, "{told}");
+            assert!(!told.contains(char::is_control), "{told:?}");
+        }
+        assert!(read(&format!(r#"{{"code":414,"desc":"{} AppKey"}}"#, "x".repeat(300))).says("appkey"));
     }
 
     #[test]

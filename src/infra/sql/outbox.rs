@@ -3,6 +3,7 @@
 mod acceptance;
 mod claims;
 mod dialect;
+mod errands;
 mod rows;
 mod upkeep;
 

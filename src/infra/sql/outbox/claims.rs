@@ -8,13 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::dialect::{CHUNK, Dialect, Statement};
+use super::errands::{Sorted, sorted};
 use super::rows::{self, Stored};
 use super::{SqlOutbox, bounded, done};
-use crate::domain::ids::{Millis, UserId};
+use crate::domain::ids::Millis;
 use crate::domain::outbox::{Settled, State};
 use crate::log_gate::LogGate;
 use crate::ports::gateway::NoticeContent;
-use crate::ports::outbox::{BATCH, Claimed, Entry, EntryId, Errand, Lease, Letter};
+use crate::ports::outbox::{BATCH, Claimed, EntryId, Lease};
 
 /// Those who claim at once find the same entries: each looks for so many times more than it wants.
 const CLAIMANTS: u32 = 4;
@@ -294,50 +295,4 @@ async fn settle<DB: Dialect>(
     let update = if settled.state == State::Queued { update } else { update.sql(", owed_once = NULL") };
     let update = update.sql(" WHERE id IN ").numbers(ids).sql(" AND lease = ").text(&*lease.token);
     update.execute(connection).await.map(|_| ())
-}
-
-/// What was taken, by what is to become of it.
-#[derive(Default)]
-struct Sorted {
-    /// Singles as they come, then the batch.
-    claimed: Vec<Claimed>,
-    /// Their notice is there, and this version of the program cannot read it.
-    unreadable: Vec<i64>,
-    /// Their notice is not there, or not yet.
-    unseen: Vec<i64>,
-}
-
-fn sorted(kept: Vec<Stored>, contents: &BTreeMap<String, Option<NoticeContent>>) -> Sorted {
-    let mut sorted = Sorted::default();
-    let mut batches: BTreeMap<String, (UserId, Vec<Entry>, Letter)> = BTreeMap::new();
-    for Stored { entry, from, notification, batch, resendable, .. } in kept {
-        let Some(notification) = notification else {
-            sorted.claimed.push(Claimed { from, errand: Errand::Friendship(entry) });
-            continue;
-        };
-        if let Some((_, entries, _)) = batches.get_mut(&notification) {
-            entries.push(entry);
-            continue;
-        }
-        let content = match contents.get(&notification) {
-            Some(Some(content)) => content.clone(),
-            Some(None) => {
-                sorted.unreadable.push(entry.id.0);
-                continue;
-            }
-            None => {
-                sorted.unseen.push(entry.id.0);
-                continue;
-            }
-        };
-        let letter = Letter { content, resendable };
-        if batch {
-            batches.insert(notification, (from, vec![entry], letter));
-        } else {
-            sorted.claimed.push(Claimed { from, errand: Errand::Notice(entry, letter) });
-        }
-    }
-    let batch = |(from, entries, letter)| Claimed { from, errand: Errand::Batch(entries, letter) };
-    sorted.claimed.extend(batches.into_values().map(batch));
-    sorted
 }

@@ -1,0 +1,59 @@
+//! What a claim has taken, put together into errands.
+
+use std::collections::BTreeMap;
+
+use super::rows::Stored;
+use crate::domain::ids::UserId;
+use crate::ports::gateway::NoticeContent;
+use crate::ports::outbox::{Claimed, Entry, Errand, Letter};
+
+/// What was taken, by what is to become of it.
+#[derive(Default)]
+pub struct Sorted {
+    /// Singles as they come, then the batch.
+    pub claimed: Vec<Claimed>,
+    /// Their notice is there, and this version of the program cannot read it.
+    pub unreadable: Vec<i64>,
+    /// Their notice is not there, or not yet.
+    pub unseen: Vec<i64>,
+}
+
+/// What was kept, with the notices of `contents`.
+pub fn sorted(kept: Vec<Stored>, contents: &BTreeMap<String, Option<NoticeContent>>) -> Sorted {
+    let mut sorted = Sorted::default();
+    let mut batches: BTreeMap<String, (UserId, Vec<Entry>, Letter)> = BTreeMap::new();
+    for Stored { entry, from, notification, batch, resendable, .. } in kept {
+        let Some(notification) = notification else {
+            sorted.claimed.push(Claimed { notification: None, from, errand: Errand::Friendship(entry) });
+            continue;
+        };
+        if let Some((_, entries, _)) = batches.get_mut(&notification) {
+            entries.push(entry);
+            continue;
+        }
+        let content = match contents.get(&notification) {
+            Some(Some(content)) => content.clone(),
+            Some(None) => {
+                sorted.unreadable.push(entry.id.0);
+                continue;
+            }
+            None => {
+                sorted.unseen.push(entry.id.0);
+                continue;
+            }
+        };
+        let letter = Letter { content, resendable };
+        if batch {
+            batches.insert(notification, (from, vec![entry], letter));
+        } else {
+            let errand = Errand::Notice(entry, letter);
+            sorted.claimed.push(Claimed { notification: Some(notification), from, errand });
+        }
+    }
+    sorted.claimed.extend(batches.into_iter().map(|(notification, (from, entries, letter))| Claimed {
+        notification: Some(notification),
+        from,
+        errand: Errand::Batch(entries, letter),
+    }));
+    sorted
+}
