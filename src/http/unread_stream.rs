@@ -21,7 +21,7 @@ use super::problem::{Code, Problem};
 use super::request::Authenticated;
 use super::unread_page::{Page, read_query, validator};
 use crate::domain::ids::Accid;
-use crate::ports::unread_changes::ReaderWatch;
+use crate::ports::unread_changes::{ReaderWatch, UnreadChanges};
 
 /// A comment is sent when nothing else was for so long, so that all on the way see that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -63,9 +63,7 @@ pub async fn stream_unread(
     let query = query.unwrap_or_default();
     let page = Page::of(read_query(&query)?, &api, &caller)?.into_owned();
     let place = api.streams.enter(&page.reader)?;
-    // Watched before it is read, so that no change falls between the two.
-    let watch = api.changes.watch(&page.reader);
-    let counts = page.counts(&api).await?;
+    let (watch, counts) = watched(&api.changes, &page.reader, page.counts(&api)).await?;
     let (events, out) = channel(1);
     hang_up.set(true);
     let expires = caller.0.expires_at().map(|at| at.since(api.clock.now()).max(0).unsigned_abs());
@@ -82,6 +80,16 @@ pub async fn stream_unread(
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     // Proxies that gather an answer before they pass it on would gather for ever.
     Ok(([("cache-control", "no-store"), ("x-accel-buffering", "no")], stream).into_response())
+}
+
+/// What `read` brings, and a watch of the reader from before that was asked for: no change falls between the two.
+async fn watched<T>(
+    changes: &Arc<UnreadChanges>,
+    reader: &Accid,
+    read: impl Future<Output = Result<T, Problem>>,
+) -> Result<(ReaderWatch, T), Problem> {
+    let watch = changes.watch(reader);
+    Ok((watch, read.await?))
 }
 
 /// What one stream is made of.
@@ -190,5 +198,24 @@ impl Drop for Place {
                 by_reader.remove(&self.reader);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_that_comes_while_the_counts_are_read_is_told() {
+        let (changes, reader) = (Arc::<UnreadChanges>::default(), Accid::of_user("alice"));
+        let read = async {
+            changes.of(reader.as_str());
+            Ok(())
+        };
+        let Ok((mut watch, ())) = watched(&changes, &reader, read).await else { panic!("it was read") };
+        assert!(watch.changed().now_or_never().is_some());
+        assert!(watch.changed().now_or_never().is_none());
     }
 }
