@@ -84,6 +84,23 @@ async fn polls_that_wait_for_one_another_all_hear_in_time_of_a_server_that_is_si
     assert!(last < 4 * alone, "{last:?}, {alone:?} for one: not one after another");
 }
 
+/// On one thread, so that the change is sent first; Redis does not know its script, so it is made only after the read
+/// of the poll beside it.
+#[tokio::test]
+async fn an_own_change_is_in_the_next_poll_though_nothing_is_told() {
+    let rig = Rig::new(NEVER).await;
+    let (pair, other) = (rig.kept_pair().await, known_pair(&*rig.other).await);
+    rig.other.redis::<()>(&["SCRIPT", "FLUSH"]).await.unwrap();
+    // Brings the script of reads along.
+    rig.keep(&other).await;
+    rig.tracking.stall();
+    let change = pair.arrived(2, 20);
+    let (changed, beside) = futures_util::future::join(rig.near.apply(&change, NOW), rig.ask(&pair)).await;
+    changed.unwrap();
+    assert_eq!(beside, Some(1), "the change is not acknowledged yet");
+    assert_eq!(rig.ask(&pair).await, Some(2), "what was read before it did not stay");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_own_change_is_in_the_next_poll_though_polls_never_cease() {
     let rig = Rig::new(NEVER).await;
