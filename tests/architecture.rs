@@ -18,7 +18,7 @@ const MAY_USE: [(&str, &[&str]); 7] = [
 /// Lines of code of a file, tests and blank lines aside.
 const LONGEST_FILE: usize = 320;
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
     let within = folders.iter().flat_map(|folder| sources(folder));
@@ -59,7 +59,7 @@ fn module_of(path: &Path) -> Vec<String> {
     modules
 }
 
-fn is_word(c: char) -> bool {
+pub fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
