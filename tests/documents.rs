@@ -1,5 +1,5 @@
 //! Holds `docs/operations.md` and `docs/configuration.md` to the program: each metric, log line and key has its row there,
-//! and each row is true.
+//! and each row is true. Holds `docs/reliability.md` to the tests that it names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use otc_im::config::Config;
 
-use crate::architecture::all_sources;
+use crate::architecture::{all_sources, is_word, sources};
 use crate::support::service::Site;
 use crate::support::stores::Stores;
 
@@ -134,6 +134,20 @@ fn every_log_line_has_its_row_and_every_row_its_line() {
         }
     }
     assert_same(&documented, &logged());
+}
+
+#[test]
+fn every_test_that_is_named_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/reliability.md")).unwrap();
+    // The names of tests are sentences; no key and no metric is one.
+    let named = text.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 3);
+    let named: BTreeSet<&str> = named.filter(|name| name.chars().all(is_word)).collect();
+    assert!(named.len() > 100, "{named:?}");
+    let tests = ["tests", "src", "crates"].into_iter().flat_map(|folder| sources(&root.join(folder)));
+    let tests: String = tests.map(|path| fs::read_to_string(path).unwrap()).collect();
+    let gone: Vec<_> = named.iter().filter(|name| !tests.contains(&format!("fn {name}("))).collect();
+    assert!(gone.is_empty(), "docs/reliability.md names what is not there: {gone:#?}");
 }
 
 #[test]

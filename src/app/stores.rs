@@ -182,7 +182,11 @@ async fn message_log(config: &Config) -> Result<Log, StartError> {
             let database = mongo::database(url, settings.max_connections).await;
             let database = database.map_err(|e| unreachable_store(key, url, &e))?;
             let lacks = mongo::lacks(&database, settings.retention_days.is_some()).await;
-            in_order(key, &lacks.map_err(|e| unreachable_store(key, url, &e))?)?;
+            let lacks = lacks.map_err(|e| unreachable_store(key, url, &e));
+            if let Err(error) = lacks.and_then(|lacks| in_order(key, &lacks)) {
+                mongo::close(database).await;
+                return Err(error);
+            }
             let log = Arc::new(MongoLog::new(database));
             Ok((Arc::clone(&log) as _, Arc::clone(&log) as _, log))
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::pending;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::api::Api;
 use super::connection::HangUp;
@@ -22,7 +24,7 @@ use super::request::Authenticated;
 use super::unread_page::{Page, read_query, validator};
 use crate::domain::ids::Accid;
 use crate::log_gate::LogGates;
-use crate::ports::unread_changes::ReaderWatch;
+use crate::ports::unread_changes::{ReaderWatch, UnreadChanges};
 
 /// A comment is sent when nothing else was for so long, so that all on the way see that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -30,6 +32,13 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often a stream looks by itself: while the view tells of changes, and while it does not.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_millis(500));
+/// Streams that look at the same time. When all are told of a change at once, they look in turn: as many as Redis takes
+/// on without anybody's waiting.
+const LOOKS_AT_ONCE: usize = 64;
+/// For so long a stream goes on asking for counts that cannot be had, before it ends.
+const FORBEARANCE: Duration = Duration::from_secs(5);
+/// Between two such attempts.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// A reader that takes no event for so long is dropped; it will come back.
 const SLOWEST: Duration = Duration::from_secs(10);
 
@@ -37,7 +46,7 @@ const SLOWEST: Duration = Duration::from_secs(10);
 ///
 /// Each event's `data` is a JSON map. An event's `id` is a hash of all counts; the first event after a reconnect is the
 /// whole map again, whatever the `Last-Event-ID`, so nothing is missed. The stream ends when the token expires, when the
-/// service stops, or when a store is out of reach: connect again.
+/// service stops, or when a store has been out of reach for five seconds: connect again.
 #[utoipa::path(get, path = "/v1/unread/stream", tag = "chat", security(("jwt" = [])),
     params(
         ("self" = String, Query, description = "The reader, percent-encoded", example = "alice",
@@ -64,9 +73,7 @@ pub async fn stream_unread(
     let query = query.unwrap_or_default();
     let page = Page::of(read_query(&query)?, &api, &caller)?.into_owned();
     let place = api.streams.enter(&page.reader)?;
-    // Watched before it is read, so that no change falls between the two.
-    let watch = api.changes.watch(&page.reader);
-    let counts = page.counts(&api).await?;
+    let (watch, counts) = watched(&api.changes, &page.reader, page.counts(&api)).await?;
     let (events, out) = channel(1);
     hang_up.set(true);
     let expires = caller.0.expires_at().map(|at| at.since(api.clock.now()).max(0).unsigned_abs());
@@ -90,6 +97,16 @@ fn tell_ended(problem: &Problem) {
     if let Some(count) = ENDED.pass(problem.code()) {
         tracing::warn!(count, problem = problem.detail(), "a stream of counts ends");
     }
+}
+
+/// What `read` brings, and a watch of the reader from before that was asked for: no change falls between the two.
+async fn watched<T>(
+    changes: &Arc<UnreadChanges>,
+    reader: &Accid,
+    read: impl Future<Output = Result<T, Problem>>,
+) -> Result<(ReaderWatch, T), Problem> {
+    let watch = changes.watch(reader);
+    Ok((watch, read.await?))
 }
 
 /// What one stream is made of.
@@ -116,7 +133,7 @@ impl Feed {
                     sent = self.events.send_timeout(told, SLOWEST) => if sent.is_err() { return Ok(()) },
                 }
             }
-            let every = if self.api.changes.are_live() { LOOK_EVERY.0 } else { LOOK_EVERY.1 };
+            let every = spread(if self.api.changes.are_live() { LOOK_EVERY.0 } else { LOOK_EVERY.1 });
             tokio::select! {
                 () = &mut end => return Ok(()),
                 () = async { sleep(PAUSE).await; watch.changed().await } => {}
@@ -124,10 +141,30 @@ impl Feed {
             }
             let now = tokio::select! {
                 () = &mut end => return Ok(()),
-                counts = self.page.counts(&self.api) => counts?,
+                counts = self.look() => counts?,
             };
             event = self.page.map_of_changed(&now, &counts)?;
             counts = now;
+        }
+    }
+
+    /// The counts now, in turn with other streams. A store that is away for a moment ends nobody's stream.
+    async fn look(&self) -> Result<Vec<u64>, Problem> {
+        let began = Instant::now();
+        loop {
+            // Closed by nobody.
+            let turn = self.api.streams.looks.acquire().await;
+            let outcome = self.page.counts(&self.api).await;
+            drop(turn);
+            match outcome {
+                Err(problem)
+                    if matches!(problem.code(), Code::StoreUnavailable | Code::Overloaded)
+                        && began.elapsed() < FORBEARANCE =>
+                {
+                    sleep(spread(ASK_AGAIN)).await;
+                }
+                outcome => return outcome,
+            }
         }
     }
 
@@ -146,6 +183,12 @@ impl Feed {
     }
 }
 
+/// Between three and five quarters of a time, so that streams which began together do not look together for ever.
+fn spread(time: Duration) -> Duration {
+    let share = RandomState::default().hash_one(()) % 512;
+    time.mul_f64(0.75 + f64::from(u32::try_from(share).unwrap_or(0)) / 1024.0)
+}
+
 /// How many streams there are, in all and by reader.
 #[derive(Debug)]
 pub struct Streams {
@@ -153,12 +196,14 @@ pub struct Streams {
     most_of_one: usize,
     by_reader: Mutex<HashMap<Accid, usize>>,
     open: Gauge,
+    looks: Semaphore,
 }
 
 impl Streams {
     /// At most so many in all, and so many of one reader.
     pub fn new(most: usize, most_of_one: usize) -> Arc<Self> {
-        Arc::new(Self { most, most_of_one, by_reader: Mutex::default(), open: Gauge::default() })
+        let (by_reader, open, looks) = (Mutex::default(), Gauge::default(), Semaphore::new(LOOKS_AT_ONCE));
+        Arc::new(Self { most, most_of_one, by_reader, open, looks })
     }
 
     /// How many there are.
@@ -198,5 +243,24 @@ impl Drop for Place {
                 by_reader.remove(&self.reader);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_that_comes_while_the_counts_are_read_is_told() {
+        let (changes, reader) = (Arc::<UnreadChanges>::default(), Accid::of_user("alice"));
+        let read = async {
+            changes.of(reader.as_str());
+            Ok(())
+        };
+        let Ok((mut watch, ())) = watched(&changes, &reader, read).await else { panic!("it was read") };
+        assert!(watch.changed().now_or_never().is_some());
+        assert!(watch.changed().now_or_never().is_none());
     }
 }

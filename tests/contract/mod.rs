@@ -40,7 +40,7 @@ mod documented_rights;
 mod errands;
 pub mod facts;
 mod histories;
-mod interleavings;
+pub mod interleavings;
 mod loads;
 mod log_races;
 mod message_log;

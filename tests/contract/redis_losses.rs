@@ -2,8 +2,9 @@
 
 use otc_im::domain::unread::{Change, Merged, Snapshot};
 
-use super::facts::{NOW, Pair, apply, count, known_pair, load};
+use super::facts::{NOW, Pair, apply, count, known_pair, load, with_recalled};
 use crate::support::backends::{self, View, redis_key};
+use crate::support::fresh_name;
 use crate::support::own_redis::OwnRedis;
 
 /// Polls load a reader at most this often before they give up.
@@ -141,6 +142,27 @@ async fn a_comparison_with_the_log_notices_a_lost_key() {
         assert_eq!(reader.poll(&view, &snapshot).await, [Some(3), Some(1)], "{kind} lost");
         let merged = load(&*view, &reader.pair.reader, &snapshot).await;
         assert_eq!(merged, Merged::Done { added: 0, removed: 0 }, "{kind} lost: whole again");
+    }
+}
+
+/// The log was read before a receipt and a recall, which were told to the view and are lost with its key.
+#[tokio::test]
+async fn a_key_that_is_lost_during_a_load_is_not_vouched_for() {
+    let view = backends::redis_view().await;
+    for kind in ["m", "g"] {
+        for unread in [vec![], vec![(1, 10), (2, 20)]] {
+            let pair = Pair::fresh();
+            let begun = view.begin_load(&pair.reader, &fresh_name()).await.unwrap();
+            apply(&*view, [pair.read(10), pair.recalled(2)]).await;
+            delete(&view, &pair, &[kind.to_owned()]).await;
+            let snapshot = pair.snapshot(unread, None);
+            let merged = view.merge(&pair.reader, &begun, &snapshot, NOW).await.unwrap();
+            assert_eq!(merged, Merged::Superseded, "{kind} lost, {snapshot:?}");
+            assert_eq!(count(&*view, &pair).await, None, "{kind} lost, {snapshot:?}");
+            let log = with_recalled(pair.snapshot([], Some(10)), &pair, &[2]);
+            load(&*view, &pair.reader, &log).await;
+            assert_eq!(count(&*view, &pair).await, Some(0), "the next one ends");
+        }
     }
 }
 

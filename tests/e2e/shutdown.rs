@@ -33,11 +33,9 @@ async fn copies_under_way_are_stored_when_they_were_acknowledged(stores: Stores)
     };
     let posts: Vec<_> = (0..200).map(|n| tokio::spawn(post(n))).collect();
     eventually("some copies are taken", async || process.client.counted("outcome=\"first\"").await > 0).await;
-    let told = Instant::now();
     process.terminate();
     let (code, log) = process.ended().await;
     assert_eq!(code, Some(0), "{log}");
-    assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
     assert!(!log.contains("in time"), "{log}");
 
     let mut acknowledged = 0;
@@ -129,8 +127,9 @@ async fn readyz_is_503_before_the_stop_while_everything_is_served() {
     assert!(log.contains("stopping soon"), "{log}");
 }
 
-/// How long a process takes to end, with exit code 0, while clients have sent this and no more.
-async fn ends_while_clients_wait(site: &Site, said: &[&str]) -> Duration {
+/// Whether everything ends within its bound as a process stops, with exit code 0, while clients have sent this and no
+/// more.
+async fn ends_in_time_while_clients_wait(site: &Site, said: &[&str]) -> bool {
     let process = site.spawn().await;
     let address = process.client.url("").replace("http://", "");
     let mut open = Vec::new();
@@ -140,22 +139,20 @@ async fn ends_while_clients_wait(site: &Site, said: &[&str]) -> Duration {
         open.push(connection);
     }
     assert_eq!(process.client.get("/healthz").await.status, 200);
-    let told = Instant::now();
     process.terminate();
     let (code, log) = process.ended().await;
     assert_eq!(code, Some(0), "{log}");
-    told.elapsed()
+    !log.contains("some connections did not end in time")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_without_a_whole_request_do_not_hold_the_process() {
     let post = "POST /receiveMsg.action HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{";
     let site = Site::new(Stores::embedded()).await.set("limits.webhook_timeout", "500ms");
-    let took = ends_while_clients_wait(&site, &["", post]).await;
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(ends_in_time_while_clients_wait(&site, &["", post]).await, "long before the bound of a stop");
     let site = Site::new(Stores::embedded()).await.set("limits.shutdown", "2s");
-    let took = ends_while_clients_wait(&site, &["GET /healthz HTTP/1.1\r\nHost: x\r\n"]).await;
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    let head = "GET /healthz HTTP/1.1\r\nHost: x\r\n";
+    assert!(!ends_in_time_while_clients_wait(&site, &[head]).await, "only that bound ends it");
 }
 
 /// Each stream is a connection, so a file in this process and one in the process that it starts.
@@ -222,13 +219,11 @@ async fn a_thousand_streams_end_with_the_process() {
     }
     assert!(client.get("/metrics").await.text.contains("otc_im_streams_open 1000\n"));
 
-    let told = Instant::now();
     process.terminate();
     let ends = join_all(streams.iter_mut().map(Events::next_or_end));
     let ends = tokio::time::timeout(Duration::from_secs(10), ends).await.expect("the streams end in time");
     assert!(ends.iter().all(Option::is_none), "nothing has changed");
     let (code, log) = process.ended().await;
     assert_eq!(code, Some(0), "{log}");
-    assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
     assert!(!log.contains("in time"), "{log}");
 }

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(3);
 /// What a poll of another reader may take beside the load: after that it would be refused.
 const OTHERS_WAIT: Duration = Duration::from_secs(3);
 /// Memory of the service at its highest, in KiB.
-const MOST_MEMORY: u64 = 1024 * 1024;
+const MOST_MEMORY: u64 = 384 * 1024;
 
 async fn poll(client: &Client, reader: &str) -> Option<u64> {
     let answer = client.post("/v1/unread", &json!({"self": reader, "users": ["peer"]})).await;

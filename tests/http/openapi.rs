@@ -7,22 +7,10 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::architecture::all_sources;
 use crate::support::client::{Client, OPENAPI, send};
 use crate::support::service::{Service, Site};
 use crate::support::stores::Stores;
-
-const ROUTES: [(&str, &str); 10] = [
-    ("get", "/healthz"),
-    ("get", "/metrics"),
-    ("get", "/readyz"),
-    ("get", "/v1/unread"),
-    ("post", "/receiveMsg.action"),
-    ("post", "/v1/accounts/bind"),
-    ("post", "/v1/notifications"),
-    ("get", "/v1/notifications/{id}"),
-    ("post", "/v1/unread"),
-    ("get", "/v1/unread/stream"),
-];
 
 async fn service() -> (Site, Service) {
     let site = Site::new(Stores::embedded()).await;
@@ -32,6 +20,28 @@ async fn service() -> (Site, Service) {
 
 async fn document(client: &Client) -> Value {
     client.get("/openapi.json").await.ok()
+}
+
+/// Every call of the document: method and path.
+fn calls(document: &Value) -> BTreeSet<(String, String)> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    let calls =
+        paths.flat_map(|(path, calls)| calls.as_object().unwrap().keys().map(|m| (m.clone(), path.clone())));
+    calls.collect()
+}
+
+/// Every call that a handler is annotated with, whether or not the router has that handler.
+fn annotated() -> BTreeSet<(String, String)> {
+    let of_file = |text: &str| -> Vec<(String, String)> {
+        let annotations = text.split("#[utoipa::path(").skip(1);
+        let call = |annotation: &str| {
+            let (method, rest) = annotation.split_once(", path = \"").expect("method, then path");
+            (method.to_owned(), rest.split('"').next().unwrap().to_owned())
+        };
+        annotations.map(call).collect()
+    };
+    let http = all_sources().into_iter().filter(|(path, _)| path.starts_with("src/http"));
+    http.flat_map(|(_, text)| of_file(&text)).collect()
 }
 
 /// To bring the file up to date: `UPDATE_OPENAPI=1 cargo nextest run openapi_json_in_docs`.
@@ -54,13 +64,8 @@ async fn openapi_json_in_docs_is_what_is_served() {
 async fn every_route_is_documented_and_every_documented_route_is_there() {
     let (_site, service) = service().await;
     let document = document(&service.client).await;
-    let paths = document["paths"].as_object().unwrap();
-    let documented: BTreeSet<(String, String)> = paths
-        .iter()
-        .flat_map(|(path, calls)| calls.as_object().unwrap().keys().map(|m| (m.clone(), path.clone())))
-        .collect();
-    let routes = ROUTES.map(|(method, path)| (method.to_owned(), path.to_owned()));
-    assert_eq!(documented, BTreeSet::from(routes));
+    let documented = calls(&document);
+    assert_eq!(documented, annotated(), "what is annotated is in the router, too");
     for (method, path) in documented {
         let method: Method = method.to_uppercase().parse().unwrap();
         let answer = send(service.client.request(method.clone(), &path)).await;
@@ -72,8 +77,8 @@ async fn every_route_is_documented_and_every_documented_route_is_there() {
 async fn errors_are_documented_as_problems_and_nothing_points_nowhere() {
     let (_site, service) = service().await;
     let document = document(&service.client).await;
-    for (method, path) in ROUTES {
-        for (status, response) in document["paths"][path][method]["responses"].as_object().unwrap() {
+    for (method, path) in calls(&document) {
+        for (status, response) in document["paths"][&path][&method]["responses"].as_object().unwrap() {
             let content = &response["content"];
             assert_eq!(status.as_str() >= "400", content.to_string().contains("Problem"), "{path} {status}");
             if status.as_str() < "400" {
@@ -184,9 +189,9 @@ async fn what_is_not_there_is_a_problem_too() {
     for path in paths {
         service.client.get(path).await.problem(404, "not_found");
     }
-    for (method, path) in ROUTES {
+    for (method, path) in calls(&document(&service.client).await) {
         let other = if method == "get" { Method::DELETE } else { Method::PUT };
-        let answer = send(service.client.request(other, path)).await;
+        let answer = send(service.client.request(other, &path)).await;
         answer.problem(405, "method_not_allowed");
         assert!(answer.header("allow").contains(&method.to_uppercase()), "{path}: {:?}", answer.headers);
     }

@@ -12,7 +12,7 @@ use crate::support::webhook::message;
 const AT: i64 = 1_700_000_000_000;
 
 /// A site one of whose stores is behind a proxy.
-async fn site(key: &'static str) -> (Site, Service, Proxy) {
+pub async fn site_with_proxy(key: &'static str) -> (Site, Service, Proxy) {
     let stores = Stores::servers().await;
     let proxy = Proxy::of(stores.url(key)).await;
     let url = proxy.through(stores.url(key));
@@ -39,7 +39,7 @@ async fn recovers(service: &Service) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_view_polls_and_copies_are_503_and_redelivery_mends_the_counts() {
-    let (site, service, proxy) = site("unread.url").await;
+    let (site, service, proxy) = site_with_proxy("unread.url").await;
     let (alice, bob) = (site.user("alice"), site.user("bob"));
     site.netease.send(&bob, &alice, 2).await;
     assert_eq!(unread(&service.client, &alice, &bob).await, 2);
@@ -71,7 +71,7 @@ async fn without_the_view_polls_and_copies_are_503_and_redelivery_mends_the_coun
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_log_copies_are_503_and_redelivery_mends_the_counts() {
-    let (site, service, proxy) = site("messages.url").await;
+    let (site, service, proxy) = site_with_proxy("messages.url").await;
     let (alice, bob, carol) = (site.user("alice"), site.user("bob"), site.user("carol"));
     site.netease.send(&bob, &alice, 2).await;
     assert_eq!(unread(&service.client, &alice, &bob).await, 2);
@@ -102,7 +102,7 @@ async fn without_the_log_copies_are_503_and_redelivery_mends_the_counts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_account_rows_binds_are_503_and_chat_goes_on() {
-    let (site, service, proxy) = site("accounts.url").await;
+    let (site, service, proxy) = site_with_proxy("accounts.url").await;
     let (alice, bob, carol) = (site.user("alice"), site.user("bob"), site.user("carol"));
     let bound = bind(&service.client, &alice, None, &bob).await;
 

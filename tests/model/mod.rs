@@ -13,8 +13,10 @@
 //! - `exhaustive` explores scenes to the last state, `longer` bigger ones on request;
 //! - `machine` runs the real commands and loads one port call at a time, and `replay` compares them, on every pair
 //!   of adapters, with walks through the model;
-//! - `near` is a model of its own, of the near cache in front of the view.
+//! - `near` is a model of its own, of the near cache in front of the view; `entries` binds the slots of many readers
+//!   to the one slot of it.
 
+mod entries;
 mod exhaustive;
 mod log;
 mod longer;

@@ -5,6 +5,11 @@
 //! answer is as old as its number is small. Connections are queues; the one that tells of changes may break, with or
 //! without being noticed, and bring what was on it or not. What an instance does not share with this reader's slot,
 //! it shares with nobody, so one instance and one reader are enough.
+//!
+//! What the model assumes of the rest is shown elsewhere. `Entries`, the slots of many readers: by `entries`, without a
+//! server. `NearView`, which takes the token before it reads and forgets after it has changed: by `near::races`, on a
+//! server whose answers are held back. `Keeper`, under which a session is one connection to the server of polls, and is
+//! fresh after a heartbeat only: by `near::tracking_lost`, and by the unit tests of `tracking.rs`.
 
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -114,11 +114,13 @@ impl Drop for Process {
     }
 }
 
-/// Runs the binary to its end: exit code, standard output, standard error.
+/// Runs the binary to its end, which is no panic: exit code, standard output, standard error.
 pub fn run(args: &[&str], settings: &Settings, folder: &Path) -> (Option<i32>, String, String) {
     let output = command(args, settings, folder).output().expect("the binary starts");
     let text = |bytes| String::from_utf8(bytes).expect("text");
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    let (out, log) = (text(output.stdout), text(output.stderr));
+    assert!(!log.contains("panicked"), "{log}");
+    (output.status.code(), out, log)
 }
 
 /// The binary, to be run in `folder` with these settings.
