@@ -256,8 +256,14 @@ function eventReader(onEvent) {
   };
 }
 
-const query = (self, users) =>
-  `self=${encodeURIComponent(self)}&users=${users.map((user) => encodeURIComponent(user)).join(",")}`;
+/** Commas part the ids of one `users`, encoded or not. Where an id has one, `users` is repeated, which makes each value
+ * one id; a single id is named twice then, and answered once. */
+function query(self, users) {
+  const ids = users.map((user) => encodeURIComponent(user));
+  const repeated = users.some((user) => String(user).includes(","));
+  const named = repeated ? [...ids, ids[0]].map((id) => `users=${id}`).join("&") : `users=${ids.join(",")}`;
+  return `self=${encodeURIComponent(self)}&${named}`;
+}
 
 function countsOf(text) {
   let counts;

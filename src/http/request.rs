@@ -15,6 +15,9 @@ use super::problem::{Code, Problem};
 use crate::domain::ids::LetterCase;
 use crate::ports::authenticator::Caller;
 
+/// The scope that asks for anybody's counts.
+const UNREAD: &str = "unread";
+
 /// Refuses a request of HTTP/1.1 without a `Host`, or with two: whoever stands in front may have read another one.
 pub fn one_host(request: &Request) -> Result<(), Problem> {
     match request.headers().get_all(HOST).iter().count() {
@@ -88,6 +91,15 @@ impl Authenticated {
                 format!("the token's `sub` is not the request's `{field}`"),
             )),
         }
+    }
+
+    /// Refuses a caller who may not ask for the counts of `user`: somebody else without the scope `unread`, which is for a
+    /// site's own servers.
+    pub fn may_read(&self, case: LetterCase, user: &str) -> Result<(), Problem> {
+        if self.0.may(UNREAD) {
+            return Ok(());
+        }
+        self.must_be(case, "self", user)
     }
 
     /// Refuses a caller without `scope`.

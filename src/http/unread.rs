@@ -11,7 +11,7 @@ use super::api::Api;
 use super::json::read_json;
 use super::problem::Problem;
 use super::request::{Authenticated, read_body};
-use super::unread_page::{Page, UnreadRequest, read_query, validator};
+use super::unread_page::{Page, UnreadRequest, Users, read_query, validator};
 
 /// How many messages from each user the reader has not read
 #[utoipa::path(post, path = "/v1/unread", tag = "chat", request_body = UnreadRequest, security(("jwt" = [])),
@@ -45,8 +45,9 @@ pub async fn post_unread(
     params(
         ("self" = String, Query, description = "The reader, percent-encoded", example = "alice",
             min_length = 1, max_length = 128),
-        ("users" = String, Query, description = "1 to 500 users, each percent-encoded, joined by commas",
-            example = "bob,carol", min_length = 1),
+        ("users" = inline(Users), Query, style = Form, explode,
+            description = "1 to 500 users. Repeated, each value is one id; in one parameter, commas part the ids, encoded or not",
+            example = json!(["bob", "carol"])),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer")),
     responses(
         (status = 200, description = "Every user asked for, once, with the number of unread messages; with `ETag`",

@@ -7,8 +7,9 @@ use foldhash::fast::RandomState;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::api::{Api, too_slow};
 use super::problem::{Code, Problem};
@@ -44,36 +45,74 @@ fn users_schema() -> Schema {
         .into()
 }
 
+/// The `users` of a query, as the OpenAPI document has them.
+pub struct Users;
+
+impl PartialSchema for Users {
+    fn schema() -> RefOr<Schema> {
+        users_schema().into()
+    }
+}
+
+impl ToSchema for Users {}
+
 /// Borrows from the request unless it was escaped there, which serde does for a field, but not for what is in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Reads `self=alice&users=bob,carol`: commas part the ids, so one inside an id is percent-encoded.
+/// Reads `self=alice&users=bob,carol` as form encoders write it. Commas of one `users`, encoded or not, part the ids; where
+/// it is repeated, each is one id, commas and all.
 pub fn read_query(query: &str) -> Result<UnreadRequest<'_>, Problem> {
-    let decode = |field: &str, text| {
-        let decoded = percent_decode_str(text).decode_utf8();
-        decoded.map_err(|_| Problem::new(Code::Unreadable, format!("`{field}` is not percent-encoded UTF-8")))
-    };
-    let (mut reader, mut users) = (None, None);
-    for (name, value) in query.split('&').filter_map(|part| part.split_once('=')) {
-        let repeated = match name {
-            "self" => reader.replace(decode("self", value)?).is_some(),
-            "users" => users.replace(value).is_some(),
+    let (mut reader, mut users) = (None, Vec::new());
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_once('=').ok_or_else(|| Problem::invalid(part, "has no value"))?;
+        match name {
+            "self" if reader.is_some() => return Err(Problem::invalid("self", "must be there once")),
+            "self" => reader = Some(decode("self", value)?),
+            "users" => users.push(decode("users", value)?),
             _ => {
                 return Err(Problem::invalid(
                     name,
                     "is not a parameter of this call: it takes `self` and `users`",
                 ));
             }
-        };
-        if repeated {
-            return Err(Problem::invalid(name, "must be there once"));
         }
     }
     let reader = reader.ok_or_else(|| Problem::invalid("self", "is missing: write self=alice"))?;
-    let users = users.ok_or_else(|| Problem::invalid("users", "is missing: write users=bob,carol"))?;
-    let users = users.split(',').filter(|user| !user.is_empty()).map(|user| decode("users", user).map(Text));
-    Ok(UnreadRequest { reader, users: users.collect::<Result<_, _>>()? })
+    let users = match users.len() {
+        0 => return Err(Problem::invalid("users", "is missing: write users=bob,carol")),
+        1 => users.into_iter().flat_map(parted).map(Text).collect(),
+        _ => users.into_iter().map(Text).collect(),
+    };
+    Ok(UnreadRequest { reader, users })
+}
+
+/// A value of a query: `+` is a space, and every `%` begins two hexadecimal digits.
+fn decode<'a>(name: &str, value: &'a str) -> Result<Cow<'a, str>, Problem> {
+    let mut escapes = value.split('%').skip(1).map(str::as_bytes);
+    let hex = |digit: Option<&u8>| digit.is_some_and(u8::is_ascii_hexdigit);
+    if !escapes.all(|escape| hex(escape.first()) && hex(escape.get(1))) {
+        return Err(Problem::invalid(
+            name,
+            "has a % that no two hexadecimal digits follow: write %25 for it",
+        ));
+    }
+    let decoded = match value.contains('+') {
+        true => {
+            percent_decode_str(&value.replace('+', " ")).decode_utf8().map(|text| text.into_owned().into())
+        }
+        false => percent_decode_str(value).decode_utf8(),
+    };
+    decoded.map_err(|_| Problem::new(Code::Unreadable, format!("`{name}` is not percent-encoded UTF-8")))
+}
+
+/// The ids between commas; nothing between two of them names nobody.
+fn parted(users: Cow<'_, str>) -> Vec<Cow<'_, str>> {
+    let named = |user: &&str| !user.is_empty();
+    match users {
+        Cow::Borrowed(users) => users.split(',').filter(named).map(Cow::Borrowed).collect(),
+        Cow::Owned(users) => users.split(',').filter(named).map(|user| Cow::Owned(user.to_owned())).collect(),
+    }
 }
 
 /// One reader, and the users on the page, each once, in the order asked.
@@ -104,7 +143,7 @@ impl<'a> Page<'a> {
             let peer = api.case.accid(user);
             peers.push(peer.map_err(|rule| Problem::invalid(format!("users[{at}]"), rule))?);
         }
-        caller.must_be(api.case, "self", &user)?;
+        caller.may_read(api.case, &user)?;
         let mut seen = HashSet::with_capacity_and_hasher(count, RandomState::default());
         let repeated: Vec<usize> = (0..count).filter(|at| !seen.insert(&*users[*at].0)).collect();
         for at in repeated.into_iter().rev() {

@@ -21,7 +21,7 @@ use super::api::Api;
 use super::connection::HangUp;
 use super::problem::{Code, Problem};
 use super::request::Authenticated;
-use super::unread_page::{Page, read_query, validator};
+use super::unread_page::{Page, Users, read_query, validator};
 use crate::domain::ids::Accid;
 use crate::log_gate::LogGates;
 use crate::ports::unread_changes::{ReaderWatch, UnreadChanges};
@@ -51,8 +51,9 @@ const SLOWEST: Duration = Duration::from_secs(10);
     params(
         ("self" = String, Query, description = "The reader, percent-encoded", example = "alice",
             min_length = 1, max_length = 128),
-        ("users" = String, Query, description = "1 to 500 users, each percent-encoded, joined by commas",
-            example = "bob,carol", min_length = 1),
+        ("users" = inline(Users), Query, style = Form, explode,
+            description = "1 to 500 users. Repeated, each value is one id; in one parameter, commas part the ids, encoded or not",
+            example = json!(["bob", "carol"])),
         ("Last-Event-ID" = Option<String>, Header, description = "Taken, and not needed")),
     responses(
         (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String,

@@ -146,7 +146,9 @@ async fn every_text_that_has_bounds_is_documented_with_them() {
     for path in ["/v1/unread", "/v1/unread/stream"] {
         let parameters = &document["paths"][path]["get"]["parameters"];
         assert_eq!(bounds(&parameters[0]["schema"]), user, "{path}");
-        assert_eq!(bounds(&parameters[1]["schema"]), (Some(1), None), "{path}");
+        let users = &parameters[1];
+        assert_eq!(bounds(&users["schema"]["items"]), user, "{path}");
+        assert_eq!((&users["style"], &users["explode"]), (&"form".into(), &true.into()), "{path}");
     }
 }
 

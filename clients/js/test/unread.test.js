@@ -12,8 +12,11 @@ test("asks with a GET, each id percent-encoded", async (t) => {
   assert.deepEqual(await client.unread("alice & co", ["a,b", "小明"]), { "a,b": 1, 小明: 2 });
   const [asked] = server.seen;
   assert.equal(asked.method, "GET");
-  assert.equal(asked.url, "/v1/unread?self=alice%20%26%20co&users=a%2Cb,%E5%B0%8F%E6%98%8E");
+  // With a comma in an id, each `users` is one id.
+  assert.equal(asked.url, "/v1/unread?self=alice%20%26%20co&users=a%2Cb&users=%E5%B0%8F%E6%98%8E&users=a%2Cb");
   assert.equal(asked.headers.authorization, "Bearer jwt");
+  await client.unread("alice", ["bob", "carol"]);
+  assert.equal(server.seen[1].url, "/v1/unread?self=alice&users=bob,carol");
 });
 
 test("asks a token function each time, and sends nothing without a token", async (t) => {

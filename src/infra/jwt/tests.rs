@@ -127,7 +127,7 @@ async fn a_public_key_is_no_secret() {
 
 #[tokio::test]
 async fn expiry_is_demanded_by_the_injected_clock() {
-    let expired = refused("it has expired");
+    let expired = refused("its exp is past: it has expired");
     for (exp, expected) in [
         (json!(NOW - 29), alice()),
         (json!(NOW - 30), expired.clone()),
@@ -138,11 +138,14 @@ async fn expiry_is_demanded_by_the_injected_clock() {
         (json!(1e300), refused("its exp is not in seconds since 1970")),
         (json!((NOW + 10).to_string()), refused("its exp is not a number")),
         (json!(true), refused("its exp is not a number")),
-        (Value::Null, refused("it does not say when it expires")),
+        (Value::Null, refused("its exp does not say when it expires")),
     ] {
         assert_eq!(check_hs256(&with("exp", exp.clone())).await, expected, "exp {exp}");
     }
-    assert_eq!(check_hs256(&json!({ "sub": "alice" })).await, refused("it does not say when it expires"));
+    assert_eq!(
+        check_hs256(&json!({ "sub": "alice" })).await,
+        refused("its exp does not say when it expires")
+    );
 
     let clock = TestClock::new();
     let authenticator = JwtAuthenticator::new(hs256(), clock.clone()).unwrap();
@@ -150,7 +153,7 @@ async fn expiry_is_demanded_by_the_injected_clock() {
     clock.set_millis((NOW + 3600 + 30) * 1000 - 1);
     assert_eq!(authenticator.check(&token).await, alice());
     clock.set_millis((NOW + 3600 + 30) * 1000);
-    assert_eq!(authenticator.check(&token).await, refused("it has expired"));
+    assert_eq!(authenticator.check(&token).await, refused("its exp is past: it has expired"));
 }
 
 #[tokio::test]
@@ -159,7 +162,7 @@ async fn only_what_was_accepted_is_remembered() {
     let (good, expired) = (signer.token(None, &claims()), signer.token(None, &with("exp", json!(1))));
     for _ in 0..2 {
         assert_eq!(authenticator.check(&good).await, alice());
-        assert_eq!(authenticator.check(&expired).await, refused("it has expired"));
+        assert_eq!(authenticator.check(&expired).await, refused("its exp is past: it has expired"));
         assert_eq!(authenticator.check(&format!("{good}A")).await, refused(WRONG_SIGNATURE));
         assert_eq!(authenticator.remembered(), 1);
     }
@@ -170,7 +173,7 @@ async fn not_before_is_honoured() {
     for (nbf, expected) in [
         (json!(NOW), alice()),
         (json!(NOW + 30), alice()),
-        (json!(NOW + 31), refused("it is not valid yet")),
+        (json!(NOW + 31), refused("its nbf is ahead: it is not valid yet")),
         (json!(NOW * 1000), refused("its nbf is not in seconds since 1970")),
         (json!("soon"), refused("its nbf is not a number")),
     ] {
@@ -180,8 +183,12 @@ async fn not_before_is_honoured() {
 
 #[tokio::test]
 async fn the_subject_is_demanded() {
-    let nobody = refused("it does not say whom it is for");
-    for sub in [Value::Null, json!(""), json!(7), json!(["alice"])] {
+    let nobody = refused("its sub does not say whom it is for");
+    for (sub, user) in [(json!(7), "7"), (json!(-7), "-7"), (json!(u64::MAX), "18446744073709551615")] {
+        let caller = check_hs256(&with("sub", sub.clone())).await.unwrap();
+        assert!(caller.is(user, LetterCase::Distinct), "sub {sub}");
+    }
+    for sub in [Value::Null, json!(""), json!(7.5), json!(1e30), json!(["alice"]), json!(true)] {
         let caller = check_hs256(&with("sub", sub.clone())).await;
         assert!(matches!(caller, Err(AuthError::Invalid(_))), "sub {sub}");
     }
@@ -195,7 +202,8 @@ async fn the_subject_is_demanded() {
 async fn issuer_and_audience_are_checked_when_configured() {
     let settings = JwtSettings { issuer: Some("site".into()), audience: Some("im".into()), ..hs256() };
     let authenticator = authenticator(settings);
-    let (no_issuer, no_audience) = (refused("its issuer is not ours"), refused("its audience is not ours"));
+    let (no_issuer, no_audience) =
+        (refused("its iss is not our issuer"), refused("its aud is not our audience"));
     for (iss, aud, expected) in [
         (json!("site"), json!("im"), alice()),
         (json!("site"), json!(["shop", "im"]), alice()),
@@ -216,12 +224,24 @@ async fn issuer_and_audience_are_checked_when_configured() {
 }
 
 #[tokio::test]
-async fn scope_is_a_list_of_words() {
+async fn scopes_are_read_as_common_issuers_write_them() {
     let caller = check_hs256(&with("scope", json!("read  notify"))).await.unwrap();
     assert!(caller.is("alice", LetterCase::Distinct) && caller.may("notify") && caller.may("read"));
     assert!(!caller.is("bob", LetterCase::Distinct) && !caller.may("not") && !caller.may(""));
     assert!(!check_hs256(&with("scope", json!("notify-all"))).await.unwrap().may("notify"));
-    assert_eq!(check_hs256(&with("scope", json!(["notify"]))).await, refused("its scope is not a string"));
+    for (claim, written) in [
+        ("scope", json!(["notify"])),
+        ("scope", json!(["openid read", "notify"])),
+        ("scp", json!("read notify")),
+        ("scp", json!(["notify"])),
+        ("scope", json!(["notify", 7, null])),
+    ] {
+        assert!(check_hs256(&with(claim, written.clone())).await.unwrap().may("notify"), "{claim} {written}");
+    }
+    for odd in [json!(7), json!({"notify": true}), json!([["notify"]]), json!(true)] {
+        let caller = check_hs256(&with("scope", odd.clone())).await.unwrap();
+        assert!(caller.is("alice", LetterCase::Distinct) && !caller.may("notify"), "{odd}");
+    }
 }
 
 #[tokio::test]
