@@ -118,9 +118,11 @@ async fn serve(file: ConfigFile) -> Result<bool, StartError> {
     config.validate()?;
     let _lock = DataLock::take(&config)?;
     let app = App::build(&config).await?;
+    // Before anybody is told: whoever sends a signal then is heard.
+    let stop = stop_signal()?;
     let listener = app::listen(&config).await?;
     tracing::info!(address = %listener.local_addr()?, "serving");
-    app.serve(listener, stop_signal()?).await
+    app.serve(listener, stop).await
 }
 
 async fn migrate(file: ConfigFile) -> Result<bool, StartError> {

@@ -86,10 +86,11 @@ impl Dev {
             token: Box::new(move || signer.as_ref()?.token("alice", "notify", 24).ok()),
         });
         let app = app.with(demo);
+        let stop = stop_signal()?;
         // Who cannot be told may try it all the same.
         let tokens = about_tokens(own_keys, token.as_deref(), &self.data_dir);
         let _ = say(how_to_try(&service, &simulator.control_url(), &tokens, &self.data_dir));
-        let drained = app.serve(listener, stop_signal()?).await;
+        let drained = app.serve(listener, stop).await;
         simulator.stop().await;
         drained
     }

@@ -35,13 +35,14 @@ impl SimulatorArgs {
         let Self { listen, webhook_url, app_key, app_secret, seed } = self;
         let config = SimulatorConfig { listen, app_key, app_secret, webhook_url: Some(webhook_url), seed };
         let simulator = start_simulator(config).await?;
+        let stop = stop_signal()?;
         // Who cannot be told may try it all the same.
         let _ = say(format_args!(
             "NetEase, simulated: {}\nTell it what to do: {}",
             simulator.base_url(),
             simulator.control_url()
         ));
-        stop_signal()?.cancelled().await;
+        stop.cancelled().await;
         simulator.stop().await;
         Ok(true)
     }
