@@ -32,6 +32,16 @@ pub async fn mysql(url: &str, max_connections: u32) -> Result<MySqlPool, Error> 
     mysql_later(url, max_connections)
 }
 
+/// What the URL says. sqlx hands the brackets of an IPv6 address on to the resolver, which knows no such name.
+fn options(url: &str) -> Result<MySqlConnectOptions, Error> {
+    let options = MySqlConnectOptions::from_str(url)?;
+    let address = options.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    Ok(match address.map(str::to_owned) {
+        Some(address) => options.host(&address),
+        None => options,
+    })
+}
+
 /// A pool of at most `max_connections`, each of them made when it is needed.
 pub fn mysql_later(url: &str, max_connections: u32) -> Result<MySqlPool, Error> {
     let pool = MySqlPoolOptions::new()
@@ -43,12 +53,12 @@ pub fn mysql_later(url: &str, max_connections: u32) -> Result<MySqlPool, Error> 
             Box::pin(async move { Ok(seen.idle_for < TRUSTED || is_reusable(connection).await?) })
         })
         .after_release(|connection, _| Box::pin(is_reusable(connection)));
-    Ok(pool.connect_lazy_with(MySqlConnectOptions::from_str(url)?))
+    Ok(pool.connect_lazy_with(options(url)?))
 }
 
 /// One connection outside of any pool. Its failure names its cause, which a pool's does not.
 pub(super) async fn mysql_connection(url: &str) -> Result<MySqlConnection, Error> {
-    let options = MySqlConnectOptions::from_str(url)?;
+    let options = options(url)?;
     let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await;
     connected.map_err(|_| Error::Io(io::ErrorKind::TimedOut.into()))?
 }
@@ -89,4 +99,17 @@ async fn is_reusable(connection: &mut MySqlConnection) -> Result<bool, Error> {
 pub(super) async fn is_writable(connection: &mut MySqlConnection) -> Result<bool, Error> {
     let flags: String = sqlx::raw_sql(READ_ONLY).fetch_one(connection).await?.try_get(0)?;
     Ok(flags.replace("OFF", "0").bytes().all(|flag| flag == b'0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_stands_in_brackets_in_the_url_alone() {
+        let host = |url| options(url).unwrap().get_host().to_owned();
+        assert_eq!(host("mysql://otc:pw@[::1]:3306/otc_im"), "::1");
+        assert_eq!(host("mysql://otc:pw@[2001:db8::7]/otc_im"), "2001:db8::7");
+        assert_eq!(host("mysql://otc:pw@mysql.internal/otc_im"), "mysql.internal");
+    }
 }
