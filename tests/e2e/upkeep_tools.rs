@@ -1,9 +1,11 @@
-//! `otc-im recount`, as an operator types it, mistakes included.
+//! `otc-im recount` and `otc-im dead-letters`, as an operator types them, mistakes included.
 
 use crate::support::process::run;
 use crate::support::service::Site;
-use crate::support::stores::{Folder, Settings, Stores};
+use crate::support::stores::{Folder, Settings, Stores, on_both_sets};
 use crate::support::webhook::message;
+
+on_both_sets!(a_dead_letter_that_is_given_up_is_removed);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recount_of_a_mistyped_reader_says_that_there_is_none() {
@@ -36,4 +38,23 @@ fn a_recount_of_nobody_in_particular_names_both_ways() {
     let both = ["recount", "--reader", "alice", "--all"];
     let (code, _, said) = run(&both, &Settings::new(), folder.path());
     assert_eq!((code, said.contains("cannot be used with")), (Some(2), true), "{said}");
+}
+
+async fn a_dead_letter_that_is_given_up_is_removed(stores: Stores) {
+    let site = Site::new(stores).await;
+    let service = site.start().await;
+    for body in ["not JSON", "not JSON either"] {
+        assert_eq!(service.client.copy(body).await.status, 200);
+    }
+    let letters = |arguments: &[&str]| {
+        run(&[&["dead-letters"], arguments].concat(), &site.settings(), site.stores.folder.path())
+    };
+    let (_, out, _) = letters(&["list"]);
+    let ids: Vec<_> = out.lines().skip(1).map(|line| line.split(' ').next().unwrap()).collect();
+    let [first, second] = ids[..] else { panic!("{out}") };
+    assert_eq!(letters(&["remove", first]).0, Some(0));
+    let (code, _, log) = letters(&["remove", first]);
+    assert_eq!((code, log.contains(&format!("there is no dead letter {first}"))), (Some(1), true), "{log}");
+    let (_, out, _) = letters(&["list"]);
+    assert!(out.starts_with("1 dead letters\n") && out.contains(second), "{out}");
 }
