@@ -21,7 +21,7 @@ use output::{complain, say};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, App, DataLock, StartError};
+use crate::app::{self, App, DataLock, NeteaseSays, StartError};
 use crate::config::{Config, ConfigError};
 use crate::domain::ids::{Accid, UserId};
 use crate::ports::StoreError;
@@ -44,7 +44,7 @@ enum Command {
     Serve(ConfigFile),
     /// Bring the schemas of the stores up to date
     Migrate(ConfigFile),
-    /// Check the configuration and the connections to the stores
+    /// Check the configuration, the connections to the stores, and whether NetEase takes our calls
     Check(ConfigFile),
     /// Compare the unread view with the message log and put the view right
     Recount(recount::Recount),
@@ -132,8 +132,16 @@ async fn migrate(file: ConfigFile) -> Result<bool, StartError> {
 }
 
 async fn check(file: ConfigFile) -> Result<bool, StartError> {
-    App::check(&file.load()?).await?;
-    say("the configuration is complete; the stores answer, and their schemas are up to date")?;
+    let netease = match App::check(&file.load()?).await? {
+        NeteaseSays::Welcome => "; NetEase takes our calls",
+        NeteaseSays::Nothing(why) => {
+            complain(format_args!("otc-im: NetEase could not be asked, and may refuse us: {why}"));
+            ""
+        }
+    };
+    say(format_args!(
+        "the configuration is complete; the stores answer, and their schemas are up to date{netease}"
+    ))?;
     Ok(true)
 }
 

@@ -1,6 +1,6 @@
 //! `otc-im accounts`: tokens and accounts at NetEase, looked after by hand.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 
@@ -9,7 +9,7 @@ use super::{ConfigFile, accid, user};
 use crate::app::{AccountTools, StartError};
 use crate::commands::refresh_token::refresh_token;
 use crate::commands::register_account::RegisterError;
-use crate::commands::verify_accounts::{Drift, Verified, VerifyError};
+use crate::commands::verify_accounts::{Drift, TokenSet, Verified, VerifyError};
 use crate::domain::ids::{Accid, UserId};
 use crate::ports::accounts::{Account, Registration};
 
@@ -65,7 +65,8 @@ impl Accounts {
             }
             Action::Refresh { user: written } => {
                 let user = user(&config, "USER", &written)?;
-                refresh(&AccountTools::connect(&config, false).await?, &user).await
+                let cache_ttl = config.accounts.cache_ttl;
+                refresh(&AccountTools::connect(&config, false).await?, &user, cache_ttl).await
             }
             Action::Verify { after, set_tokens } => {
                 let after = after.map(|after| accid("--after", &after)).transpose()?;
@@ -117,11 +118,15 @@ fn nobody(user: &UserId) -> Result<bool, StartError> {
     Ok(false)
 }
 
-async fn refresh(tools: &AccountTools, user: &UserId) -> Result<bool, StartError> {
+async fn refresh(tools: &AccountTools, user: &UserId, cache_ttl: Duration) -> Result<bool, StartError> {
     let AccountTools { verifier, ids } = tools;
     match refresh_token(&*verifier.accounts, &verifier.registrar, &**ids, user).await {
         Ok(Some(account)) => {
-            say(format_args!("{}  has a new token; it comes with the next bind", account.accid))?;
+            say(format_args!(
+                "{}  has a new token; it comes with the next bind: instances may hand out the old one, which NetEase refuses, \
+                 for another {cache_ttl:?} (accounts.cache_ttl)",
+                account.accid
+            ))?;
             Ok(true)
         }
         Ok(None) => nobody(user),
@@ -131,7 +136,7 @@ async fn refresh(tools: &AccountTools, user: &UserId) -> Result<bool, StartError
 
 async fn verify(tools: &AccountTools, mut after: Option<Accid>) -> Result<bool, StartError> {
     let began = Instant::now();
-    let (mut seen, mut drifted, mut broken, mut foreign) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let (mut seen, mut drifted, mut broken, mut foreign, mut set) = (0_u64, 0_u64, 0_u64, 0_u64, 0_u64);
     loop {
         let page = tools.verifier.page(after.as_ref()).await.map_err(|error| match error {
             VerifyError::Store(error) => error.into(),
@@ -144,13 +149,18 @@ async fn verify(tools: &AccountTools, mut after: Option<Accid>) -> Result<bool, 
             drifted += u64::from(!matches!(one.drift, Drift::None | Drift::Foreign));
             foreign += u64::from(one.drift == Drift::Foreign);
             broken += u64::from(one.repaired.is_err());
+            set += u64::from(one.repaired.as_ref().is_ok_and(|token| *token == TokenSet(true)));
             tell(one)?;
         }
         complain(format_args!("{seen} accounts in {} s, up to {}", began.elapsed().as_secs(), last.accid));
     }
+    let set = match tools.verifier.set_tokens {
+        true => format!("; tokens set: {set}"),
+        false => String::new(),
+    };
     say(format_args!(
         "{seen} accounts: {drifted} had drifted, {broken} of all could not be put right; {foreign} have a token that is \
-         not ours"
+         not ours{set}"
     ))?;
     Ok(broken == 0)
 }
@@ -165,7 +175,7 @@ fn tell(one: &Verified) -> Result<(), StartError> {
         Drift::Name => "NetEase shows another name",
     };
     match &one.repaired {
-        Ok(()) => say(format_args!("{}  {drift}: put right", one.accid)),
+        Ok(_) => say(format_args!("{}  {drift}: put right", one.accid)),
         Err(error) => say(format_args!("{}  {drift}: {error}", one.accid)),
     }
 }

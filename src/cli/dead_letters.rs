@@ -39,6 +39,11 @@ enum Action {
         #[arg(long, conflicts_with = "id")]
         all: bool,
     },
+    /// Remove one that will never be understood
+    Remove {
+        /// Its id
+        id: String,
+    },
 }
 
 impl DeadLetters {
@@ -51,6 +56,7 @@ impl DeadLetters {
             Action::Show { id } => show(&inbox, &id).await,
             Action::Redrive { id: Some(id), .. } => redrive_one(&inbox, &id).await,
             Action::Redrive { id: None, .. } => redrive_all(&inbox).await,
+            Action::Remove { id } => remove(&inbox, &id).await,
         }
     }
 }
@@ -103,6 +109,15 @@ async fn redrive_all(inbox: &Inbox) -> Result<bool, StartError> {
             None => return Ok(all),
         }
     }
+}
+
+async fn remove(inbox: &Inbox, id: &str) -> Result<bool, StartError> {
+    if inbox.ports.letters.find(id).await?.is_none() {
+        return Ok(unknown(id));
+    }
+    inbox.ports.letters.remove(id).await?;
+    say(format_args!("{id}  removed"))?;
+    Ok(true)
 }
 
 fn unknown(id: &str) -> bool {

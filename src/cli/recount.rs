@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use futures_util::TryStreamExt;
 
 use super::output::{complain, say};
@@ -20,11 +20,12 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// `otc-im recount`
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("whom").required(true).args(["reader", "all"])))]
 pub struct Recount {
     #[command(flatten)]
     file: ConfigFile,
     /// Recount one reader
-    #[arg(long, value_name = "USER", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(long, value_name = "USER")]
     reader: Option<String>,
     /// Recount every reader whom the view knows
     #[arg(long)]
@@ -46,18 +47,25 @@ impl Recount {
         let remove_unknown = (!self.force).then_some(config.unread.remove_unknown);
         let bounds = LoadBounds { at_once: config.unread.loads_at_once, remove_unknown };
         let view = Arc::clone(&stores.view);
-        let projector = Projector::new(stores.log, view, Arc::new(System), Arc::new(System), bounds);
-        let recounter = Recounter { projector, upkeep: stores.upkeep, view: stores.view };
+        let projector =
+            Projector::new(Arc::clone(&stores.log), view, Arc::new(System), Arc::new(System), bounds);
+        let recounter = Recounter { projector, log: stores.log, upkeep: stores.upkeep, view: stores.view };
         match self.reader {
             Some(reader) => {
                 let reader = user(&config, "READER", &reader)?.accid().clone();
-                let done = recounter.reader(reader).await?;
+                let Some(done) = recounter.reader(reader.clone()).await? else { return nobody(&reader) };
                 say(line(&done))?;
                 Ok(done.known)
             }
             None => recount_all(recounter, self.after.as_deref()).await,
         }
     }
+}
+
+/// Says that nobody is there, perhaps because the id is mistyped.
+fn nobody(reader: &Accid) -> Result<bool, StartError> {
+    say(format_args!("{reader}: the log knows nobody of that name: no unread message, and nothing read"))?;
+    Ok(false)
 }
 
 async fn recount_all(recounter: Recounter, after: Option<&str>) -> Result<bool, StartError> {
@@ -103,6 +111,6 @@ fn line(done: &Recounted) -> String {
              right, run this again with --force"
         ),
         true => format!("{reader}: {added} added, {removed} removed"),
-        false => format!("{reader}: the view changed hands meanwhile; run this again"),
+        false => format!("{reader}: the view was lost or changed hands; run this again"),
     }
 }

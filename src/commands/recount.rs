@@ -6,9 +6,10 @@ use futures_util::{Stream, TryStreamExt, stream};
 
 use super::projector::{Projector, Reloaded};
 use crate::domain::ids::Accid;
-use crate::domain::unread::{Merged, Reading};
+use crate::domain::unread::{Merged, Reading, Snapshot};
 use crate::ports::StoreError;
 use crate::ports::log_upkeep::LogUpkeep;
+use crate::ports::message_log::MessageLog;
 use crate::ports::unread_view::UnreadView;
 
 /// Readers that are recounted at once.
@@ -19,6 +20,8 @@ const AT_ONCE: usize = 8;
 pub struct Recounter {
     /// Compares log and view.
     pub projector: Projector,
+    /// The truth.
+    pub log: Arc<dyn MessageLog>,
     /// Walks the readers of the log.
     pub upkeep: Arc<dyn LogUpkeep>,
     /// Whom the view knows.
@@ -41,8 +44,18 @@ pub struct Recounted {
 }
 
 impl Recounter {
-    /// Compares one reader and puts the view right; loads a reader whom the view did not know.
-    pub async fn reader(&self, reader: Accid) -> Result<Recounted, StoreError> {
+    /// Compares one reader and puts the view right; loads a reader whom the view did not know. `None`, and nothing is
+    /// laid in the view, if neither view nor log knows such a reader.
+    pub async fn reader(&self, reader: Accid) -> Result<Option<Recounted>, StoreError> {
+        if self.view.read(&reader, &[]).await? == Reading::Unknown
+            && self.log.snapshot(&reader).await? == Snapshot::default()
+        {
+            return Ok(None);
+        }
+        self.compare(reader).await.map(Some)
+    }
+
+    async fn compare(&self, reader: Accid) -> Result<Recounted, StoreError> {
         let Reloaded { merged, kept_unknown } = self.projector.compare(&reader).await?;
         let (added, removed) = match merged {
             Merged::Done { added, removed } => (added, removed),
@@ -73,7 +86,7 @@ impl Recounter {
 
     async fn reader_if_known(&self, reader: Accid) -> Result<Recounted, StoreError> {
         match self.view.read(&reader, &[]).await? {
-            Reading::Known { .. } => self.reader(reader).await,
+            Reading::Known { .. } => self.compare(reader).await,
             Reading::Unknown => Ok(Recounted { reader, added: 0, removed: 0, kept_unknown: 0, known: false }),
         }
     }

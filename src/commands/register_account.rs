@@ -105,20 +105,20 @@ impl Registrar {
     }
 
     /// Sets the token of a confirmed account at NetEase once more, and nobody else's: an account that is not there, not
-    /// confirmed or not this user's is left alone.
-    pub async fn set_token_again(&self, user: &UserId) -> Result<(), RegisterError> {
+    /// confirmed or not this user's is left alone. Answers whether it was set.
+    pub async fn set_token_again(&self, user: &UserId) -> Result<bool, RegisterError> {
         let _turn = self.turn(user.accid()).await;
         for round in 0..ROUNDS {
-            let Some(account) = self.accounts.find(user.accid()).await? else { return Ok(()) };
+            let Some(account) = self.accounts.find(user.accid()).await? else { return Ok(round > 0) };
             // Once one has been set, NetEase has to get the one that the row has by now.
             let ours = round > 0 || account.registration == Registration::Confirmed;
             if account.user != *user || !ours {
-                return Ok(());
+                return Ok(round > 0);
             }
             let Account { accid, token, confirmed_name, .. } = &account;
             self.gateway.set_token(accid, token).await?;
             if self.accounts.confirm(accid, token, confirmed_name.as_deref()).await? {
-                return Ok(());
+                return Ok(true);
             }
         }
         Err(contended())

@@ -31,9 +31,13 @@ pub struct Verified {
     pub accid: Accid,
     /// How it stood.
     pub drift: Drift,
-    /// Whether it is right now.
-    pub repaired: Result<(), RegisterError>,
+    /// Whether it is right now, and whether its token was set anew for that.
+    pub repaired: Result<TokenSet, RegisterError>,
 }
+
+/// Whether NetEase was told a token that it may have had already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenSet(pub bool);
 
 /// How a row and NetEase differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +83,7 @@ impl Verifier {
         Ok(verified)
     }
 
-    async fn repair(&self, account: &Account, drift: Drift) -> Result<(), RegisterError> {
+    async fn repair(&self, account: &Account, drift: Drift) -> Result<TokenSet, RegisterError> {
         let Account { accid, token, name, .. } = account;
         match drift {
             Drift::Missing => {
@@ -98,10 +102,8 @@ impl Verifier {
             Drift::None | Drift::Foreign => {}
         }
         // A registration has just set it.
-        if self.set_tokens && matches!(drift, Drift::None | Drift::Name) {
-            self.registrar.set_token_again(&account.user).await?;
-        }
-        Ok(())
+        let set = self.set_tokens && matches!(drift, Drift::None | Drift::Name);
+        Ok(TokenSet(set && self.registrar.set_token_again(&account.user).await?))
     }
 }
 

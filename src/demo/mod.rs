@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
@@ -99,16 +99,29 @@ async fn simulator(
 }
 
 /// The page hands out a token, so it is for browsers that were sent here by their own machine's name, and not by a
-/// name that somebody else points at it.
+/// name that somebody else points at it. Nor may a page of another site act here: a browser lets it post what looks like
+/// a form to any address of this machine.
 async fn guard(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let headers = request.headers();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let authority = host.and_then(|host| host.parse::<Authority>().ok());
-    let local = authority.is_some_and(|it| ["127.0.0.1", "localhost", "[::1]"].contains(&it.host()));
-    if !local {
+    if !authority.is_some_and(|it| is_local(it.host())) || from_elsewhere(headers) {
         return (StatusCode::FORBIDDEN, "the demo is for this machine: open it as 127.0.0.1").into_response();
     }
     let mut response = next.run(request).await;
     let policy = HeaderValue::from_static("default-src 'self'; frame-ancestors 'none'");
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
+}
+
+/// Whether a browser says that a page asks which is not of this machine. Who is no browser says nothing.
+fn from_elsewhere(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ORIGIN).iter().any(|origin| {
+        let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+        !origin.as_ref().and_then(Uri::authority).is_some_and(|it| is_local(it.host()))
+    })
+}
+
+fn is_local(host: &str) -> bool {
+    ["127.0.0.1", "localhost", "[::1]"].contains(&host)
 }

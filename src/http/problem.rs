@@ -199,7 +199,8 @@ impl From<GatewayError> for Problem {
     fn from(error: GatewayError) -> Self {
         static FAILED: LogGates<Discriminant<GatewayError>> = LogGates::new();
         if let Some(count) = FAILED.pass(discriminant(&error)) {
-            tracing::warn!(count, %error, "a call to NetEase failed");
+            let (api, code) = (error.api(), error.code());
+            tracing::warn!(count, api, code, %error, "a call to NetEase failed");
         }
         let (code, retry_after) = match &error {
             // Only notices must not be repeated, and they go by the outbox: here it was a bind.

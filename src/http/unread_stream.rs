@@ -56,7 +56,7 @@ const SLOWEST: Duration = Duration::from_secs(10);
             example = json!(["bob", "carol"])),
         ("Last-Event-ID" = Option<String>, Header, description = "Taken, and not needed")),
     responses(
-        (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String,
+        (status = 200, description = "Server-sent events. An event's `data` is a bare JSON map, not a quoted string", content_type = "text/event-stream", body = String,
             example = "id: 5f0c…\ndata: {\"bob\":3,\"carol\":0}\n\n"),
         (status = 400, description = "`unreadable`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),

@@ -18,8 +18,12 @@ use super::api::Api;
 use super::problem::{Code, Problem};
 use super::request::read_body;
 use crate::commands::receive_copy::{Outcome, Received};
+use crate::domain::ids::Millis;
 use crate::domain::signature::{SignatureError, Signed, SignedHeaders};
 use crate::log_gate::LogGate;
+
+/// Between two machines that keep time, with room for a copy's way.
+const CLOCKS_MAY_DIFFER_MS: i64 = 30_000;
 
 /// What NetEase gets when a copy is durable. It reads the status alone.
 #[derive(Debug, Serialize, ToSchema)]
@@ -103,11 +107,22 @@ fn verify(api: &Api, headers: &HeaderMap) -> Result<Signed, SignatureError> {
     };
     let headers = SignedHeaders { cur_time: one("CurTime")?, md5: one("MD5")?, check_sum: one("CheckSum")? };
     let signed = headers.verify(api.app_secrets.iter().map(ExposeSecret::expose_secret))?;
+    let now = api.clock.now();
+    tell_if_behind(now, signed.at);
     match api.limits.max_age {
-        Some(age) if u128::from(api.clock.now().0.abs_diff(signed.at.0)) > age.as_millis() => {
-            Err(SignatureError::Age)
-        }
+        Some(age) if u128::from(now.0.abs_diff(signed.at.0)) > age.as_millis() => Err(SignatureError::Age),
         _ => Ok(signed),
+    }
+}
+
+/// A copy that was signed long ago may be a repeated one; none is signed in the future.
+fn tell_if_behind(now: Millis, signed_at: Millis) {
+    static BEHIND: LogGate = LogGate::new();
+    let behind_ms = signed_at.0.saturating_sub(now.0);
+    if behind_ms > CLOCKS_MAY_DIFFER_MS
+        && let Some(count) = BEHIND.pass()
+    {
+        tracing::warn!(count, seconds = behind_ms / 1000, "the clock of this machine is behind NetEase's");
     }
 }
 

@@ -156,3 +156,28 @@ pub enum GatewayError {
         desc: String,
     },
 }
+
+impl GatewayError {
+    /// Which call it was, where that is known.
+    pub fn api(&self) -> Option<&'static str> {
+        match self {
+            Self::OutOfReach(_) => None,
+            Self::CalledOff(api)
+            | Self::OutcomeUnknown(api)
+            | Self::NotAccepted { api, .. }
+            | Self::Troubled { api, .. }
+            | Self::Busy { api, .. }
+            | Self::Rejected { api, .. } => Some(api),
+        }
+    }
+
+    /// NetEase's code, if it answered with one.
+    pub fn code(&self) -> Option<i64> {
+        match self {
+            Self::NotAccepted { code, .. } | Self::Troubled { code, .. } | Self::Rejected { code, .. } => {
+                Some(*code)
+            }
+            Self::OutOfReach(_) | Self::CalledOff(_) | Self::OutcomeUnknown(_) | Self::Busy { .. } => None,
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! What commands and queries need of the world, as traits; each method is one atomic change or one read.
+//! What commands and queries need of the world, as traits; each method is one atomic change or one read. Two are more:
+//! `unread_changes` is a hub that remembers who watches, and `near_counters` holds counters of the metrics' library.
 //!
 //! Adapters live in `infra`. Constructors are no part of a port: `app.rs` alone makes adapters.
 

@@ -12,7 +12,7 @@ use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot};
 /// failover that empties it — must answer [`Reading::Unknown`] for the readers concerned, never a smaller number.
 #[async_trait]
 pub trait UnreadView: Send + Sync {
-    /// The counts of `peers` (at most 500), in one round trip.
+    /// The counts of `peers` (at most 500), in one round trip; in two of a large reader whom a near cache does not have.
     async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError>;
 
     /// Takes one event in, atomically. Repeatable, in any order; `now` dates tombstones.

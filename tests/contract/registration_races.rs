@@ -116,7 +116,7 @@ async fn act(act: Act, rows: Arc<dyn Accounts>, netease: Seen, user: UserId) -> 
     match act {
         Act::Claim => return Some(registrar.claim(&user, Some("Alice")).await.unwrap().token),
         Act::Ensure => drop(registrar.ensure(&user, None).await.unwrap()),
-        Act::SetAgain => registrar.set_token_again(&user).await.unwrap(),
+        Act::SetAgain => drop(registrar.set_token_again(&user).await.unwrap()),
         Act::Refresh => {
             let refreshed = refresh_token(&*rows, &registrar, &System, &user).await.unwrap();
             return refreshed.map(|account| account.token);

@@ -26,6 +26,7 @@ on_each! {
         every_reader_is_walked_once_and_in_order,
         a_recount_adds_what_the_view_lacks_and_removes_what_the_log_does_not_count,
         a_recount_of_all_leaves_readers_whom_the_view_does_not_know,
+        a_recount_of_nobody_says_so_and_lays_nothing,
         an_explanation_tells_log_from_view,
         a_dead_letter_is_taken_in_again_once_it_can_be_understood,
         dead_letters_are_listed_page_by_page,
@@ -43,6 +44,7 @@ fn recounter(stack: &Stack) -> Recounter {
             stack.log.messages.clone(),
             Arc::new(SetClock::default()),
         ),
+        log: stack.log.messages.clone(),
         upkeep: stack.log.upkeep.clone(),
         view: stack.view.port.clone(),
     }
@@ -76,7 +78,7 @@ async fn a_recount_adds_what_the_view_lacks_and_removes_what_the_log_does_not_co
     assert_eq!(done.len(), 1);
     assert_eq!((done[0].added, done[0].removed, done[0].known), (2, 1, true));
     assert_eq!(count(&*stack.view, &pair).await, Some(2));
-    let again = recounter(stack).reader(pair.reader.clone()).await.unwrap();
+    let again = recounter(stack).reader(pair.reader.clone()).await.unwrap().expect("a reader");
     assert_eq!((again.added, again.removed), (0, 0));
 }
 
@@ -90,8 +92,23 @@ async fn a_recount_of_all_leaves_readers_whom_the_view_does_not_know(stack: &Sta
     assert_eq!(count(&*stack.view, &first).await, None);
     let rest: Vec<_> = recounter(stack).all(Some(done[0].reader.clone())).try_collect().await.unwrap();
     assert_eq!(rest, done[1..], "an interrupted walk goes on where it was");
-    assert!(recounter(stack).reader(first.reader.clone()).await.unwrap().known);
+    assert!(recounter(stack).reader(first.reader.clone()).await.unwrap().expect("a reader").known);
     assert_eq!(count(&*stack.view, &first).await, Some(1));
+}
+
+async fn a_recount_of_nobody_says_so_and_lays_nothing(stack: &Stack) {
+    let nobody = fresh_accid();
+    assert_eq!(recounter(stack).reader(nobody.clone()).await.unwrap(), None);
+    let begun = stack.view.begin_load(&nobody, "first").await.unwrap();
+    assert_eq!(begun.token, "first", "no load of theirs has begun");
+
+    let (marked, polled) = (Pair::fresh(), Pair::fresh());
+    stack.log.mark_read(&marked.receipt(5)).await.unwrap();
+    assert!(recounter(stack).reader(marked.reader).await.unwrap().is_some(), "somebody who has read");
+    load(&*stack.view, &polled.reader, &polled.snapshot([], None)).await;
+    apply(&*stack.view, [polled.arrived(9, 12)]).await;
+    let done = recounter(stack).reader(polled.reader).await.unwrap().expect("somebody whom the view knows");
+    assert_eq!((done.added, done.removed), (0, 1));
 }
 
 async fn an_explanation_tells_log_from_view(stack: &Stack) {

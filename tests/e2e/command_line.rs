@@ -161,6 +161,23 @@ async fn what_a_driver_does_not_take_of_a_url_ends_with_2() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn check_finds_a_wrong_secret_and_is_content_without_netease() {
+    let folder = Folder::new();
+    let check = |site: &Site| run(&["check"], &site.settings(), folder.path());
+    let site = Site::new(Stores::embedded()).await;
+    let (code, out, log) = check(&site);
+    assert_eq!((code, out.ends_with("; NetEase takes our calls\n")), (Some(0), true), "{out}{log}");
+    for key in ["netease.app_key", "netease.app_secret"] {
+        let site = Site::new(Stores::embedded()).await.set(key, "another");
+        fails(&["check"], &site.settings(), &folder, 1, &["NetEase does not accept this service", key]);
+    }
+    let site = site.set("netease.base_url", "http://127.0.0.1:1/nimserver");
+    let (code, out, log) = check(&site);
+    assert_eq!((code, out.lines().count(), out.contains("NetEase")), (Some(0), 1, false), "{out}{log}");
+    assert!(log.contains("otc-im: NetEase could not be asked"), "{log}");
+}
+
 #[tokio::test]
 async fn check_looks_at_the_key_set() {
     let folder = Folder::new();

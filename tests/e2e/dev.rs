@@ -84,6 +84,13 @@ async fn token_prints_a_token_that_works() {
     bob.post("/v1/unread", &poll("alice")).await.problem(403, "forbidden");
     bob.post("/v1/notifications", &json!({"to": "alice", "attach": "text"})).await.ok();
 
+    // A browser lets any page post a text to this machine, and says whose page it is.
+    for (origin, status) in [("https://evil.example", 403), ("null", 403), (service, 200)] {
+        let drain =
+            http().post(format!("{service}/demo/simulator/drain")).header("origin", origin).body("{}");
+        assert_eq!(drain.send().await.unwrap().status(), status, "{origin}");
+    }
+
     let (_, token, _) =
         run(&["token", "bob", "--scope", "", "--hours", "1"], &Settings::new(), folder.path());
     let bob = bob.with_token(token.trim().to_owned());

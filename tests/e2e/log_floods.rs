@@ -118,7 +118,8 @@ async fn an_outage_of_netease_is_told_once_a_second_and_deliveries_by_their_id_a
     let named = told.iter().filter_map(|line| line["id"].as_str());
     assert!(named.clone().count() > 0 && named.clone().all(|id| ids.iter().any(|it| it == id)), "{told:#?}");
     log.each("a friendship is owed", "level");
-    log.each("a call to NetEase failed", "level");
+    let apis = log.each("a call to NetEase failed", "api");
+    assert_eq!(apis.into_keys().collect::<Vec<_>>(), ["user/create"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

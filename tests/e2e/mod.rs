@@ -11,3 +11,4 @@ mod log_floods;
 mod log_in_trouble;
 mod shutdown;
 mod strangers;
+mod upkeep_tools;

@@ -93,6 +93,28 @@ async fn no_badge_sticks_whatever_our_clock_says(stores: Stores) {
     assert_eq!(unread(client, &alice, &bob).await, 1, "the chat is not silenced");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_of_ours_that_is_behind_is_told_and_an_old_copy_says_nothing() {
+    let site = Site::new(Stores::embedded()).await;
+    let process = site.spawn().await;
+    let our_now = now().parse::<i64>().unwrap();
+    for seconds in [-3_600, 20, 300] {
+        let signed = signature(SECRET, b"{}", &(our_now + seconds * 1000).to_string());
+        assert_eq!(process.client.copy_under(signed, "{}").await.status, 200);
+    }
+    // Whoever has no secret tells us no time.
+    let forged = signature("another secret", b"{}", &(our_now + 900_000).to_string());
+    assert_eq!(process.client.copy_under(forged, "{}").await.status, 401);
+    process.terminate();
+    let (_, log) = process.ended().await;
+    let told: Vec<_> = log.lines().filter(|line| line.contains("is behind NetEase's")).collect();
+    let [line] = told[..] else { panic!("{told:#?}") };
+    assert!(
+        line.contains("\"count\":1") && (270..=300).any(|s| line.contains(&format!("\"seconds\":{s}"))),
+        "{line}"
+    );
+}
+
 async fn what_netease_does_not_keep_is_acknowledged_and_not_kept_here(stores: Stores) {
     let site = Site::new(stores).await;
     let service = site.start().await;

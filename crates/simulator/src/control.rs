@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::QueryRejection;
-use axum::http::StatusCode;
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -59,6 +61,24 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/simulator/unread", get(control_facts::unread))
         .route("/simulator/stats", get(control_facts::stats))
         .route("/simulator/calls", get(control_facts::calls))
+        .layer(middleware::from_fn(guard))
+}
+
+/// No page of another site may act here: a browser lets it post what looks like a form to any address of this machine.
+async fn guard(request: Request, next: Next) -> Result<Response, Refusal> {
+    match from_elsewhere(request.headers()) {
+        true => Err(Refusal::foreign()),
+        false => Ok(next.run(request).await),
+    }
+}
+
+/// Whether a browser says that a page asks which is not of this machine. Who is no browser says nothing.
+fn from_elsewhere(headers: &HeaderMap) -> bool {
+    let local = |host: &str| ["127.0.0.1", "localhost", "[::1]"].contains(&host);
+    headers.get_all(header::ORIGIN).iter().any(|origin| {
+        let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+        !origin.as_ref().and_then(Uri::authority).map(Authority::host).is_some_and(local)
+    })
 }
 
 /// A control call that is not carried out: an HTTP status and `{"error": sentence}`.
@@ -77,6 +97,12 @@ impl Refusal {
     /// It names something that is not there.
     pub fn missing(error: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, error: error.into() }
+    }
+
+    /// A page of another site asks.
+    fn foreign() -> Self {
+        let error = "the control API is for this machine, not for pages of other sites".to_owned();
+        Self { status: StatusCode::FORBIDDEN, error }
     }
 
     /// There is no room for its copies.

@@ -18,7 +18,7 @@ use super::trust::Trust;
 use crate::domain::ids::Millis;
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// A poll waits no longer than this for its one round trip.
+/// No command waits longer than this for its answer; most polls are one.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the kernel keeps unanswered bytes before it gives a dead peer up.
 const USER_TIMEOUT: Duration = Duration::from_secs(2);

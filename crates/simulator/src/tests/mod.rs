@@ -20,6 +20,7 @@ mod call_faults;
 mod chat;
 mod copy_faults;
 mod signatures;
+mod strangers;
 
 const KEY: &str = "simulated_app_key";
 const SECRET: &str = "simulated_app_secret";
