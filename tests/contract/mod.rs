@@ -41,6 +41,7 @@ mod errands;
 pub mod facts;
 mod histories;
 pub mod interleavings;
+mod load_slots;
 mod loads;
 mod log_races;
 mod message_log;
