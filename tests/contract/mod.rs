@@ -47,6 +47,7 @@ mod log_races;
 mod message_log;
 mod model;
 mod mongo_commands;
+mod mongo_connections;
 mod outbox;
 mod outbox_keys;
 mod outbox_lanes;
