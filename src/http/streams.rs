@@ -181,6 +181,21 @@ mod tests {
         drop(most);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_the_store_said_is_told_rather_than_that_others_are_in_front() {
+        let streams = streams();
+        let asking = asked_of(&streams, Code::StoreUnavailable);
+        let crowd = async {
+            sleep(ASK_AGAIN / 4).await;
+            let turns = streams.looks.acquire_many(ALL).await.unwrap();
+            sleep(2 * FORBEARANCE).await;
+            drop(turns);
+        };
+        let ((code, asked, waited), ()) = tokio::join!(asking, crowd);
+        assert_eq!((code, asked), (Code::StoreUnavailable, 1));
+        assert!(waited >= FORBEARANCE && waited < FORBEARANCE + ASK_AGAIN, "{waited:?}");
+    }
+
     #[test]
     fn times_are_spread_by_a_quarter_to_either_side() {
         let time = Duration::from_secs(4);
