@@ -23,7 +23,7 @@ use crate::http::api::Api;
 use crate::http::connection::ConnectionCounters;
 use crate::http::metrics::{Metrics, Shown};
 use crate::http::router::router;
-use crate::http::unread_stream::Streams;
+use crate::http::streams::Streams;
 use crate::infra::clock::System;
 use crate::infra::group_commit::GroupedLog;
 use crate::infra::netease::Netease;

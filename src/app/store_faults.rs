@@ -65,6 +65,8 @@ fn plain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]
@@ -83,6 +85,43 @@ mod tests {
             ("tiger", ":"),
         ] {
             assert_eq!(without_password(url), shown);
+        }
+    }
+
+    fn refused() -> io::Error {
+        io::Error::new(io::ErrorKind::ConnectionRefused, "Connection refused")
+    }
+
+    #[test]
+    fn of_mongodbs_sentence_what_its_driver_appends_is_cut() {
+        let error = mongodb::error::Error::from(refused());
+        assert!(error.to_string().contains(", labels: "), "{error}: there is something to cut");
+        assert_eq!(plain(&error), "I/O error: Connection refused");
+        let told = unreachable_store("messages.url", "mongodb://otc:tiger@h/otc_im?x=y", &error).to_string();
+        let sentence = "messages.url: cannot use mongodb://h/otc_im: I/O error: Connection refused; \
+                        start that server or correct messages.url";
+        assert_eq!(told, sentence);
+    }
+
+    #[test]
+    fn an_unreachable_sqlite_names_a_way_out_that_is_no_server() {
+        let error = sqlx::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, "not allowed"));
+        let told = unreachable_store("accounts.url", "sqlite:data/otc-im.db?mode=rw", &error).to_string();
+        assert!(told.starts_with("accounts.url: cannot use sqlite:data/otc-im.db: "), "{told}");
+        let way_out = "not allowed; make it a file that this user may write or correct accounts.url";
+        assert!(told.ends_with(way_out), "{told}");
+    }
+
+    #[test]
+    fn what_a_driver_cannot_make_anything_of_is_a_mistake_in_the_url_and_not_repeated() {
+        let mysql = sqlx::Error::Configuration("tiger is no ssl-mode".into());
+        let redis = redis::RedisError::from((redis::ErrorKind::InvalidClientConfig, "tiger"));
+        let errors: [(_, &(dyn Error + 'static)); 2] = [("accounts.url", &mysql), ("unread.url", &redis)];
+        for (key, error) in errors {
+            let told = unreachable_store(key, "mysql://h/x?ssl-mode=tiger", error);
+            assert!(matches!(told, StartError::Config(_)), "{told:?}");
+            let sentence = "holds a parameter that the driver does not take: correct what follows the ?";
+            assert_eq!(told.to_string(), format!("{key} {sentence}"));
         }
     }
 }

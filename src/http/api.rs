@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::metrics::Metrics;
 use super::problem::{Code, Problem};
-use super::unread_stream::Streams;
+use super::streams::Streams;
 use crate::commands::bind_account::Binder;
 use crate::commands::deliver::Courier;
 use crate::commands::receive_copy::Inbox;

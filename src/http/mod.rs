@@ -13,6 +13,7 @@ mod notifications;
 pub mod problem;
 mod request;
 pub mod router;
+pub mod streams;
 mod unread;
 mod unread_page;
 pub mod unread_stream;

@@ -1,10 +1,8 @@
 //! `GET /v1/unread/stream`: the order page is told of what changes, by server-sent events.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::pending;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
@@ -12,15 +10,14 @@ use axum::extract::{RawQuery, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::api::Api;
 use super::connection::HangUp;
 use super::problem::{Code, Problem};
 use super::request::Authenticated;
+use super::streams::spread;
 use super::unread_page::{Page, Users, read_query, validator};
 use crate::domain::ids::Accid;
 use crate::log_gate::LogGates;
@@ -32,13 +29,6 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often a stream looks by itself: while the view tells of changes, and while it does not.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_millis(500));
-/// Streams that look at the same time. When all are told of a change at once, they look in turn: as many as Redis takes
-/// on without anybody's waiting.
-const LOOKS_AT_ONCE: usize = 64;
-/// For so long a stream goes on asking for counts that cannot be had, before it ends.
-const FORBEARANCE: Duration = Duration::from_secs(5);
-/// Between two such attempts.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// A reader that takes no event for so long is dropped; it will come back.
 const SLOWEST: Duration = Duration::from_secs(10);
 
@@ -46,7 +36,7 @@ const SLOWEST: Duration = Duration::from_secs(10);
 ///
 /// Each event's `data` is a JSON map. An event's `id` is a hash of all counts; the first event after a reconnect is the
 /// whole map again, whatever the `Last-Event-ID`, so nothing is missed. The stream ends when the token expires, when the
-/// service stops, or when a store has been out of reach for five seconds: connect again.
+/// service stops, or when counts could not be had for five seconds: connect again.
 #[utoipa::path(get, path = "/v1/unread/stream", tag = "chat", security(("jwt" = [])),
     params(
         ("self" = String, Query, description = "The reader, percent-encoded", example = "alice",
@@ -149,24 +139,9 @@ impl Feed {
         }
     }
 
-    /// The counts now, in turn with other streams. A store that is away for a moment ends nobody's stream.
+    /// The counts now, in turn with other streams.
     async fn look(&self) -> Result<Vec<u64>, Problem> {
-        let began = Instant::now();
-        loop {
-            // Closed by nobody.
-            let turn = self.api.streams.looks.acquire().await;
-            let outcome = self.page.counts(&self.api).await;
-            drop(turn);
-            match outcome {
-                Err(problem)
-                    if matches!(problem.code(), Code::StoreUnavailable | Code::Overloaded)
-                        && began.elapsed() < FORBEARANCE =>
-                {
-                    sleep(spread(ASK_AGAIN)).await;
-                }
-                outcome => return outcome,
-            }
-        }
+        self.api.streams.in_turn(|| self.page.counts(&self.api)).await
     }
 
     async fn end(&self) {
@@ -180,69 +155,6 @@ impl Feed {
             () = self.events.closed() => {}
             () = self.api.winding_down.cancelled() => {}
             () = expiry => {}
-        }
-    }
-}
-
-/// Between three and five quarters of a time, so that streams which began together do not look together for ever.
-fn spread(time: Duration) -> Duration {
-    let share = RandomState::default().hash_one(()) % 512;
-    time.mul_f64(0.75 + f64::from(u32::try_from(share).unwrap_or(0)) / 1024.0)
-}
-
-/// How many streams there are, in all and by reader.
-#[derive(Debug)]
-pub struct Streams {
-    most: usize,
-    most_of_one: usize,
-    by_reader: Mutex<HashMap<Accid, usize>>,
-    open: Gauge,
-    looks: Semaphore,
-}
-
-impl Streams {
-    /// At most so many in all, and so many of one reader.
-    pub fn new(most: usize, most_of_one: usize) -> Arc<Self> {
-        let (by_reader, open, looks) = (Mutex::default(), Gauge::default(), Semaphore::new(LOOKS_AT_ONCE));
-        Arc::new(Self { most, most_of_one, by_reader, open, looks })
-    }
-
-    /// How many there are.
-    pub fn open(&self) -> Gauge {
-        self.open.clone()
-    }
-
-    fn enter(self: &Arc<Self>, reader: &Accid) -> Result<Place, Problem> {
-        let mut by_reader = self.by_reader.lock().unwrap_or_else(PoisonError::into_inner);
-        if usize::try_from(self.open.get()).unwrap_or_default() >= self.most {
-            return Err(Problem::new(Code::Overloaded, "there are as many streams as this service takes on"));
-        }
-        let own = by_reader.entry(reader.clone()).or_default();
-        if *own >= self.most_of_one {
-            let detail = format!("this reader has {own} streams, and may not have more: close one");
-            return Err(Problem::new(Code::TooManyStreams, detail));
-        }
-        *own += 1;
-        self.open.inc();
-        Ok(Place { streams: Arc::clone(self), reader: reader.clone() })
-    }
-}
-
-/// One stream's place among the others, until it is dropped.
-struct Place {
-    streams: Arc<Streams>,
-    reader: Accid,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut by_reader = self.streams.by_reader.lock().unwrap_or_else(PoisonError::into_inner);
-        self.streams.open.dec();
-        if let Some(own) = by_reader.get_mut(&self.reader) {
-            *own -= 1;
-            if *own == 0 {
-                by_reader.remove(&self.reader);
-            }
         }
     }
 }

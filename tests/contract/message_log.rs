@@ -5,6 +5,8 @@ use std::slice::from_ref;
 use otc_im::domain::ids::Millis;
 use otc_im::domain::message::{ConvType, Details, Message, MessageKey, Recall};
 use otc_im::domain::unread::{Change, Snapshot};
+use otc_im::infra::clock::System;
+use otc_im::ports::clock::Clock;
 use otc_im::ports::dead_letters::DeadLetter;
 use otc_im::ports::message_log::CopyNo::{Conflicting, First, Repeated};
 use otc_im::ports::message_log::{MessageLog, Reach};
@@ -27,6 +29,7 @@ on_each! {
         a_recalled_message_counts_no_more,
         a_message_that_was_recalled_before_it_came_never_counts,
         a_recall_of_a_read_message_changes_no_count,
+        a_snapshot_tells_of_the_recalls_of_the_last_hour_alone,
         how_far_a_pair_goes_is_known,
         a_snapshot_holds_one_reader_whole,
         text_comes_back_as_it_came,
@@ -217,6 +220,20 @@ async fn a_recall_of_a_read_message_changes_no_count(log: &Log) {
         sorted_snapshot(&**log, &pair).await,
         with_recalled(pair.snapshot([(2, 20)], Some(10)), &pair, &[1])
     );
+}
+
+async fn a_snapshot_tells_of_the_recalls_of_the_last_hour_alone(log: &Log) {
+    const MINUTE: i64 = 60_000;
+    let pair = Pair::fresh();
+    let now = System.now();
+    for (number, minutes_ago) in [(1, 120), (2, 61), (3, 59)] {
+        log.record(&pair.message(number, 10)).await.unwrap();
+        log.recall(&pair.recall(number)).await.unwrap();
+        log.set_recalled_at(person(number), now.plus(-minutes_ago * MINUTE)).await;
+    }
+    assert_eq!(sorted_snapshot(&**log, &pair).await, with_recalled(Snapshot::default(), &pair, &[3]));
+    let recorded = log.record(&pair.message(1, 10)).await.unwrap();
+    assert_eq!(recorded.change, Some(pair.recalled(1)), "the log itself forgets none");
 }
 
 async fn how_far_a_pair_goes_is_known(log: &Log) {

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use otc_im::domain::ids::Millis;
-use otc_im::domain::unread::{Load, Merged, Reading, Snapshot};
+use otc_im::domain::unread::{Load, Merged, Reading, Snapshot, TOMBSTONE_MS};
 use otc_im::ports::unread_view::UnreadView;
 
 use super::facts::{NOW, Pair, apply, count, known_pair, load};
@@ -27,6 +27,7 @@ on_each! {
         a_snapshot_may_hold_a_message_twice,
         loads_at_once_leave_one_right_number,
         a_copy_that_was_under_way_over_a_loss_is_mended_by_the_next_comparison,
+        a_merge_forgets_the_tombstones_whose_time_is_over,
     ]
     each memory: backends::memory_view();
     each redis: backends::redis_view().await;
@@ -210,4 +211,17 @@ async fn a_copy_that_was_under_way_over_a_loss_is_mended_by_the_next_comparison(
     apply(&**view, [late]).await;
     load(&**view, &pair.reader, &none).await;
     assert_eq!(count(&**view, &pair).await, Some(0));
+}
+
+async fn a_merge_forgets_the_tombstones_whose_time_is_over(view: &View) {
+    for (later, counted, kept) in [(TOMBSTONE_MS, 0, 1), (TOMBSTONE_MS + 1, 1, 0)] {
+        let (pair, now) = (known_pair(&**view).await, NOW.plus(later));
+        apply(&**view, [pair.recalled(1)]).await;
+        let load = begin(&**view, &pair).await;
+        let merged = view.merge(&pair.reader, &load, &Snapshot::default(), now).await.unwrap();
+        assert_eq!(merged, Merged::Done { added: 0, removed: 0 });
+        assert_eq!(view.tombstones(&pair.reader).await.unwrap_or(kept), kept, "after {later} ms");
+        view.apply(&pair.arrived(1, 10), now).await.unwrap();
+        assert_eq!(count(&**view, &pair).await, Some(counted), "after {later} ms");
+    }
 }

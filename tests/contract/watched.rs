@@ -1,8 +1,8 @@
 //! A view and a log that count what is asked of them, fail on request, and wait for a test; and a clock that stands.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use otc_im::commands::projector::{LoadBounds, LoadCounters, Projector};
@@ -21,6 +21,8 @@ use super::facts::NOW;
 
 /// So many messages that the log knows nothing of are removed from the view.
 pub const REMOVE_UNKNOWN: usize = 3;
+/// So many loads run at once.
+pub const AT_ONCE: usize = 4;
 /// A load older than this is compared with the log.
 pub const RECHECK_AFTER: i64 = 60_000;
 
@@ -41,7 +43,7 @@ impl Clock for SetClock {
 
 /// The projection between these stores, with the bound that a service has by default.
 pub fn projector(view: Arc<dyn UnreadView>, log: Arc<dyn MessageLog>, clock: Arc<dyn Clock>) -> Projector {
-    let bounds = LoadBounds { at_once: 4, remove_unknown: Some(REMOVE_UNKNOWN) };
+    let bounds = LoadBounds { at_once: AT_ONCE, remove_unknown: Some(REMOVE_UNKNOWN) };
     Projector::new(log, view, clock, Arc::new(System), bounds)
 }
 
@@ -63,12 +65,15 @@ pub fn counts_and_loads(
     (UnreadCounts { view, log, projection, clock, recheck_after_ms, started_at, fallbacks }, loads)
 }
 
-/// Counts snapshots, lets each through the gate, and with `failing` fails it.
+/// Counts snapshots, lets each through the gate, and with `failing` fails it. Who is `big` is as big as none is here.
 pub struct WatchedLog {
     pub inner: Arc<dyn MessageLog>,
     pub snapshots: AtomicUsize,
     pub failing: AtomicBool,
     pub gate: Semaphore,
+    pub big: Mutex<HashSet<Accid>>,
+    /// Snapshots of big readers that are under way, and the most that ever were.
+    pub of_big: (AtomicUsize, AtomicUsize),
 }
 
 impl WatchedLog {
@@ -76,7 +81,12 @@ impl WatchedLog {
     pub fn over(inner: &Arc<dyn MessageLog>, permits: usize) -> Arc<Self> {
         let (snapshots, failing, gate) =
             (AtomicUsize::new(0), AtomicBool::new(false), Semaphore::new(permits));
-        Arc::new(Self { inner: Arc::clone(inner), snapshots, failing, gate })
+        let (big, of_big) = Default::default();
+        Arc::new(Self { inner: Arc::clone(inner), snapshots, failing, gate, big, of_big })
+    }
+
+    fn says_big(&self, reader: &Accid) -> bool {
+        self.big.lock().unwrap().contains(reader)
     }
 }
 
@@ -99,11 +109,19 @@ impl MessageLog for WatchedLog {
         if self.failing.load(SeqCst) {
             return Err(StoreError::unavailable("messages", "down, says the test"));
         }
+        let (now, most) = &self.of_big;
+        let big = usize::from(self.says_big(reader));
+        most.fetch_max(now.fetch_add(big, SeqCst) + big, SeqCst);
         let _open = self.gate.acquire().await;
-        self.inner.snapshot(reader).await
+        let snapshot = self.inner.snapshot(reader).await;
+        now.fetch_sub(big, SeqCst);
+        snapshot
     }
     async fn unknown(&self, reader: &Accid, ids: &[ServerId]) -> Result<HashSet<ServerId>, StoreError> {
         self.inner.unknown(reader, ids).await
+    }
+    async fn is_big(&self, reader: &Accid) -> Result<bool, StoreError> {
+        Ok(self.says_big(reader) || self.inner.is_big(reader).await?)
     }
     async fn ping(&self) -> Result<(), StoreError> {
         self.inner.ping().await

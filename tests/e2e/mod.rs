@@ -9,6 +9,7 @@ mod instances;
 mod late_database;
 mod log_floods;
 mod log_in_trouble;
+mod open_files;
 mod shutdown;
 mod strangers;
 mod upkeep_tools;

@@ -1,7 +1,5 @@
 //! The instances of one service: the real binary, each on an address that it keeps when it is started again.
 
-use std::process::Command;
-
 use super::daemon::free_port;
 use crate::support::client::Client;
 use crate::support::process::{Process, run};
@@ -89,14 +87,7 @@ impl Fleet {
 
     /// Bounds the file descriptors of a running instance, or takes the bound back. Those that it has stay.
     pub fn limit_files(&self, instance: usize, most: Option<u32>) {
-        let pid = self.pid(instance);
-        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("the process runs");
-        let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a known limit");
-        let hard = files.split_whitespace().nth(4).expect("a hard limit").to_owned();
-        let bound = most.map_or(hard, |most| most.to_string());
-        let limit = ["--pid".to_owned(), pid.to_string(), format!("--nofile={bound}:")];
-        let set = Command::new("prlimit").args(limit).status();
-        assert!(set.is_ok_and(|status| status.success()), "prlimit sets the bound");
+        self.process(instance).limit_files(most);
     }
 
     /// The process id of a running instance.

@@ -8,6 +8,7 @@ use otc_im::ports::unread_view::UnreadView;
 use super::Rig;
 use crate::contract::facts::{NOW, Pair, count, known_pair};
 use crate::support::near::heard_everything;
+use crate::support::service::eventually;
 
 /// Far beyond what a test takes, so that nothing but the change itself can drop what was read.
 const NEVER: Duration = Duration::from_mins(1);
@@ -63,6 +64,32 @@ async fn many_polls_of_a_reader_who_has_changed_read_once() {
     let answers = futures_util::future::join_all((0..50).map(|_| rig.ask(&pair))).await;
     assert_eq!(answers, [Some(2); 50]);
     assert_eq!((rig.counted().hits.get(), rig.counted().misses.get()), (hits + 49, misses + 1));
+}
+
+/// On one thread, so that all polls have come before the reply does.
+#[tokio::test]
+async fn without_tracking_many_polls_that_come_during_a_read_share_the_next_one() {
+    // A fifth of it, and the loss is noticed.
+    let rig = Rig::new(Duration::from_secs(2)).await;
+    let pair = rig.changed_pair().await;
+    rig.tracking.cut();
+    eventually("the loss is noticed", async || rig.counted().active.get() == 0).await;
+    let (scripts, bypassed) = (rig.scripts_run().await, rig.counted().bypassed.get());
+    rig.polls.hold_replies();
+    let first = tokio::spawn({
+        let (near, pair) = (rig.near.clone(), pair.clone());
+        async move { count(&*near, &pair).await }
+    });
+    while rig.scripts_run().await == scripts {
+        tokio::task::yield_now().await;
+    }
+    // What the first one reads is too old for those who come now.
+    rig.other.apply(&pair.arrived(3, 30), NOW).await.unwrap();
+    let fifty = futures_util::future::join_all((0..50).map(|_| rig.ask(&pair)));
+    let (answers, ()) = futures_util::future::join(fifty, async { rig.polls.mend() }).await;
+    assert_eq!((first.await.unwrap(), answers), (Some(2), vec![Some(3); 50]));
+    assert_eq!(rig.scripts_run().await, scripts + 3, "a read, a change, and one read for fifty");
+    assert_eq!(rig.counted().bypassed.get(), bypassed + 51);
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mongodb::bson::{Document, doc};
-use otc_im::domain::ids::{Accid, LetterCase};
+use mongodb::bson::{DateTime, Document, doc};
+use otc_im::domain::ids::{Accid, LetterCase, Millis};
 use otc_im::domain::message::MessageKey;
 use otc_im::infra::cache::CachedAccounts;
 use otc_im::infra::memory::MemoryView;
@@ -132,6 +132,14 @@ impl View {
         }
     }
 
+    /// How many tombstones it keeps of a reader, if that can be seen from outside: on Redis.
+    pub async fn tombstones(&self, reader: &Accid) -> Option<usize> {
+        match &self.behind {
+            BehindView::Memory(_) => None,
+            _ => Some(self.redis(&["ZCARD", &redis_key(reader, "g")]).await.unwrap()),
+        }
+    }
+
     /// Runs a command beside the view, which must be one on Redis.
     pub async fn redis<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
         let mut command = redis::cmd(words[0]);
@@ -199,6 +207,24 @@ impl Log {
                 found.map(|message| i64::from(message.get_i32("state").unwrap()))
             }
         }
+    }
+
+    /// Makes a recall one of this time.
+    pub async fn set_recalled_at(&self, key: MessageKey, at: Millis) {
+        let changed = match &self.behind {
+            BehindLog::Sqlite(pool, _) => {
+                let update =
+                    sqlx::query(r#"UPDATE messages SET "recalledAt" = ? WHERE id = ? AND recalled = 1"#);
+                update.bind(at.0).bind(key.to_string()).execute(pool).await.unwrap().rows_affected()
+            }
+            BehindLog::Mongo(database) => {
+                let messages = database.collection::<Document>("messages");
+                let set = doc! { "$set": { "recalledAt": DateTime::from_millis(at.0) } };
+                let recalled = doc! { "_id": key.to_string(), "recalled": true };
+                messages.update_one(recalled, set).await.unwrap().matched_count
+            }
+        };
+        assert_eq!(changed, 1, "{key} was recalled");
     }
 
     /// The reason and the text of each dead letter.

@@ -77,6 +77,18 @@ impl Process {
         assert!(killed.success(), "the process was gone already");
     }
 
+    /// Bounds the numbers of files that it may open from now on; `None` takes the bound away.
+    pub fn limit_files(&self, most: Option<u32>) {
+        let pid = self.id();
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("the process runs");
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a known limit");
+        let hard = files.split_whitespace().nth(4).expect("a hard limit").to_owned();
+        let bound = most.map_or(hard, |most| most.to_string());
+        let limit = ["--pid".to_owned(), pid.to_string(), format!("--nofile={bound}:")];
+        let set = Command::new("prlimit").args(limit).status();
+        assert!(set.is_ok_and(|status| status.success()), "prlimit sets the bound");
+    }
+
     /// Waits for its end: the exit code, and everything it logged since it was last listened to.
     pub async fn ended(mut self) -> (Option<i32>, String) {
         let mut rest = Vec::new();
