@@ -29,7 +29,7 @@ pub use data_lock::DataLock;
 pub use listener::listen;
 pub use stores::{Stores, forget_netease, migrate};
 
-use crate::commands::deliver::Courier;
+use crate::commands::deliver::DeliveryWorker;
 use crate::config::{Config, ConfigError};
 use crate::http::connection::ConnectionCounters;
 use crate::queries::store_health::StoreHealth;
@@ -73,7 +73,7 @@ pub enum StartError {
 /// The service, ready to serve.
 pub struct App {
     router: Router,
-    courier: Arc<Courier>,
+    worker: Arc<DeliveryWorker>,
     retention: Retention,
     health: Arc<StoreHealth>,
     background: Background,
@@ -120,9 +120,9 @@ impl App {
     /// Answers whether everything under way came to its end. A background task that ends before is an error, after
     /// the same end to what is under way.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<bool, StartError> {
-        let Self { router, courier, retention, health, mut background, connections, phases, tasks, bounds } =
+        let Self { router, worker, retention, health, mut background, connections, phases, tasks, bounds } =
             self;
-        background.watch("deliveries", tasks.spawn(courier.run()));
+        background.watch("deliveries", tasks.spawn(worker.run()));
         background.watch("retention", tasks.spawn(until(phases.winding_down.clone(), retention.run())));
         let health = async move { health.watch().await };
         background.watch("store health", tasks.spawn(until(phases.winding_down.clone(), health)));

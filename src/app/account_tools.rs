@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::settings::netease;
-use super::stores::Away;
+use super::stores::IfAway;
 use super::{StartError, stores};
 use crate::commands::register_account::Registrar;
 use crate::commands::verify_accounts::Verifier;
@@ -25,7 +25,7 @@ impl AccountTools {
     pub async fn connect(config: &Config, set_tokens: bool) -> Result<Self, StartError> {
         config.validate()?;
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(System), Arc::new(System));
-        let (accounts, ..) = stores::accounts(config, Away::IsAnError).await?;
+        let (accounts, ..) = stores::accounts(config, IfAway::Fail).await?;
         let gateway: Arc<dyn Gateway> = Arc::new(netease(config, &clock, &ids)?.background());
         let registrar =
             Arc::new(Registrar::new(Arc::clone(&accounts), Arc::clone(&gateway), Arc::clone(&ids)));

@@ -1,5 +1,6 @@
 //! Puts the parts of the service together.
 
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
@@ -13,7 +14,7 @@ use super::settings::{authenticator, bounds, limits, millis, netease, reserved, 
 use super::{App, Bounds, Phases, StartError, Stores};
 use crate::commands::bind_account::Binder;
 use crate::commands::caller_limits::CallerLimits;
-use crate::commands::deliver::{Courier, Way};
+use crate::commands::deliver::{DeliveryPorts, DeliveryWorker};
 use crate::commands::projector::{LoadBounds, Projector};
 use crate::commands::receive_copy::{Inbox, Ports};
 use crate::commands::register_account::Registrar;
@@ -49,7 +50,8 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
     let clock = Arc::clone(&parts.clock);
     let phases = Phases { draining: CancellationToken::new(), winding_down: CancellationToken::new() };
     let netease = Arc::new(netease(config, &clock, &parts.ids)?);
-    let courier = Arc::new(Courier::new(parts.way(&netease), bounds(config), phases.winding_down.clone()));
+    let ports = parts.delivery_ports(&netease);
+    let worker = Arc::new(DeliveryWorker::new(ports, bounds(config), phases.winding_down.clone()));
     let projector = parts.projector();
     let mut registry = Registry::with_prefix("otc_im");
     netease.register_metrics(&mut registry);
@@ -59,8 +61,8 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
     let api = Api {
         inbox: Arc::new(inbox(config, stores)),
         binder: Arc::new(parts.binder(netease)),
-        notifier: Arc::new(parts.notifier(Arc::clone(&courier))?),
-        courier: Arc::clone(&courier),
+        notifier: Arc::new(parts.notifier(Arc::clone(&worker))?),
+        worker: Arc::clone(&worker),
         notifications: Arc::clone(&stores.notifications),
         accounts: Arc::clone(&stores.accounts),
         health: Arc::clone(&health),
@@ -70,7 +72,7 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
             registry,
             &Shown {
                 loads: projector.counters(),
-                deliveries: courier.counters(),
+                deliveries: worker.counters(),
                 near: stores.near.clone(),
                 view_replaced: stores.view_replaced.clone(),
                 streams: streams.open(),
@@ -86,18 +88,14 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
         winding_down: phases.winding_down.clone(),
         authenticator: authenticator(&config.auth, &clock)?,
         clock: Arc::clone(&clock),
-        app_secrets: [
-            std::slice::from_ref(&config.netease.app_secret),
-            &*config.netease.previous_app_secrets,
-        ]
-        .concat(),
+        app_secrets: [from_ref(&config.netease.app_secret), &*config.netease.previous_app_secrets].concat(),
         limits: limits(config),
         tasks: tasks.clone(),
         webhook_slots: Arc::new(Semaphore::new(config.limits.webhooks_at_once)),
     };
     Ok(App {
         router: router(Arc::new(api)),
-        courier,
+        worker,
         retention: Retention::new(config, stores, clock),
         health,
         background,
@@ -130,9 +128,9 @@ impl Parts<'_> {
         Arc::new(Registrar::new(Arc::clone(&self.stores.accounts), gateway, Arc::clone(&self.ids)))
     }
 
-    fn way(&self, netease: &Netease) -> Way {
+    fn delivery_ports(&self, netease: &Netease) -> DeliveryPorts {
         let gateway: Arc<dyn Gateway> = Arc::new(netease.background());
-        Way {
+        DeliveryPorts {
             outbox: Arc::clone(&self.stores.outbox),
             accounts: Arc::clone(&self.stores.accounts),
             gateway: Arc::clone(&gateway),
@@ -153,10 +151,10 @@ impl Parts<'_> {
         }
     }
 
-    fn notifier(&self, courier: Arc<Courier>) -> Result<Notifier, StartError> {
+    fn notifier(&self, worker: Arc<DeliveryWorker>) -> Result<Notifier, StartError> {
         Ok(Notifier {
             notifications: Arc::clone(&self.stores.notifications),
-            courier,
+            worker,
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),
             system_account: system_account(self.config)?,

@@ -13,7 +13,7 @@ use crate::http::api::Limits;
 use crate::infra::clock::System;
 use crate::infra::jwt::{JwtAuthenticator, JwtSettings};
 use crate::infra::netease::{Netease, NeteaseSettings};
-use crate::infra::open_door::OpenDoor;
+use crate::infra::no_authentication::NoAuthentication;
 use crate::ports::authenticator::Authenticator;
 use crate::ports::clock::{Clock, Ids};
 
@@ -51,7 +51,7 @@ pub(super) fn authenticator(
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Authenticator>, StartError> {
     match auth.mode {
-        AuthMode::None => Ok(Arc::new(OpenDoor)),
+        AuthMode::None => Ok(Arc::new(NoAuthentication)),
         AuthMode::Jwt => Ok(Arc::new(jwt(auth, clock)?)),
     }
 }

@@ -53,26 +53,26 @@ pub struct Stores {
 
 /// What a start makes of an accounts' database that is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Away {
+pub(super) enum IfAway {
     /// It goes on, and uses the database once it is back.
-    IsWaitedFor,
+    Wait,
     /// It fails.
-    IsAnError,
+    Fail,
 }
 
 impl Stores {
     /// Connects all of them for a service, or says which one cannot be reached. The accounts' database, if it is MySQL,
     /// may be away; its schema is looked at before its first use then.
     pub async fn connect(config: &Config) -> Result<Self, StartError> {
-        Self::with(config, config.unread.near_cache_readers, Away::IsWaitedFor).await
+        Self::with(config, config.unread.near_cache_readers, IfAway::Wait).await
     }
 
     /// Connects all of them for one command, which needs each and answers nobody from memory.
     pub async fn connect_once(config: &Config) -> Result<Self, StartError> {
-        Self::with(config, 0, Away::IsAnError).await
+        Self::with(config, 0, IfAway::Fail).await
     }
 
-    async fn with(config: &Config, readers: usize, away: Away) -> Result<Self, StartError> {
+    async fn with(config: &Config, readers: usize, away: IfAway) -> Result<Self, StartError> {
         let (log, upkeep, letters) = message_log(config).await?;
         let (accounts, outbox, notifications) = accounts(config, away).await?;
         let mut background = Background::default();
@@ -126,7 +126,7 @@ pub async fn forget_netease(config: &Config) -> Result<(), StartError> {
 /// The accounts' database in its three roles.
 pub(super) type AccountStore = (Arc<dyn Accounts>, Arc<dyn Outbox>, Arc<dyn Notifications>);
 
-pub(super) async fn accounts(config: &Config, away: Away) -> Result<AccountStore, StartError> {
+pub(super) async fn accounts(config: &Config, away: IfAway) -> Result<AccountStore, StartError> {
     let (key, settings) = ("accounts.url", &config.accounts);
     let url = &settings.url;
     match scheme(url) {
@@ -149,13 +149,13 @@ async fn mysql(
     key: &str,
     url: &str,
     max_connections: u32,
-    away: Away,
+    away: IfAway,
 ) -> Result<(MySqlPool, Schema), StartError> {
     let pool = sql::mysql_later(url, max_connections).map_err(|e| unreachable_store(key, url, &e))?;
     match sql::mysql_is_up_to_date(url).await {
         Ok(true) => Ok((pool, Schema::seen())),
         Ok(false) => Err(not_migrated(key)),
-        Err(error) if away == Away::IsWaitedFor && sql::is_away(&error) => {
+        Err(error) if away == IfAway::Wait && sql::is_away(&error) => {
             tracing::warn!(
                 place = without_password(url),
                 %error,

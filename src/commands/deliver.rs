@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const DIED: &str = "the instance that was sending it ended before NetEase's answer; it may have been sent";
 
 /// The stores and the NetEase that deliveries need.
-pub struct Way {
+pub struct DeliveryPorts {
     /// What is owed.
     pub outbox: Arc<dyn Outbox>,
     /// Account and friendship rows.
@@ -74,8 +74,8 @@ pub struct DeliveryCounters {
 }
 
 /// Carries what is owed to NetEase.
-pub struct Courier {
-    way: Way,
+pub struct DeliveryWorker {
+    ports: DeliveryPorts,
     bounds: Bounds,
     counters: DeliveryCounters,
     /// Whether more waits than the last claim could take: new ones queue behind that.
@@ -83,37 +83,37 @@ pub struct Courier {
     /// Queued entries as of the last look, and those accepted here since.
     queued: AtomicU64,
     /// Claims that are being carried here.
-    in_hand: AtomicUsize,
+    in_flight: AtomicUsize,
     wake: Notify,
     stop: CancellationToken,
 }
 
 /// Entries that are held, and the hold on them.
 #[derive(Debug)]
-pub struct Held {
+pub struct Leased {
     /// The hold.
     pub lease: Lease,
     /// What is held.
     pub claimed: Claimed,
 }
 
-impl Held {
+impl Leased {
     /// All that one claim got.
     pub fn all(lease: &Lease, claimed: Vec<Claimed>) -> Vec<Self> {
         claimed.into_iter().map(|claimed| Self { lease: lease.clone(), claimed }).collect()
     }
 }
 
-impl Courier {
-    /// A courier that begins nothing new once `stop` is cancelled.
-    pub fn new(way: Way, bounds: Bounds, stop: CancellationToken) -> Self {
+impl DeliveryWorker {
+    /// A worker that begins nothing new once `stop` is cancelled.
+    pub fn new(ports: DeliveryPorts, bounds: Bounds, stop: CancellationToken) -> Self {
         Self {
-            way,
+            ports,
             bounds,
             counters: DeliveryCounters::default(),
             behind: AtomicBool::new(false),
             queued: AtomicU64::new(0),
-            in_hand: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
             wake: Notify::new(),
             stop,
         }
@@ -126,15 +126,15 @@ impl Courier {
 
     /// A fresh lease.
     pub fn lease(&self) -> Lease {
-        Lease { token: self.way.ids.fresh(), until: self.way.clock.now().plus(self.bounds.lease_ms) }
+        Lease { token: self.ports.ids.fresh(), until: self.ports.clock.now().plus(self.bounds.lease_ms) }
     }
 
     /// Whether something new may be sent at once: nothing waits before it, there is a hand
     /// free, and NetEase is well.
     pub fn is_free(&self) -> bool {
         !self.behind.load(Ordering::Relaxed)
-            && self.in_hand.load(Ordering::Relaxed) < self.bounds.at_once
-            && self.way.gateway.resting().is_none()
+            && self.in_flight.load(Ordering::Relaxed) < self.bounds.at_once
+            && self.ports.gateway.resting().is_none()
             && !self.stop.is_cancelled()
     }
 
@@ -162,8 +162,8 @@ impl Courier {
             // Not one by one: a claim of many costs little more than a claim of one.
             if room * 2 >= self.bounds.at_once {
                 for held in self.claim(room).await.unwrap_or_else(out_of_reach) {
-                    let courier = Arc::clone(&self);
-                    under_way.spawn(async move { courier.carry(held).await });
+                    let worker = Arc::clone(&self);
+                    under_way.spawn(async move { worker.deliver(held).await });
                 }
             }
             tokio::select! {
@@ -178,12 +178,12 @@ impl Courier {
 
     /// Takes over what dead holders left, and sees how much is owed.
     async fn look(&self) -> Result<(), StoreError> {
-        let now = self.way.clock.now();
-        let taken_over = self.way.outbox.take_over(now, DIED).await?;
+        let now = self.ports.clock.now();
+        let taken_over = self.ports.outbox.take_over(now, DIED).await?;
         if taken_over > 0 {
             tracing::warn!(entries = taken_over, "deliveries were cut off by the end of an instance");
         }
-        let Backlog { queued, oldest_at } = self.way.outbox.backlog().await?;
+        let Backlog { queued, oldest_at } = self.ports.outbox.backlog().await?;
         self.queued.store(queued, Ordering::Relaxed);
         self.counters.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
         self.counters.oldest_seconds.set(oldest_at.map_or(0, |at| now.since(at).max(0) / 1_000));
@@ -191,19 +191,19 @@ impl Courier {
     }
 
     /// Claims up to `room` entries, none while NetEase is out of reach: its quota is better spent when it is back.
-    async fn claim(&self, room: usize) -> Result<Vec<Held>, StoreError> {
+    async fn claim(&self, room: usize) -> Result<Vec<Leased>, StoreError> {
         if room == 0 {
             return Ok(Vec::new());
         }
-        if self.way.gateway.resting().is_some() {
+        if self.ports.gateway.resting().is_some() {
             self.behind.store(true, Ordering::Relaxed);
             return Ok(Vec::new());
         }
         let lease = self.lease();
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
-        let claimed = self.way.outbox.claim(&lease, self.way.clock.now(), limit).await?;
+        let claimed = self.ports.outbox.claim(&lease, self.ports.clock.now(), limit).await?;
         self.behind.store(claimed.len() >= room, Ordering::Relaxed);
-        Ok(Held::all(&lease, claimed))
+        Ok(Leased::all(&lease, claimed))
     }
 }
 

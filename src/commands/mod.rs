@@ -2,10 +2,10 @@
 
 pub mod befriend;
 pub mod bind_account;
-pub mod bury;
 pub mod caller_limits;
 pub mod deliver;
 pub mod forget_old;
+pub mod keep_dead_letters;
 pub mod log_failure;
 pub mod mark_read;
 pub mod projector;

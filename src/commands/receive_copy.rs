@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::bury::bury;
+use super::keep_dead_letters::keep_dead_letters;
 use super::mark_read::{Dated, Marked, mark_read, newest};
 use super::recall_message::recall_message;
 use super::record_message::record_message;
@@ -63,7 +63,7 @@ pub enum Outcome {
         /// How many were pulled back from the future.
         clamped: usize,
         /// How many could not be understood and are kept.
-        buried: usize,
+        dead_letters: usize,
     },
     /// The message is taken back.
     Recalled,
@@ -74,7 +74,7 @@ pub enum Outcome {
     /// It is about a team's message by somebody who can have no account here.
     Foreign,
     /// It could not be understood and is kept whole.
-    Buried,
+    DeadLetter,
     /// It is a third-party callback, which wants a verdict: refuse it.
     Callback,
 }
@@ -84,7 +84,7 @@ impl Inbox {
     /// NetEase sends it again, and what was done already is safe to do again.
     pub async fn receive(&self, body: &[u8], signed_at: Millis) -> Result<Received, StoreError> {
         let (received, unintelligible) = self.take_in(body, signed_at).await?;
-        bury(&*self.ports.letters, &*self.ports.clock, unintelligible).await?;
+        keep_dead_letters(&*self.ports.letters, &*self.ports.clock, unintelligible).await?;
         Ok(received)
     }
 
@@ -97,7 +97,7 @@ impl Inbox {
         let labelled = match copy::parse(body) {
             Ok(labelled) => labelled,
             Err(what) => {
-                let received = Received { event_type: what.event_type, outcome: Outcome::Buried };
+                let received = Received { event_type: what.event_type, outcome: Outcome::DeadLetter };
                 return Ok((received, vec![what]));
             }
         };
@@ -107,11 +107,11 @@ impl Inbox {
                 let Ports { log, view, clock, .. } = &self.ports;
                 Outcome::Recorded(record_message(&**log, &**view, &**clock, &message).await?)
             }
-            Copy::Receipts(Receipts { good, bad, bad_objects: buried }) => {
+            Copy::Receipts(Receipts { good, bad, bad_objects: dead_letters }) => {
                 unintelligible = bad;
                 let good = stream::iter(newest(good)).map(|receipt| self.mark(receipt, signed_at));
                 let marked: Vec<Marked> = good.buffer_unordered(RECEIPTS_AT_ONCE).try_collect().await?;
-                Outcome::Read { clamped: marked.iter().filter(|marked| marked.clamped).count(), buried }
+                Outcome::Read { clamped: marked.iter().filter(|marked| marked.clamped).count(), dead_letters }
             }
             Copy::Recall(recall) => {
                 let Ports { log, view, clock, .. } = &self.ports;

@@ -13,7 +13,7 @@ use crate::ports::clock::Ids;
 use crate::ports::gateway::{Created, Gateway, GatewayError};
 
 /// Users whose registration may be under way at once in this process, give or take collisions.
-const TURNS: usize = 1024;
+const LOCKS: usize = 1024;
 /// How often work begins again because somebody else has changed the row meanwhile.
 const ROUNDS: usize = 4;
 
@@ -40,13 +40,13 @@ pub struct Registrar {
     accounts: Arc<dyn Accounts>,
     gateway: Arc<dyn Gateway>,
     ids: Arc<dyn Ids>,
-    turns: Vec<Mutex<()>>,
+    locks: Vec<Mutex<()>>,
 }
 
 impl Registrar {
     /// A registrar over the stores given.
     pub fn new(accounts: Arc<dyn Accounts>, gateway: Arc<dyn Gateway>, ids: Arc<dyn Ids>) -> Self {
-        Self { accounts, gateway, ids, turns: (0..TURNS).map(|_| Mutex::default()).collect() }
+        Self { accounts, gateway, ids, locks: (0..LOCKS).map(|_| Mutex::default()).collect() }
     }
 
     /// The account of `user`, who binds in person, or on whom an operator insists: NetEase has it with the token that is
@@ -128,8 +128,8 @@ impl Registrar {
     async fn turn(&self, accid: &Accid) -> MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
         accid.hash(&mut hasher);
-        let turn = hasher.finish() % TURNS as u64;
-        self.turns[usize::try_from(turn).unwrap_or_default()].lock().await
+        let turn = hasher.finish() % LOCKS as u64;
+        self.locks[usize::try_from(turn).unwrap_or_default()].lock().await
     }
 
     /// The row of `user`, made if there is none.

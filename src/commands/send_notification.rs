@@ -1,15 +1,15 @@
-//! Accepts a custom system notice to one user or many: from then on it is owed, and [`Courier`] delivers it.
+//! Accepts a custom system notice to one user or many: from then on it is owed, and [`DeliveryWorker`] delivers it.
 
 use std::sync::Arc;
 
-use super::deliver::{Courier, Held};
+use super::deliver::{DeliveryWorker, Leased};
 use crate::domain::ids::UserId;
 use crate::domain::outbox::{KEY_LIFETIME_MS, State, with_id};
 use crate::ports::StoreError;
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::gateway::NoticeContent;
 use crate::ports::outbox::{
-    Accepted, Delivery, IdempotencyKey, Letter, NewNotification, NotificationStatus, Notifications,
+    Accepted, Delivery, IdempotencyKey, NewNotification, NotificationStatus, Notifications, OutboxNotice,
 };
 
 /// More recipients than this go by one batch call; up to here each gets a call of their own, and an account if need be.
@@ -44,11 +44,11 @@ pub enum OrderError {
 
 /// An order that was accepted, now or before.
 #[derive(Debug)]
-pub struct Taken {
+pub struct AcceptedOrder {
     /// How far it is.
     pub status: NotificationStatus,
-    /// What may be carried at once, by whoever got this answer; everything else is the courier's.
-    pub held: Vec<Held>,
+    /// What may be carried at once, by whoever got this answer; everything else is the worker's.
+    pub held: Vec<Leased>,
 }
 
 /// Accepts orders.
@@ -56,7 +56,7 @@ pub struct Notifier {
     /// Where they are kept.
     pub notifications: Arc<dyn Notifications>,
     /// Delivers them.
-    pub courier: Arc<Courier>,
+    pub worker: Arc<DeliveryWorker>,
     /// Dates them.
     pub clock: Arc<dyn Clock>,
     /// Names them.
@@ -71,28 +71,28 @@ pub struct Notifier {
 
 impl Notifier {
     /// Accepts `order`: once this has answered, the order is durable.
-    pub async fn accept(&self, order: Notification) -> Result<Taken, OrderError> {
-        if self.courier.queued() >= self.max_queued {
-            return Err(OrderError::Full(self.courier.queued()));
+    pub async fn accept(&self, order: Notification) -> Result<AcceptedOrder, OrderError> {
+        if self.worker.queued() >= self.max_queued {
+            return Err(OrderError::Full(self.worker.queued()));
         }
         let new = self.new_notification(order);
-        let lease = self.courier.is_free().then(|| self.courier.lease());
+        let lease = self.worker.is_free().then(|| self.worker.lease());
         match self.notifications.accept(&new, lease.as_ref()).await? {
             Accepted::New(claimed) => {
-                let held = lease.map_or_else(Vec::new, |lease| Held::all(&lease, claimed));
+                let held = lease.map_or_else(Vec::new, |lease| Leased::all(&lease, claimed));
                 tracing::info!(id = %new.id, recipients = new.to.len(), "a notification is accepted");
-                let at_once: usize = held.iter().map(|held| held.claimed.errand.entries().len()).sum();
+                let at_once: usize = held.iter().map(|held| held.claimed.work.entries().len()).sum();
                 if at_once < new.to.len() {
-                    self.courier.expect((new.to.len() - at_once) as u64);
+                    self.worker.expect((new.to.len() - at_once) as u64);
                 }
-                Ok(Taken { status: new.into(), held })
+                Ok(AcceptedOrder { status: new.into(), held })
             }
             Accepted::Repeated(id) => {
                 // A server that lags behind the one that has the key does not have the notification yet.
                 let unseen =
                     || StoreError::unavailable("outbox", format!("notification {id} cannot be seen"));
                 let status = self.notifications.status(&id).await?.ok_or_else(unseen)?;
-                Ok(Taken { status, held: Vec::new() })
+                Ok(AcceptedOrder { status, held: Vec::new() })
             }
             Accepted::KeyTaken => Err(OrderError::KeyTaken),
         }
@@ -114,7 +114,7 @@ impl Notifier {
             from,
             batch: to.len() > HANDFUL,
             to,
-            letter: Letter { content, resendable },
+            notice: OutboxNotice { content, resendable },
             at,
         }
     }

@@ -14,7 +14,7 @@ use super::metrics::Metrics;
 use super::problem::{Code, Problem};
 use super::streams::Streams;
 use crate::commands::bind_account::Binder;
-use crate::commands::deliver::Courier;
+use crate::commands::deliver::DeliveryWorker;
 use crate::commands::receive_copy::Inbox;
 use crate::commands::send_notification::Notifier;
 use crate::domain::ids::{Accid, LetterCase, UserId};
@@ -35,7 +35,7 @@ pub struct Api {
     /// Accepts notices.
     pub notifier: Arc<Notifier>,
     /// Delivers them.
-    pub courier: Arc<Courier>,
+    pub worker: Arc<DeliveryWorker>,
     /// Notices and what became of them.
     pub notifications: Arc<dyn Notifications>,
     /// Account rows behind their cache.

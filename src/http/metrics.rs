@@ -217,16 +217,16 @@ impl Metrics {
             Outcome::Recorded(CopyNo::First) => "first",
             Outcome::Recorded(CopyNo::Repeated) => "repeated",
             Outcome::Recorded(CopyNo::Conflicting) => "conflicting",
-            Outcome::Read { clamped, buried } => {
+            Outcome::Read { clamped, dead_letters } => {
                 self.clamped.inc_by(clamped as u64);
-                self.dead_letters.inc_by(buried as u64);
+                self.dead_letters.inc_by(dead_letters as u64);
                 "read"
             }
             Outcome::Recalled => "recalled",
             Outcome::Acknowledged => "acknowledged",
             Outcome::NotKept => "not_kept",
             Outcome::Foreign => "foreign",
-            Outcome::Buried => {
+            Outcome::DeadLetter => {
                 self.dead_letters.inc();
                 "dead_letter"
             }

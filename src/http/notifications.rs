@@ -18,7 +18,7 @@ use super::json::read_json;
 use super::notification_order::NotificationRequest;
 use super::problem::{Code, Problem};
 use super::request::{Authenticated, read_body};
-use crate::commands::send_notification::{OrderError, Taken};
+use crate::commands::send_notification::{AcceptedOrder, OrderError};
 use crate::domain::outbox;
 use crate::ports::outbox::{Delivery, NotificationStatus};
 
@@ -107,10 +107,10 @@ pub async fn notify(
     let work = Arc::clone(&api);
     // What is held is carried even if the caller leaves now.
     let accept = async move {
-        let Taken { status, held } = work.notifier.accept(order).await?;
-        let courier = Arc::clone(&work.courier);
-        let carry = async move { join_all(held.into_iter().map(|it| courier.carry(it))).await };
-        Ok((status, work.tasks.spawn(carry)))
+        let AcceptedOrder { status, held } = work.notifier.accept(order).await?;
+        let worker = Arc::clone(&work.worker);
+        let deliver = async move { join_all(held.into_iter().map(|it| worker.deliver(it))).await };
+        Ok((status, work.tasks.spawn(deliver)))
     };
     let (mut status, carried) = api.detached(api.limits.netease_timeout, accept).await?;
     // It goes on either way; a notice that takes longer is told as queued.

@@ -27,7 +27,7 @@ const CLOCKS_MAY_DIFFER_MS: i64 = 30_000;
 
 /// What NetEase gets when a copy is durable. It reads the status alone.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Taken {
+pub struct Acknowledged {
     /// Always 200.
     #[schema(example = 200)]
     code: u16,
@@ -41,7 +41,7 @@ pub struct Taken {
         ("MD5" = String, Header, description = "Hex MD5 of the body"),
         ("CheckSum" = String, Header, description = "Lower-hex SHA1(appSecret + md5 + curTime)")),
     responses(
-        (status = 200, description = "Durable", body = Taken),
+        (status = 200, description = "Durable", body = Acknowledged),
         (status = 401, description = "`bad_signature`", body = Problem),
         (status = 408, description = "`body_timeout`", body = Problem),
         (status = 413, description = "`too_large`", body = Problem),
@@ -51,7 +51,7 @@ pub async fn receive(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Taken>, Problem> {
+) -> Result<Json<Acknowledged>, Problem> {
     let deadline = Instant::now() + api.limits.webhook_timeout;
     let signed = verify(&api, &headers).map_err(|error| refused(&api, error))?;
     // After the signature, so that strangers cannot take NetEase's places; before the body, so that places bound memory.
@@ -63,7 +63,7 @@ pub async fn receive(
     // A header `type` marks a real-time-call copy, whose event types mean other things.
     if headers.contains_key("type") {
         api.metrics.count_copy(&Received { event_type: "real_time_call", outcome: Outcome::Acknowledged });
-        return Ok(Json(Taken { code: 200 }));
+        return Ok(Json(Acknowledged { code: 200 }));
     }
     let (inbox, metrics) = (Arc::clone(&api.inbox), Arc::clone(&api.metrics));
     // Counted within, so that a copy counts whose sender waited no longer.
@@ -78,13 +78,13 @@ pub async fn receive(
     accept(&received)
 }
 
-fn accept(received: &Received) -> Result<Json<Taken>, Problem> {
+fn accept(received: &Received) -> Result<Json<Acknowledged>, Problem> {
     match received.outcome {
         Outcome::Callback => Err(Problem::new(
             Code::Invalid,
             "this is a third-party callback; this service takes message copies only: correct the address at NetEase",
         )),
-        _ => Ok(Json(Taken { code: 200 })),
+        _ => Ok(Json(Acknowledged { code: 200 })),
     }
 }
 

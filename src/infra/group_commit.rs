@@ -30,7 +30,7 @@ pub struct Group<T, R> {
 /// Whoever flushed panicked, or was dropped as the process ended. What had been given may have been done or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the flush that it was part of did not end")]
-pub struct Lost;
+pub struct WriterGone;
 
 impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     /// Gives `flush` at most `at_most` items at a time, at least 1. `flush` answers one result for each item, in their
@@ -50,10 +50,10 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     /// What became of `item`. While a whole flush waits already, this waits for room: whoever calls bounds how many do.
     ///
     /// A caller who leaves takes nothing along: an item that was given is flushed all the same.
-    pub async fn submit(&self, item: T) -> Result<R, Lost> {
+    pub async fn submit(&self, item: T) -> Result<R, WriterGone> {
         let (reply, answer) = oneshot::channel();
-        self.queue.send((item, reply)).await.map_err(|_| Lost)?;
-        answer.await.map_err(|_| Lost)
+        self.queue.send((item, reply)).await.map_err(|_| WriterGone)?;
+        answer.await.map_err(|_| WriterGone)
     }
 }
 
@@ -113,7 +113,7 @@ impl GroupedLog {
 }
 
 /// What was given to a flush that did not end may be in the log or not.
-fn lost<T>(lost: Lost) -> Result<T, StoreError> {
+fn lost<T>(lost: WriterGone) -> Result<T, StoreError> {
     Err(StoreError::unavailable("messages", lost))
 }
 

@@ -13,14 +13,14 @@ use tokio::task::{JoinHandle, yield_now};
 use super::*;
 
 /// A group of numbers that are doubled, and its flushes.
-struct Held {
+struct HeldGroup {
     group: Arc<Group<u32, u32>>,
     flushes: mpsc::UnboundedReceiver<Vec<u32>>,
     leave: Arc<Semaphore>,
     panics: Arc<AtomicBool>,
 }
 
-impl Held {
+impl HeldGroup {
     fn new(at_most: usize) -> Self {
         let (began, flushes) = mpsc::unbounded_channel();
         let (leave, panics) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(false)));
@@ -38,7 +38,7 @@ impl Held {
     }
 
     /// Gives an item and does not wait for its answer; it is in the queue when this has returned.
-    async fn give(&self, item: u32) -> JoinHandle<Result<u32, Lost>> {
+    async fn give(&self, item: u32) -> JoinHandle<Result<u32, WriterGone>> {
         let group = Arc::clone(&self.group);
         let given = tokio::spawn(async move { group.submit(item).await });
         for _ in 0..8 {
@@ -54,7 +54,7 @@ impl Held {
 
 #[tokio::test]
 async fn an_item_that_comes_alone_is_flushed_at_once() {
-    let mut held = Held::new(10);
+    let mut held = HeldGroup::new(10);
     for item in [1, 2, 3] {
         let given = held.give(item).await;
         assert_eq!(held.began().await, [item]);
@@ -65,7 +65,7 @@ async fn an_item_that_comes_alone_is_flushed_at_once() {
 
 #[tokio::test]
 async fn what_gathers_during_a_flush_goes_together_in_the_next() {
-    let mut held = Held::new(10);
+    let mut held = HeldGroup::new(10);
     let mut given = vec![held.give(1).await];
     assert_eq!(held.began().await, [1]);
     for item in 2..=5 {
@@ -80,7 +80,7 @@ async fn what_gathers_during_a_flush_goes_together_in_the_next() {
 
 #[tokio::test]
 async fn no_flush_is_larger_than_its_bound_and_whoever_finds_no_room_waits() {
-    let mut held = Held::new(3);
+    let mut held = HeldGroup::new(3);
     let mut given = vec![held.give(0).await];
     assert_eq!(held.began().await, [0]);
     for item in 1..=7 {
@@ -102,20 +102,20 @@ async fn no_flush_is_larger_than_its_bound_and_whoever_finds_no_room_waits() {
 
 #[tokio::test]
 async fn a_flush_that_panics_takes_its_own_items_and_no_others() {
-    let mut held = Held::new(10);
+    let mut held = HeldGroup::new(10);
     let first = held.give(1).await;
     assert_eq!(held.began().await, [1]);
     let others = [held.give(2).await, held.give(3).await];
     held.panics.store(true, SeqCst);
     held.leave.add_permits(2);
-    assert_eq!(first.await.unwrap(), Err(Lost));
+    assert_eq!(first.await.unwrap(), Err(WriterGone));
     let answers: Vec<_> = join_all(others).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers, [Ok(4), Ok(6)]);
 }
 
 #[tokio::test]
 async fn a_caller_who_leaves_disturbs_nobody() {
-    let mut held = Held::new(10);
+    let mut held = HeldGroup::new(10);
     let first = held.give(1).await;
     assert_eq!(held.began().await, [1]);
     let (leaves, stays) = (held.give(2).await, held.give(3).await);
@@ -130,7 +130,7 @@ async fn a_caller_who_leaves_disturbs_nobody() {
 #[tokio::test]
 async fn a_flush_that_answers_too_little_leaves_nobody_waiting() {
     let group = Group::new(10, |items: Vec<u32>| async move { vec![items[0]; items.len() - 1] });
-    assert_eq!(group.submit(1).await, Err(Lost));
+    assert_eq!(group.submit(1).await, Err(WriterGone));
 }
 
 #[test]
@@ -148,6 +148,6 @@ fn a_writer_that_is_dropped_leaves_nobody_waiting() {
     writers.block_on(yield_now());
     drop(writers);
     let answers = callers.block_on(join_all(given));
-    assert!(answers.into_iter().all(|answer| answer.unwrap() == Err(Lost)));
-    assert_eq!(callers.block_on(group.submit(4)), Err(Lost), "nor whoever comes later");
+    assert!(answers.into_iter().all(|answer| answer.unwrap() == Err(WriterGone)));
+    assert_eq!(callers.block_on(group.submit(4)), Err(WriterGone), "nor whoever comes later");
 }

@@ -8,6 +8,6 @@ pub mod jwt;
 pub mod memory;
 pub mod mongo;
 pub mod netease;
-pub mod open_door;
+pub mod no_authentication;
 pub mod redis;
 pub mod sql;

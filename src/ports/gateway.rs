@@ -29,18 +29,18 @@ pub trait Gateway: Send + Sync {
     /// friend/add with type 1: friends at once and both ways. Safe to repeat.
     async fn add_friend(&self, accid: &Accid, friend: &Accid) -> Result<(), GatewayError>;
 
-    /// msg/sendAttachMsg to one person, each time `go` allows it. **Not** safe to repeat after
+    /// msg/sendAttachMsg to one person, each time `before` allows it. **Not** safe to repeat after
     /// [`GatewayError::OutcomeUnknown`]: NetEase has no idempotency here, and the user may be notified twice.
-    async fn send_notice(&self, notice: &Notice, go: &dyn GoAhead) -> Result<(), GatewayError>;
+    async fn send_notice(&self, notice: &Notice, before: &dyn BeforeSend) -> Result<(), GatewayError>;
 
-    /// msg/sendBatchAttachMsg to 1 to 5000 persons at once, each time `go` allows it; answers those whom NetEase does
+    /// msg/sendBatchAttachMsg to 1 to 5000 persons at once, each time `before` allows it; answers those whom NetEase does
     /// not know. **Not** safe to repeat after [`GatewayError::OutcomeUnknown`].
     async fn send_batch(
         &self,
         from: &Accid,
         to: &[Accid],
         content: &NoticeContent,
-        go: &dyn GoAhead,
+        before: &dyn BeforeSend,
     ) -> Result<Vec<Accid>, GatewayError>;
 
     /// user/getUinfos: the names of those of up to 200 accounts that NetEase knows; empty where it knows no name.
@@ -52,7 +52,7 @@ pub trait Gateway: Send + Sync {
 
 /// Asked right before each attempt of a call that must happen once: after its turn has come, before its first byte.
 #[async_trait]
-pub trait GoAhead: Send + Sync {
+pub trait BeforeSend: Send + Sync {
     /// Whether the attempt may be made. If not, the call ends as [`GatewayError::CalledOff`].
     async fn may_send(&self) -> bool;
 }

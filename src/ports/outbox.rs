@@ -43,30 +43,30 @@ pub struct Claimed {
     /// The sender of a notice, or the buyer of a friendship.
     pub from: UserId,
     /// What is to be done.
-    pub errand: Errand,
+    pub work: Work,
 }
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Errand {
+pub enum Work {
     /// Buyer and seller become friends.
     Friendship(Entry),
     /// A notice to one recipient.
-    Notice(Entry, Letter),
+    Notice(Entry, OutboxNotice),
     /// The same notice to 1 to [`BATCH`] recipients at once.
-    Batch(Vec<Entry>, Letter),
+    Batch(Vec<Entry>, OutboxNotice),
 }
 
 /// A notice in an envelope without an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub struct OutboxNotice {
     /// What it says.
     pub content: NoticeContent,
     /// Whether it carries its id, so that the client can drop a double.
     pub resendable: bool,
 }
 
-impl Errand {
+impl Work {
     /// The entries that it does, at least one.
     pub fn entries(&self) -> &[Entry] {
         match self {
@@ -79,7 +79,7 @@ impl Errand {
     pub fn is_repeatable(&self) -> bool {
         match self {
             Self::Friendship(_) => true,
-            Self::Notice(_, letter) | Self::Batch(_, letter) => letter.resendable,
+            Self::Notice(_, notice) | Self::Batch(_, notice) => notice.resendable,
         }
     }
 }
@@ -141,7 +141,7 @@ pub struct NewNotification {
     /// The recipients, 1 to [`BATCH`], each once, in the order of the request.
     pub to: Vec<UserId>,
     /// What it says.
-    pub letter: Letter,
+    pub notice: OutboxNotice,
     /// Whether it goes out by msg/sendBatchAttachMsg.
     pub batch: bool,
     /// When it was accepted.

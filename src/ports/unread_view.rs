@@ -33,7 +33,7 @@ pub trait UnreadView: Send + Sync {
     ) -> Result<Merged, StoreError>;
 
     /// What the view itself holds of one pair, for explaining a number: messages with their times, and the mark.
-    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError>;
+    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<ViewedPair, StoreError>;
 
     /// Loads from before this are to be compared with the log: what holds the view now came later, and may lack what they
     /// had.
@@ -47,7 +47,7 @@ pub trait UnreadView: Send + Sync {
 
 /// What the view holds of one pair.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct ViewedPair {
     /// The messages it counts, oldest first.
     pub unread: Vec<(ServerId, Millis)>,
     /// Everything up to here is read.

@@ -19,7 +19,7 @@ use otc_im::ports::outbox::{Notifications, Outbox};
 use otc_im::ports::unread_view::UnreadView;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
 
-use super::errands::{accept, at, batch, claim, ids, lease, notice, sent, settle, user};
+use super::deliveries::{accept, at, batch, claim, ids, lease, notice, sent, settle, user};
 use super::facts::{NOW, Pair, apply, count, fresh_accid, known_pair, with_recalled};
 use crate::support::own_mongo::OwnMongo;
 use crate::support::own_redis::OwnRedis;

@@ -3,9 +3,11 @@
 use otc_im::domain::outbox::{Settled, State};
 use otc_im::ports::StoreError;
 use otc_im::ports::gateway::NoticeContent;
-use otc_im::ports::outbox::{Accepted, BATCH, Backlog, Claimed, Delivery, Errand, Letter, NewNotification};
+use otc_im::ports::outbox::{
+    Accepted, BATCH, Backlog, Claimed, Delivery, NewNotification, OutboxNotice, Work,
+};
 
-use super::errands::{
+use super::deliveries::{
     accept, at, batch, claim, content, deliveries, ids, is_batch, lease, notice, recipients, resendable,
     sent, settle, states, troubled, user,
 };
@@ -49,11 +51,11 @@ async fn a_notice_comes_back_as_it_was_accepted(store: &Outboxes) {
     let new = resendable(notice(&["Alice "]));
     accept(&**store, &new).await;
     let claimed = claim(&**store, "a", NOW).await;
-    let [Claimed { notification, from, errand: Errand::Notice(entry, letter) }] = &*claimed else {
+    let [Claimed { notification, from, work: Work::Notice(entry, notice) }] = &*claimed else {
         panic!("{claimed:?}")
     };
     assert_eq!(notification.as_ref(), Some(&new.id));
-    assert_eq!(*letter, new.letter);
+    assert_eq!(*notice, new.notice);
     assert_eq!((from.as_str(), entry.to.as_str()), ("shop", "Alice "));
     assert_eq!((entry.attempts, entry.accepted_at), (0, NOW));
     let queued = Delivery { to: user("Alice "), state: State::Queued, attempts: 0, last_error: None };
@@ -62,24 +64,24 @@ async fn a_notice_comes_back_as_it_was_accepted(store: &Outboxes) {
     let troubled = Delivery { attempts: 1, last_error: Some("trouble".into()), ..queued.clone() };
     assert_eq!(deliveries(&**store, &new).await, [troubled]);
     let claimed = claim(&**store, "b", NOW).await;
-    assert_eq!(claimed[0].errand.entries()[0].attempts, 1);
+    assert_eq!(claimed[0].work.entries()[0].attempts, 1);
     settle(&**store, "b", &claimed, &Settled { attempts: 2, ..sent() }).await;
     assert_eq!(deliveries(&**store, &new).await, [Delivery { state: State::Sent, attempts: 2, ..queued }]);
 }
 
 async fn everything_fits_in_at_its_longest(store: &Outboxes) {
-    for letter in ["🙂", "\u{1}", "\"", "张"] {
-        let longest = |chars: usize| Some(letter.repeat(chars));
+    for text in ["🙂", "\u{1}", "\"", "张"] {
+        let longest = |chars: usize| Some(text.repeat(chars));
         let new = NewNotification {
             from: user(&"👑".repeat(128)),
             to: vec![user(&"🙂".repeat(128)), user(&"张".repeat(128))],
-            letter: Letter {
+            notice: OutboxNotice {
                 content: NoticeContent {
                     push_content: longest(500),
                     payload: longest(2048),
                     sound: longest(30),
                     save: 1,
-                    ..content(&letter.repeat(4096))
+                    ..content(&text.repeat(4096))
                 },
                 resendable: false,
             },
@@ -87,11 +89,11 @@ async fn everything_fits_in_at_its_longest(store: &Outboxes) {
         };
         accept(&**store, &new).await;
         let claimed = claim(&**store, "a", NOW).await;
-        let to: Vec<_> = claimed.iter().map(|claimed| claimed.errand.entries()[0].to.clone()).collect();
+        let to: Vec<_> = claimed.iter().map(|claimed| claimed.work.entries()[0].to.clone()).collect();
         assert_eq!(to, new.to);
         for claimed in &claimed {
             assert_eq!(claimed.from, new.from);
-            assert!(matches!(&claimed.errand, Errand::Notice(_, letter) if *letter == new.letter));
+            assert!(matches!(&claimed.work, Work::Notice(_, notice) if *notice == new.notice));
         }
         settle(&**store, "a", &claimed, &sent()).await;
     }
@@ -115,7 +117,7 @@ async fn a_claim_takes_the_oldest_and_no_more_than_its_limit(store: &Outboxes) {
     assert_eq!(store.claim(&lease("a", NOW), NOW, 0).await.unwrap(), []);
     let first = store.claim(&lease("a", NOW), NOW, 3).await.unwrap();
     assert_eq!(recipients(&first), ["a", "b", "y"]);
-    assert!(matches!(first[2].errand, Errand::Friendship(_)));
+    assert!(matches!(first[2].work, Work::Friendship(_)));
     assert_eq!(first[2].from.as_str(), "x");
     assert_eq!(recipients(&store.claim(&lease("b", NOW), NOW, 3).await.unwrap()), ["c"]);
 }
@@ -143,11 +145,11 @@ async fn five_thousand_recipients_are_one_batch(store: &Outboxes) {
     accept(&**store, &new).await;
     let claimed = claim(&**store, "a", NOW).await;
     assert_eq!(claimed.len(), 1);
-    assert!(matches!(&claimed[0].errand, Errand::Batch(_, letter) if *letter == new.letter));
+    assert!(matches!(&claimed[0].work, Work::Batch(_, notice) if *notice == new.notice));
     assert_eq!(recipients(&claimed), names);
     assert!(store.begin(&lease("a", NOW), &ids(&claimed)).await.unwrap());
     let failed = Settled { state: State::Failed, last_error: Some("nobody".into()), ..sent() };
-    let outcome = |id| (id, if id == claimed[0].errand.entries()[7].id { failed.clone() } else { sent() });
+    let outcome = |id| (id, if id == claimed[0].work.entries()[7].id { failed.clone() } else { sent() });
     let outcomes: Vec<_> = ids(&claimed).into_iter().map(outcome).collect();
     store.settle(&lease("a", NOW), &outcomes).await.unwrap();
     let told = states(&**store, &new).await;

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use otc_im::ports::outbox::{Accepted, NewNotification};
 
-use super::errands::{accept, at, claim, keyed, lease, notice, recipients, sent, settle};
+use super::deliveries::{accept, at, claim, keyed, lease, notice, recipients, sent, settle};
 use super::facts::NOW;
 use crate::support::outboxes::{self, Outboxes};
 

@@ -4,7 +4,7 @@ use otc_im::domain::ids::{LetterCase, UserId};
 use otc_im::domain::outbox::{Settled, State};
 use otc_im::ports::outbox::NewNotification;
 
-use super::errands::{
+use super::deliveries::{
     accept, at, batch, claim, ids, lease, notice, recipients, sent, settle, troubled, user,
 };
 use super::facts::NOW;

@@ -4,7 +4,7 @@ use otc_im::domain::outbox::{Settled, State};
 use otc_im::ports::StoreError;
 use otc_im::ports::outbox::Lease;
 
-use super::errands::{
+use super::deliveries::{
     LEASE_MS, accept, at, batch, claim, deliveries, ids, lease, notice, recipients, resendable, sent, settle,
     states, troubled, user,
 };
@@ -129,7 +129,7 @@ async fn a_friendship_of_the_dead_is_owed_still(store: &Outboxes) {
     assert_eq!(store.take_over(at(LEASE_MS), "gone").await.unwrap(), 1);
     store.owe_friendship(&user("buyer"), &user("seller"), NOW).await.unwrap();
     let again = claim(&**store, "b", at(LEASE_MS)).await;
-    assert_eq!((ids(&again), again[0].errand.entries()[0].attempts), (ids(&claimed), 1));
+    assert_eq!((ids(&again), again[0].work.entries()[0].attempts), (ids(&claimed), 1));
 }
 
 async fn what_cannot_be_seen_is_let_go_of_and_never_given_up(store: &Outboxes) {

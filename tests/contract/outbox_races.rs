@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::{join, join_all};
 use otc_im::domain::ids::Accid;
-use otc_im::ports::outbox::{Accepted, Claimed, EntryId, Errand};
+use otc_im::ports::outbox::{Accepted, Claimed, EntryId, Work};
 
-use super::errands::{accept, at, batch, ids, lease, notice, sent, settle, user};
+use super::deliveries::{accept, at, batch, ids, lease, notice, sent, settle, user};
 use super::facts::NOW;
 use crate::support::outboxes::{self, Outboxes, Store};
 
@@ -36,7 +36,7 @@ struct Seen {
 
 impl Seen {
     fn start(&mut self, claimed: &[Claimed]) {
-        for entry in claimed.iter().flat_map(|claimed| claimed.errand.entries()) {
+        for entry in claimed.iter().flat_map(|claimed| claimed.work.entries()) {
             let lane = entry.to.accid().clone();
             assert!(self.busy.insert(lane.clone()), "two of {lane} are held at once");
             self.done.entry(lane).or_default().push(entry.id);
@@ -44,7 +44,7 @@ impl Seen {
     }
 
     fn end(&mut self, claimed: &[Claimed]) {
-        for entry in claimed.iter().flat_map(|claimed| claimed.errand.entries()) {
+        for entry in claimed.iter().flat_map(|claimed| claimed.work.entries()) {
             self.busy.remove(entry.to.accid());
             self.count += 1;
         }
@@ -67,7 +67,7 @@ async fn work(store: &dyn Store, seen: &Mutex<Seen>, token: &str, claimed: &[Cla
     for claimed in claimed.chunks(1) {
         assert!(store.begin(&lease(token, NOW), &ids(claimed)).await.unwrap());
     }
-    // Before the rest is let go: whoever claims next may be quicker than this task.
+    // Before the rest is let before: whoever claims next may be quicker than this task.
     seen.lock().unwrap().end(claimed);
     settle(store, token, claimed, &sent()).await;
 }
@@ -137,7 +137,7 @@ async fn a_batch_is_not_torn_by_claimers_at_once(store: &Outboxes) {
     let claims = join_all(claims.collect::<Vec<_>>()).await;
     let claimed: Vec<Claimed> = claims.into_iter().flat_map(Result::unwrap).collect();
     assert_eq!(claimed.len(), 1);
-    assert_eq!(claimed[0].errand.entries().len(), names.len());
+    assert_eq!(claimed[0].work.entries().len(), names.len());
 }
 
 async fn friendships_owed_at_once_are_one(store: &Outboxes) {
@@ -151,7 +151,7 @@ async fn friendships_owed_at_once_are_one(store: &Outboxes) {
     }
     let claimed = store.claim(&lease("a", NOW), NOW, 10).await.unwrap();
     assert_eq!(claimed.len(), 1);
-    assert!(matches!(claimed[0].errand, Errand::Friendship(_)));
+    assert!(matches!(claimed[0].work, Work::Friendship(_)));
 }
 
 async fn of_a_claim_and_an_old_holder_one_has_the_entry(store: &Outboxes) {

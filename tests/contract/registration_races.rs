@@ -14,7 +14,7 @@ use otc_im::commands::register_account::Registrar;
 use otc_im::domain::ids::{Accid, UserId};
 use otc_im::infra::clock::System;
 use otc_im::ports::accounts::{Account, Accounts, Registration};
-use otc_im::ports::gateway::{Created, Gateway, GatewayError, GoAhead, Notice, NoticeContent};
+use otc_im::ports::gateway::{BeforeSend, Created, Gateway, GatewayError, Notice, NoticeContent};
 
 use super::accounts::account;
 use crate::support::backends::{Rows, sqlite_accounts};
@@ -80,7 +80,7 @@ impl Gateway for Seen {
     async fn add_friend(&self, _: &Accid, _: &Accid) -> Result<(), GatewayError> {
         unreachable!()
     }
-    async fn send_notice(&self, _: &Notice, _: &dyn GoAhead) -> Result<(), GatewayError> {
+    async fn send_notice(&self, _: &Notice, _: &dyn BeforeSend) -> Result<(), GatewayError> {
         unreachable!()
     }
     async fn send_batch(
@@ -88,7 +88,7 @@ impl Gateway for Seen {
         _: &Accid,
         _: &[Accid],
         _: &NoticeContent,
-        _: &dyn GoAhead,
+        _: &dyn BeforeSend,
     ) -> Result<Vec<Accid>, GatewayError> {
         unreachable!()
     }

@@ -6,7 +6,7 @@ use otc_im::ports::StoreError;
 use otc_im::ports::accounts::{Account, Accounts, Registration};
 use otc_im::ports::outbox::Accepted;
 
-use super::errands::{notice, user};
+use super::deliveries::{notice, user};
 use super::facts::{NOW, fresh_accid};
 use crate::support::{backends, outboxes};
 

@@ -13,7 +13,7 @@ use otc_im::infra::clock::System;
 use otc_im::ports::StoreError;
 use otc_im::ports::clock::Clock;
 use otc_im::ports::message_log::{MessageLog, Reach, Recorded};
-use otc_im::ports::unread_view::{Held, UnreadView};
+use otc_im::ports::unread_view::{UnreadView, ViewedPair};
 use otc_im::queries::unread_counts::UnreadCounts;
 use tokio::sync::Semaphore;
 
@@ -175,7 +175,7 @@ impl UnreadView for WatchedView {
         self.answer()?;
         self.inner.merge(reader, load, snapshot, now).await
     }
-    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {
+    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<ViewedPair, StoreError> {
         self.inner.explain(reader, peer).await
     }
     async fn ping(&self) -> Result<(), StoreError> {

@@ -15,16 +15,17 @@ pub struct Fleet {
 
 struct Instance {
     address: String,
+    /// Accounts in a file: one process at a time serves from it, and what is tried here asks for none of them.
+    own: Settings,
     process: Option<Process>,
 }
 
 impl Fleet {
-    /// So many instances over these stores, whose schemas are made first; accounts are in a file unless said otherwise.
+    /// So many instances over these stores, whose schemas are made first; accounts are in a file of each unless said
+    /// otherwise.
     pub async fn start(count: usize, stores: Settings) -> Self {
         let folder = Folder::new();
-        let accounts = format!("sqlite:{}", folder.path().join("accounts.db").display());
         let mut settings: Settings = vec![
-            ("accounts.url", accounts),
             ("unread.recheck_after", "2s".to_owned()),
             ("netease.base_url", "http://127.0.0.1:9/nimserver".to_owned()),
             ("netease.app_key", "simulated_app_key".to_owned()),
@@ -36,10 +37,17 @@ impl Fleet {
             settings.retain(|(known, _)| *known != key);
             settings.push((key, value));
         }
-        let (code, _, complaint) = run(&["migrate"], &settings, folder.path());
-        assert_eq!(code, Some(0), "{complaint}");
-        let instance = |_| Instance { address: format!("127.0.0.1:{}", free_port()), process: None };
-        let mut fleet = Self { instances: (0..count).map(instance).collect(), settings, folder };
+        let in_files = settings.iter().all(|(key, _)| *key != "accounts.url");
+        let instance = |number: usize| {
+            let file = folder.path().join(format!("accounts-{number}.db"));
+            let own = in_files.then(|| ("accounts.url", format!("sqlite:{}", file.display())));
+            let own: Settings = own.into_iter().collect();
+            let (code, _, complaint) = run(&["migrate"], &[&*settings, &own].concat(), folder.path());
+            assert_eq!(code, Some(0), "{complaint}");
+            Instance { address: format!("127.0.0.1:{}", free_port()), own, process: None }
+        };
+        let instances = (0..count).map(instance).collect();
+        let mut fleet = Self { instances, settings, folder };
         for instance in 0..count {
             fleet.launch(instance).await;
         }
@@ -58,8 +66,8 @@ impl Fleet {
 
     /// Starts an instance that does not run, and waits until it serves.
     pub async fn launch(&mut self, instance: usize) {
-        let Instance { address, process } = &mut self.instances[instance];
-        let settings = [&*self.settings, &[("http.listen", address.clone())]].concat();
+        let Instance { address, own, process } = &mut self.instances[instance];
+        let settings = [&*self.settings, own, &[("http.listen", address.clone())]].concat();
         let mut started = Process::spawn(&["serve"], &settings, self.folder.path());
         started.log_line("\"serving\"").await;
         started.client = Client::new(format!("http://{address}"));

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use otc_im::domain::ids::Accid;
 use otc_im::infra::clock::System;
 use otc_im::infra::netease::{Netease, NeteaseSettings};
-use otc_im::ports::gateway::{Gateway, GatewayError, GoAhead, Notice, NoticeContent};
+use otc_im::ports::gateway::{BeforeSend, Gateway, GatewayError, Notice, NoticeContent};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
@@ -22,7 +22,7 @@ use crate::support::webhook::SECRET;
 struct Always;
 
 #[async_trait]
-impl GoAhead for Always {
+impl BeforeSend for Always {
     async fn may_send(&self) -> bool {
         true
     }

@@ -58,8 +58,8 @@ async fn what_cannot_be_understood_is_kept_and_acknowledged(stores: Stores) {
         let shown = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
         assert_eq!(answer.status, 200, "{shown}");
     }
-    let buried = service.client.counted("outcome=\"dead_letter\"").await;
-    assert_eq!(buried, bodies.len() as u64);
+    let dead_letters = service.client.counted("outcome=\"dead_letter\"").await;
+    assert_eq!(dead_letters, bodies.len() as u64);
     assert_eq!(unread(&service.client, &alice, &bob).await, 0);
 }
 

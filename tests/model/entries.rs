@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use otc_im::domain::ids::Accid;
-use otc_im::infra::redis::near::entries::{Entries, Slot, Token};
+use otc_im::infra::redis::near::entries::{Entries, Generation, Slot};
 use proptest::prelude::*;
 
 use crate::contract::interleavings::runner;
@@ -42,7 +42,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// A read under way: of whom, with which tokens, and what it brings.
 struct Read {
     reader: usize,
-    tokens: (Token, Token),
+    tokens: (Generation, Generation),
     brings: u32,
 }
 
@@ -53,7 +53,7 @@ struct Both {
     /// Every change raises it.
     views: Vec<u32>,
     reads: Vec<Read>,
-    next_token: Token,
+    next_token: Generation,
     /// Polls that both could answer, and those that only the single slot could.
     answered: (usize, usize),
 }

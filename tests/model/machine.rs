@@ -18,7 +18,7 @@ use otc_im::ports::StoreError;
 use otc_im::ports::clock::{Clock, Ids};
 use otc_im::ports::message_log::{MessageLog, Reach, Recorded};
 use otc_im::ports::projection::Projection;
-use otc_im::ports::unread_view::{Held, UnreadView};
+use otc_im::ports::unread_view::{UnreadView, ViewedPair};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -199,7 +199,7 @@ impl UnreadView for Gate {
         self.view.merge(reader, load, snapshot, now).await
     }
 
-    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {
+    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<ViewedPair, StoreError> {
         self.view.explain(reader, peer).await
     }
 

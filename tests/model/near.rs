@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use otc_im::infra::redis::near::entries::{Slot, Token};
+use otc_im::infra::redis::near::entries::{Generation, Slot};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 /// What the server sends on the tracking connection.
@@ -29,8 +29,8 @@ pub enum Told {
 /// A read of the instance, on the connection of polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Read {
-    Sent(u8, Token),
-    Answered(u8, Token, u8),
+    Sent(u8, Generation),
+    Answered(u8, Generation, u8),
 }
 
 /// One session.
@@ -59,7 +59,7 @@ pub struct World {
     own: Vec<u8>,
     /// Where the newest own change that was acknowledged brought the view.
     acked: u8,
-    next_token: Token,
+    next_token: Generation,
     left: Budget,
 }
 

@@ -15,7 +15,7 @@ use otc_im::infra::redis::{Connection, RedisView};
 use otc_im::infra::sql::{self, SqliteLog};
 use otc_im::ports::StoreError;
 use otc_im::ports::message_log::MessageLog;
-use otc_im::ports::unread_view::{Held, UnreadView};
+use otc_im::ports::unread_view::{UnreadView, ViewedPair};
 use sqlx::{Row as _, SqlitePool};
 
 use super::log::Row;
@@ -186,7 +186,7 @@ impl UnreadView for MemoryViews {
         self.of(reader).merge(reader, load, snapshot, now).await
     }
 
-    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {
+    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<ViewedPair, StoreError> {
         self.of(reader).explain(reader, peer).await
     }
 

@@ -75,7 +75,7 @@ impl Disk {
         *mark = (*up_to).max(*mark);
     }
 
-    fn bury(&mut self, recall: &Recall) {
+    fn lay_tombstone(&mut self, recall: &Recall) {
         let row = Row { message: None, to: recall.to.clone(), read: false, counted: false, recalled: true };
         let row = self.messages.entry(recall.key).or_insert(row);
         (row.recalled, row.counted) = (true, false);
@@ -202,7 +202,7 @@ impl MessageLog for SimLog {
 
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
         let recall = recall.clone();
-        self.step("recall", About::Key(recall.key), move |disk| disk.bury(&recall)).await
+        self.step("recall", About::Key(recall.key), move |disk| disk.lay_tombstone(&recall)).await
     }
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
@@ -239,7 +239,7 @@ impl DeadLetters for SimLog {
                 disk.letters.entry(letter.id.clone()).or_insert(letter);
             }
         };
-        self.step("bury", About::Nothing, keep).await
+        self.step("keep dead letters", About::Nothing, keep).await
     }
 
     async fn count(&self) -> Result<u64, StoreError> {

@@ -123,15 +123,15 @@ impl Netease {
                 }
                 *copy != CopyNo::Conflicting || event.bodies.len() > 1 || shares_its_number(event)
             }
-            (Fact::Read(_), Outcome::Read { clamped, buried }) => {
+            (Fact::Read(_), Outcome::Read { clamped, dead_letters }) => {
                 if *clamped > 0 {
                     self.world.count(Happening::Clamped);
                 }
-                *buried == usize::from(event.letter.is_some())
+                *dead_letters == usize::from(event.letter.is_some())
             }
             (Fact::Recalled(MessageKey { .. }), Outcome::Recalled) => true,
-            (Fact::Noise, Outcome::Buried) => {
-                self.world.count(Happening::Buried);
+            (Fact::Noise, Outcome::DeadLetter) => {
+                self.world.count(Happening::DeadLetter);
                 event.letter.is_some()
             }
             (Fact::Noise, Outcome::Acknowledged) => event.letter.is_none(),

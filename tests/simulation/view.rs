@@ -9,7 +9,7 @@ use otc_im::domain::ids::{Accid, Millis};
 use otc_im::domain::message::{ConvType, MessageKey};
 use otc_im::domain::unread::{Change, Load, Merged, ReaderView, Reading, Snapshot};
 use otc_im::ports::StoreError;
-use otc_im::ports::unread_view::{Held, UnreadView};
+use otc_im::ports::unread_view::{UnreadView, ViewedPair};
 
 use super::ledger::Seq;
 use super::port::{Port, Step, Store};
@@ -141,11 +141,11 @@ impl UnreadView for SimView {
         self.step("merge", reader, None, merge).await
     }
 
-    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {
+    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<ViewedPair, StoreError> {
         let (of, peer) = (reader.clone(), peer.clone());
         let held = move |server: &mut Server| server.of(&of).of_peer(&peer);
         let (unread, mark) = self.step("explain", reader, None, held).await?;
-        Ok(Held { unread, mark })
+        Ok(ViewedPair { unread, mark })
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

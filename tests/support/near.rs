@@ -10,7 +10,7 @@ use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
 use otc_im::infra::redis::near::NearSettings;
 use otc_im::infra::redis::{Connection, NearView};
 use otc_im::ports::StoreError;
-use otc_im::ports::unread_view::{Held, UnreadView};
+use otc_im::ports::unread_view::{UnreadView, ViewedPair};
 use redis::aio::ConnectionLike;
 
 use super::backends::redis_key;
@@ -109,7 +109,7 @@ impl UnreadView for Both {
         self.next().merge(reader, load, snapshot, now).await
     }
 
-    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {
+    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<ViewedPair, StoreError> {
         self.next().explain(reader, peer).await
     }
 

@@ -9,18 +9,18 @@ use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use futures_util::{StreamExt, stream};
 
-use super::{Courier, Held, log};
+use super::{DeliveryWorker, Leased, log};
 use crate::commands::befriend::befriend;
 use crate::commands::log_failure::store_failed;
 use crate::commands::register_account::RegisterError;
 use crate::domain::ids::{Accid, UserId};
 use crate::domain::outbox::{Attempt, Progress, Settled, State};
 use crate::ports::StoreError;
-use crate::ports::gateway::{GatewayError, GoAhead, Notice};
-use crate::ports::outbox::{Claimed, Entry, EntryId, Errand, Lease, Letter};
+use crate::ports::gateway::{BeforeSend, GatewayError, Notice};
+use crate::ports::outbox::{Claimed, Entry, EntryId, Lease, OutboxNotice, Work};
 
 /// What NetEase's answer to a batch says of a recipient whom it names.
-const STRANGER: &str = "NetEase does not know this user: they have no account there yet";
+const UNREGISTERED: &str = "NetEase does not know this user: they have no account there yet";
 /// What a caller is told of our own troubles; the log has more.
 const OUT_OF_REACH: &str = "a store of this service is out of reach";
 const REFUSES: &str = "a store of this service refuses what is asked of it; see its log";
@@ -35,20 +35,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// What an attempt ends with before anything is sent.
 struct Before(Attempt);
 
-impl Courier {
+impl DeliveryWorker {
     /// Does what is held, writes down what came of it, and answers that for each recipient. Whatever happens in here,
     /// the entries end settled, or are free again when the lease runs out.
-    pub async fn carry(&self, Held { lease, claimed }: Held) -> Vec<(UserId, Settled)> {
-        let _hand = Hand::new(&self.in_hand);
-        let Claimed { notification, from, errand } = claimed;
+    pub async fn deliver(&self, Leased { lease, claimed }: Leased) -> Vec<(UserId, Settled)> {
+        let _in_flight = InFlight::new(&self.in_flight);
+        let Claimed { notification, from, work } = claimed;
         let id = notification.as_deref();
-        let attempts = match self.attempt(&lease, id, &from, &errand).await {
+        let attempts = match self.attempt(&lease, id, &from, &work).await {
             Ok(attempts) => attempts,
-            Err(Before(attempt)) => vec![attempt; errand.entries().len()],
+            Err(Before(attempt)) => vec![attempt; work.entries().len()],
         };
-        let outcomes = self.judge(&errand, attempts);
+        let outcomes = self.settled(&work, attempts);
         self.write_down(&lease, id, &outcomes).await;
-        let recipients = errand.entries().iter().map(|entry| entry.to.clone());
+        let recipients = work.entries().iter().map(|entry| entry.to.clone());
         recipients.zip(outcomes.into_iter().map(|(_, settled)| settled)).collect()
     }
 
@@ -58,29 +58,29 @@ impl Courier {
         lease: &Lease,
         id: Option<&str>,
         from: &UserId,
-        errand: &Errand,
+        work: &Work,
     ) -> Result<Vec<Attempt>, Before> {
-        let now = self.way.clock.now();
-        // Entries of one errand were accepted together.
-        if errand.entries().first().is_some_and(|entry| self.bounds.policy.is_over(entry.accepted_at, now)) {
+        let now = self.ports.clock.now();
+        // Entries of one work were accepted together.
+        if work.entries().first().is_some_and(|entry| self.bounds.policy.is_over(entry.accepted_at, now)) {
             return Err(Before(Attempt::NotReached("it waited for too long".to_owned(), None)));
         }
-        self.way.registrar.ensure(from, None).await?;
+        self.ports.registrar.ensure(from, None).await?;
         let from = from.accid().clone();
-        let go = Begin { courier: self, lease, id, errand };
-        match errand {
-            Errand::Friendship(entry) => {
-                let way = &self.way;
-                befriend(&*way.accounts, &*way.gateway, &way.registrar, &from, &entry.to, None).await?;
+        let before = Begin { worker: self, lease, id, work };
+        match work {
+            Work::Friendship(entry) => {
+                let ports = &self.ports;
+                befriend(&*ports.accounts, &*ports.gateway, &ports.registrar, &from, &entry.to, None).await?;
                 Ok(vec![Attempt::Done])
             }
-            Errand::Notice(entry, letter) => {
-                self.way.registrar.ensure(&entry.to, None).await?;
+            Work::Notice(entry, notice) => {
+                self.ports.registrar.ensure(&entry.to, None).await?;
                 let to = entry.to.accid().clone();
-                let notice = Notice { from, to, content: letter.content.clone() };
-                Ok(vec![outcome(self.way.gateway.send_notice(&notice, &go).await)])
+                let addressed = Notice { from, to, content: notice.content.clone() };
+                Ok(vec![outcome(self.ports.gateway.send_notice(&addressed, &before).await)])
             }
-            Errand::Batch(entries, letter) => self.send_batch(&from, entries, letter, &go).await,
+            Work::Batch(entries, notice) => self.send_batch(&from, entries, notice, &before).await,
         }
     }
 
@@ -89,8 +89,8 @@ impl Courier {
         &self,
         from: &Accid,
         entries: &[Entry],
-        letter: &Letter,
-        go: &Begin<'_>,
+        notice: &OutboxNotice,
+        before: &Begin<'_>,
     ) -> Result<Vec<Attempt>, Before> {
         let taken = self.taken(entries).await?;
         let to: Vec<Accid> = entries.iter().map(|entry| entry.to.accid().clone()).collect();
@@ -99,23 +99,23 @@ impl Courier {
         let sent = match theirs.is_empty() {
             true => Ok(HashSet::new()),
             false => {
-                let sent = self.way.gateway.send_batch(from, &theirs, &letter.content, go).await;
-                sent.map(|strangers| strangers.into_iter().collect::<HashSet<_>>())
+                let sent = self.ports.gateway.send_batch(from, &theirs, &notice.content, before).await;
+                sent.map(|unregistered| unregistered.into_iter().collect::<HashSet<_>>())
             }
         };
         let each = to.iter().zip(taken).map(|(accid, taken)| match &sent {
             _ if taken => Attempt::Refused(RegisterError::Taken(accid.clone()).to_string()),
-            Ok(strangers) if strangers.contains(accid) => Attempt::Refused(STRANGER.to_owned()),
+            Ok(unregistered) if unregistered.contains(accid) => Attempt::Refused(UNREGISTERED.to_owned()),
             Ok(_) => Attempt::Done,
             Err(error) => outcome(Err(error.clone())),
         });
         Ok(each.collect())
     }
 
-    /// For each entry, whether its account is another user's: a row may be from when letter case told nobody apart.
+    /// For each entry, whether its account is another user's: a row may be from when notice case told nobody apart.
     async fn taken(&self, entries: &[Entry]) -> Result<Vec<bool>, Before> {
         let look = |to: UserId| async move {
-            let account = self.way.accounts.find(to.accid()).await?;
+            let account = self.ports.accounts.find(to.accid()).await?;
             Ok(account.is_some_and(|account| account.user != to))
         };
         let users: Vec<UserId> = entries.iter().map(|entry| entry.to.clone()).collect();
@@ -124,18 +124,18 @@ impl Courier {
         looks.into_iter().collect::<Result<_, _>>().map_err(|error| RegisterError::Store(error).into())
     }
 
-    fn judge(&self, errand: &Errand, attempts: Vec<Attempt>) -> Vec<(EntryId, Settled)> {
-        let (now, repeatable) = (self.way.clock.now(), errand.is_repeatable());
+    fn settled(&self, work: &Work, attempts: Vec<Attempt>) -> Vec<(EntryId, Settled)> {
+        let (now, repeatable) = (self.ports.clock.now(), work.is_repeatable());
         // The same for all of a batch: they stay together, and what is alike is written down as one.
         let mut chance = DefaultHasher::new();
-        errand.entries().first().map(|entry| (entry.id, entry.attempts)).hash(&mut chance);
+        work.entries().first().map(|entry| (entry.id, entry.attempts)).hash(&mut chance);
         let chance = chance.finish();
-        let judge = |(entry, attempt): (&Entry, Attempt)| {
+        let settled = |(entry, attempt): (&Entry, Attempt)| {
             let Entry { id, attempts, accepted_at, .. } = *entry;
             let progress = Progress { attempts, accepted_at, repeatable };
             (id, self.bounds.policy.settle(progress, attempt, now, chance))
         };
-        errand.entries().iter().zip(attempts).map(judge).collect()
+        work.entries().iter().zip(attempts).map(settled).collect()
     }
 
     /// Tried for as long as the lease holds: what was sent and is not written down will count as unknown.
@@ -144,7 +144,7 @@ impl Courier {
             .with_max_delay(LONGEST_PAUSE)
             .without_max_times()
             .with_total_delay(Some(Duration::from_millis(self.bounds.lease_ms.unsigned_abs() / 2)));
-        let write = || self.way.outbox.settle(lease, outcomes);
+        let write = || self.ports.outbox.settle(lease, outcomes);
         if let Err(error) = write.retry(pauses).await {
             return log::not_written_down(id, &error);
         }
@@ -163,40 +163,40 @@ impl Courier {
 /// Says in the outbox that a call is about to be sent. From here on a death leaves an unknown outcome; before, it left
 /// nothing done.
 struct Begin<'a> {
-    courier: &'a Courier,
+    worker: &'a DeliveryWorker,
     lease: &'a Lease,
     /// Of the notification, if it is one.
     id: Option<&'a str>,
-    errand: &'a Errand,
+    work: &'a Work,
 }
 
 #[async_trait]
-impl GoAhead for Begin<'_> {
+impl BeforeSend for Begin<'_> {
     async fn may_send(&self) -> bool {
-        if self.courier.stop.is_cancelled() {
+        if self.worker.stop.is_cancelled() {
             return false;
         }
-        let ids: Vec<EntryId> = self.errand.entries().iter().map(|entry| entry.id).collect();
-        let lease = Lease { token: self.lease.token.clone(), ..self.courier.lease() };
+        let ids: Vec<EntryId> = self.work.entries().iter().map(|entry| entry.id).collect();
+        let lease = Lease { token: self.lease.token.clone(), ..self.worker.lease() };
         // If the outbox does not answer, it may have been said all the same: settling takes it back.
-        self.courier.way.outbox.begin(&lease, &ids).await.unwrap_or_else(|error| {
+        self.worker.ports.outbox.begin(&lease, &ids).await.unwrap_or_else(|error| {
             log::nothing_sent(self.id, &error);
             false
         })
     }
 }
 
-/// One of the hands that carry, until it is dropped.
-struct Hand<'a>(&'a AtomicUsize);
+/// One of the hands that deliver, until it is dropped.
+struct InFlight<'a>(&'a AtomicUsize);
 
-impl<'a> Hand<'a> {
-    fn new(in_hand: &'a AtomicUsize) -> Self {
-        in_hand.fetch_add(1, Ordering::Relaxed);
-        Self(in_hand)
+impl<'a> InFlight<'a> {
+    fn new(in_flight: &'a AtomicUsize) -> Self {
+        in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(in_flight)
     }
 }
 
-impl Drop for Hand<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -40,7 +40,7 @@ const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_secs(1);
 /// Key names that are remembered although no key of theirs is held; the least used are forgotten first. A name has at
 /// most the length of an `Authorization` header.
-const MAX_STRANGERS: u64 = 1000;
+const MAX_UNKNOWN_NAMES: u64 = 1000;
 
 /// One issuer's key set, shared by all callers.
 pub(super) struct Jwks {
@@ -49,16 +49,16 @@ pub(super) struct Jwks {
     cool_down: Duration,
     wait: Duration,
     clock: Arc<dyn Clock>,
-    state: Mutex<State>,
+    state: Mutex<Fetches>,
     /// How many fetches had begun when a name was first heard of that no key has.
-    strangers: Cache<String, u64>,
+    unknown_names: Cache<String, u64>,
 }
 
 /// What the fetches so far have brought.
 #[derive(Default)]
-struct State {
+struct Fetches {
     /// The newest set.
-    held: Option<Held>,
+    held: Option<HeldKeys>,
     /// Fetches that have begun.
     begun: u64,
     /// When the last of them did.
@@ -69,7 +69,7 @@ struct State {
     flight: Option<(AbortHandle, Flight)>,
 }
 
-struct Held {
+struct HeldKeys {
     keys: Arc<KeySet>,
     /// The number of the fetch that brought it, and when that began.
     fetch: u64,
@@ -92,8 +92,8 @@ impl Jwks {
         }
         let client = http_client::client(settings.jwks_timeout, settings.jwks_timeout)?;
         let (cool_down, wait) = (settings.jwks_cool_down, settings.jwks_wait);
-        let strangers = Cache::new(MAX_STRANGERS);
-        Ok(Self { client, url, cool_down, wait, clock, state: Mutex::default(), strangers })
+        let unknown_names = Cache::new(MAX_UNKNOWN_NAMES);
+        Ok(Self { client, url, cool_down, wait, clock, state: Mutex::default(), unknown_names })
     }
 
     /// The key called `kid`, or the only key if the token names none. Waits for a fetch only if the key is not held.
@@ -112,7 +112,7 @@ impl Jwks {
                 _ => {}
             }
             let begun = state.begun;
-            let heard_at = kid.map_or(begun, |kid| self.strangers.get_with(kid.to_owned(), || begun));
+            let heard_at = kid.map_or(begun, |kid| self.unknown_names.get_with(kid.to_owned(), || begun));
             (heard_at, self.begin_fetch(&mut state, now))
         };
         if let Some(flight) = flight {
@@ -133,7 +133,7 @@ impl Jwks {
     }
 
     /// The fetch under way, beginning one if it may.
-    fn begin_fetch(self: &Arc<Self>, state: &mut State, now: Millis) -> Option<Flight> {
+    fn begin_fetch(self: &Arc<Self>, state: &mut Fetches, now: Millis) -> Option<Flight> {
         if let Some((task, flight)) = &state.flight
             && !task.is_finished()
         {
@@ -157,7 +157,7 @@ impl Jwks {
     }
 
     /// How long until a fetch may begin; not zero while one is under way.
-    fn next_fetch_in(&self, state: &State, now: Millis) -> Duration {
+    fn next_fetch_in(&self, state: &Fetches, now: Millis) -> Duration {
         if state.flight.as_ref().is_some_and(|(task, _)| !task.is_finished()) {
             return SOON;
         }
@@ -180,9 +180,9 @@ impl Jwks {
                 if let Some(old) = &state.held {
                     // What was there and is no more was removed, not published a moment ago.
                     let removed = old.keys.names().filter(|kid| keys.find(Some(kid)).is_err());
-                    removed.for_each(|kid| self.strangers.insert(kid.to_owned(), fetch - 1));
+                    removed.for_each(|kid| self.unknown_names.insert(kid.to_owned(), fetch - 1));
                 }
-                state.held = Some(Held { keys: Arc::new(keys), fetch, since });
+                state.held = Some(HeldKeys { keys: Arc::new(keys), fetch, since });
             }
             Err(error) => {
                 state.failures = state.failures.saturating_add(1);

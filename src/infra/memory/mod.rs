@@ -9,7 +9,7 @@ use crate::domain::ids::{Accid, Millis};
 use crate::domain::unread::{Change, Load, Merged, ReaderView, Reading, Snapshot};
 use crate::ports::StoreError;
 use crate::ports::unread_changes::UnreadChanges;
-use crate::ports::unread_view::{Held, UnreadView};
+use crate::ports::unread_view::{UnreadView, ViewedPair};
 
 /// A view of at most so many readers. The least used are forgotten first and loaded again when asked for, which is
 /// always safe: whatever is applied to a forgotten reader was in the log before.
@@ -73,9 +73,9 @@ impl UnreadView for MemoryView {
         Ok(merged)
     }
 
-    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {
+    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<ViewedPair, StoreError> {
         let (unread, mark) = self.with(reader, |view| view.of_peer(peer));
-        Ok(Held { unread, mark })
+        Ok(ViewedPair { unread, mark })
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -13,7 +13,7 @@ use crate::ports::StoreError;
 pub(super) const STORE: &str = "messages";
 
 /// A document of `messages`; without a message it is a tombstone that came first.
-pub(super) struct Stored {
+pub(super) struct StoredMessage {
     /// The message, once it has come.
     pub message: Option<Message>,
     /// Whether its sender took it back.
@@ -56,11 +56,11 @@ pub(super) fn to_document(message: &Message) -> Document {
 }
 
 /// Reads a document of `messages`.
-pub(super) fn from_document(document: &Document) -> Result<Stored, StoreError> {
+pub(super) fn from_document(document: &Document) -> Result<StoredMessage, StoreError> {
     let flag = |name| document.get_bool(name).unwrap_or(false);
     let text = |name| document.get_str(name).ok().map(ToOwned::to_owned);
     let (recalled, read) = (flag("recalled"), document.get_i32("state").is_ok_and(|state| state == 1));
-    let Some(msg_type) = text("msgType") else { return Ok(Stored { message: None, recalled, read }) };
+    let Some(msg_type) = text("msgType") else { return Ok(StoredMessage { message: None, recalled, read }) };
     let conv_type = document.get_str("convType").ok().and_then(ConvType::from_nim);
     let message = Message {
         key: MessageKey {
@@ -82,7 +82,7 @@ pub(super) fn from_document(document: &Document) -> Result<Stored, StoreError> {
             resend_flag: text("resendFlag"),
         },
     };
-    Ok(Stored { message: Some(message), recalled, read })
+    Ok(StoredMessage { message: Some(message), recalled, read })
 }
 
 pub(super) fn accid(document: &Document, name: &str) -> Result<Accid, StoreError> {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 
-use super::document::{STORE, Stored, from_document, millis, to_document};
+use super::document::{STORE, StoredMessage, from_document, millis, to_document};
 use super::operation::{DUPLICATE_KEY, bounded, refusal, store_error};
 use super::steps::{Entry, Pair};
 use super::{MongoLog, pair};
@@ -113,7 +113,7 @@ pub(super) fn refusals(error: Error) -> Result<HashMap<usize, (i32, String)>, Er
     }
 }
 
-fn seen(found: Option<&Document>) -> Result<Stored, StoreError> {
+fn seen(found: Option<&Document>) -> Result<StoredMessage, StoreError> {
     from_document(found.ok_or_else(unseen)?)
 }
 

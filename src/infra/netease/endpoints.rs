@@ -44,14 +44,14 @@ impl Endpoints {
 
     /// A way to the first endpoint whose breaker lets a call through; `failed`, an endpoint's name, comes last. Or how
     /// long there is none.
-    pub fn pass(&self, failed: Option<&str>) -> Result<Passage<'_>, Duration> {
+    pub fn pass(&self, failed: Option<&str>) -> Result<Permit<'_>, Duration> {
         let now = Instant::now();
         let (last, first): (Vec<_>, Vec<_>) =
             self.all.iter().partition(|endpoint| Some(endpoint.name) == failed);
         let mut left = Duration::MAX;
         for endpoint in first.into_iter().chain(last) {
             match endpoint.breaker().pass(now) {
-                Ok(pass) => return Ok(Passage { endpoint, counters: &self.counters, pass: Some(pass) }),
+                Ok(pass) => return Ok(Permit { endpoint, counters: &self.counters, pass: Some(pass) }),
                 Err(rest) => left = left.min(rest),
             }
         }
@@ -73,13 +73,13 @@ impl Endpoint {
 }
 
 /// A right to send one call to one endpoint. Dropping it without a word frees the breaker's probe.
-pub(super) struct Passage<'a> {
+pub(super) struct Permit<'a> {
     endpoint: &'a Endpoint,
     counters: &'a NeteaseCounters,
     pass: Option<Pass>,
 }
 
-impl Passage<'_> {
+impl Permit<'_> {
     /// Where it leads.
     pub fn endpoint(&self) -> &'static str {
         self.endpoint.name
@@ -119,7 +119,7 @@ impl Passage<'_> {
     }
 }
 
-impl Drop for Passage<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if let Some(pass) = self.pass {
             self.endpoint.breaker().abandoned(pass, Instant::now());
@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn next(endpoints: &Endpoints, failed: Option<&str>) -> Option<&'static str> {
-        endpoints.pass(failed).ok().map(|passage| passage.endpoint())
+        endpoints.pass(failed).ok().map(|permit| permit.endpoint())
     }
 
     #[tokio::test(start_paused = true)]

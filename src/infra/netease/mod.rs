@@ -27,7 +27,7 @@ pub use settings::NeteaseSettings;
 use super::http_client::HttpClientError;
 use crate::domain::ids::Accid;
 use crate::ports::clock::{Clock, Ids};
-use crate::ports::gateway::{Created, Gateway, GatewayError, GoAhead, Notice, NoticeContent};
+use crate::ports::gateway::{BeforeSend, Created, Gateway, GatewayError, Notice, NoticeContent};
 
 /// user/getUinfos takes at most this many accids.
 const MOST_NAMES: usize = 200;
@@ -65,13 +65,13 @@ impl Netease {
     }
 
     /// The answer to a call whose only good code is 200.
-    async fn done(&self, call: &Call) -> Result<Answer, GatewayError> {
+    async fn succeed(&self, call: &Call) -> Result<Answer, GatewayError> {
         good(call, self.call(call).await?)
     }
 
     /// The same of a call that must happen once.
-    async fn done_once(&self, call: &Call, go: &dyn GoAhead) -> Result<Answer, GatewayError> {
-        good(call, self.transport.call(call, self.urgency, Some(go)).await?)
+    async fn succeed_once(&self, call: &Call, before: &dyn BeforeSend) -> Result<Answer, GatewayError> {
+        good(call, self.transport.call(call, self.urgency, Some(before)).await?)
     }
 }
 
@@ -117,25 +117,25 @@ impl Gateway for Netease {
 
     async fn set_token(&self, accid: &Accid, token: &str) -> Result<(), GatewayError> {
         let call = Call::new(Api::UserUpdate).with("accid", accid.as_str()).with("token", token);
-        self.done(&call).await.map(drop)
+        self.succeed(&call).await.map(drop)
     }
 
     async fn set_name(&self, accid: &Accid, name: &str) -> Result<(), GatewayError> {
         let call = Call::new(Api::UserUpdateUinfo).with("accid", accid.as_str()).with("name", name);
-        self.done(&call).await.map(drop)
+        self.succeed(&call).await.map(drop)
     }
 
     async fn add_friend(&self, accid: &Accid, friend: &Accid) -> Result<(), GatewayError> {
         let call = Call::new(Api::FriendAdd).with("accid", accid.as_str()).with("faccid", friend.as_str());
-        self.done(&call.with("type", "1")).await.map(drop)
+        self.succeed(&call.with("type", "1")).await.map(drop)
     }
 
-    async fn send_notice(&self, notice: &Notice, go: &dyn GoAhead) -> Result<(), GatewayError> {
+    async fn send_notice(&self, notice: &Notice, before: &dyn BeforeSend) -> Result<(), GatewayError> {
         let call = Call::new(Api::SendAttachMsg)
             .with("from", notice.from.as_str())
             .with("msgtype", "0")
             .with("to", notice.to.as_str());
-        self.done_once(&with_content(call, &notice.content), go).await.map(drop)
+        self.succeed_once(&with_content(call, &notice.content), before).await.map(drop)
     }
 
     async fn send_batch(
@@ -143,11 +143,11 @@ impl Gateway for Netease {
         from: &Accid,
         to: &[Accid],
         content: &NoticeContent,
-        go: &dyn GoAhead,
+        before: &dyn BeforeSend,
     ) -> Result<Vec<Accid>, GatewayError> {
         let call =
             Call::new(Api::SendBatchAttachMsg).with("fromAccid", from.as_str()).with("toAccids", list(to));
-        Ok(self.done_once(&with_content(call, content), go).await?.unregistered())
+        Ok(self.succeed_once(&with_content(call, content), before).await?.unregistered())
     }
 
     /// Whether NetEase leaves out whom it does not know or refuses all for one (414) is not known. So what is refused

@@ -142,8 +142,8 @@ fn line(calls: usize, window: Duration, patience: Duration) -> Semaphore {
 
 /// A right to one call. Dropped, it is free again: at once if nothing was sent, else a window from then on.
 pub(super) struct Slot<'a> {
-    any: Taken<'a>,
-    background: Option<Taken<'a>>,
+    any: Reserved<'a>,
+    background: Option<Reserved<'a>>,
     window: Duration,
     is_sent: bool,
 }
@@ -181,12 +181,12 @@ impl Slots {
 
     /// The slot that may be used soonest, once it may be used. If that is after `deadline`, answers when, if it is
     /// known, as soon as that is plain.
-    async fn take(&self, deadline: Instant) -> Result<Taken<'_>, Option<Instant>> {
+    async fn take(&self, deadline: Instant) -> Result<Reserved<'_>, Option<Instant>> {
         let Ok(Ok(permit)) = timeout_at(deadline, self.untaken.acquire()).await else { return Err(None) };
         let soonest = self.free_from().pop();
         let free_from = soonest.map_or_else(Instant::now, |Reverse(at)| at);
         // From here on, it goes back if this future is dropped.
-        let taken = Taken { slots: self, free_from, _permit: permit };
+        let taken = Reserved { slots: self, free_from, _permit: permit };
         if free_from > deadline {
             return Err(Some(free_from));
         }
@@ -202,14 +202,14 @@ impl Slots {
 }
 
 /// A slot that is somebody's until this is dropped.
-struct Taken<'a> {
+struct Reserved<'a> {
     slots: &'a Slots,
     free_from: Instant,
     /// Given back after the moment is: a struct's fields are dropped after it.
     _permit: SemaphorePermit<'a>,
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Reserved<'_> {
     fn drop(&mut self) {
         self.slots.free_from().push(Reverse(self.free_from));
     }

@@ -13,13 +13,13 @@ use secrecy::ExposeSecret;
 use super::answer::{Answer, Verdict};
 use super::call::{Api, Call};
 use super::counters::{CallOutcome, NeteaseCounters};
-use super::endpoints::{Endpoints, Passage};
+use super::endpoints::{Endpoints, Permit};
 use super::quota::{Quota, Urgency};
 use super::settings::NeteaseSettings;
 use crate::domain::signature::call_check_sum;
 use crate::infra::http_client::{self, HttpClientError};
 use crate::ports::clock::{Clock, Ids};
-use crate::ports::gateway::{GatewayError, GoAhead};
+use crate::ports::gateway::{BeforeSend, GatewayError};
 
 /// An answer has at most this many bytes; 200 profiles that are as long as can be (user/getUinfos) have a quarter.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
@@ -89,12 +89,12 @@ impl Transport {
         self.endpoints.resting()
     }
 
-    /// The final answer to `call`, whatever its code. Each attempt is made only if `go` allows it.
+    /// The final answer to `call`, whatever its code. Each attempt is made only if `before` allows it.
     pub async fn call(
         &self,
         call: &Call,
         urgency: Urgency,
-        go: Option<&dyn GoAhead>,
+        before: Option<&dyn BeforeSend>,
     ) -> Result<Answer, GatewayError> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(100))
@@ -104,7 +104,7 @@ impl Transport {
         let mut pauses = pauses.build();
         let mut avoid = None;
         loop {
-            let next = match self.attempt(call, urgency, go, avoid).await {
+            let next = match self.attempt(call, urgency, before, avoid).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => self.next(call.api, failure),
             };
@@ -149,7 +149,7 @@ impl Transport {
         &self,
         call: &Call,
         urgency: Urgency,
-        go: Option<&dyn GoAhead>,
+        before: Option<&dyn BeforeSend>,
         avoid: Option<&str>,
     ) -> Result<Answer, Failure> {
         let out_of_reach = |left: Duration| {
@@ -166,19 +166,19 @@ impl Transport {
             ended(CallOutcome::NoSlot);
             Failure::NotTried(error)
         })?;
-        let mut passage = self.endpoints.pass(avoid).map_err(out_of_reach)?;
-        if passage.is_probe() && !call.api.is_repeatable() {
-            self.probe(passage, urgency).await?;
-            passage = self.endpoints.pass(avoid).map_err(out_of_reach)?;
+        let mut permit = self.endpoints.pass(avoid).map_err(out_of_reach)?;
+        if permit.is_probe() && !call.api.is_repeatable() {
+            self.probe(permit, urgency).await?;
+            permit = self.endpoints.pass(avoid).map_err(out_of_reach)?;
         }
-        let endpoint = passage.endpoint();
-        if let Some(go) = go
-            && !go.may_send().await
+        let endpoint = permit.endpoint();
+        if let Some(before) = before
+            && !before.may_send().await
         {
             return Err(Failure::NotTried(GatewayError::CalledOff(call.api.name())));
         }
         slot.sending();
-        let answer = match self.send(call, passage.url(call.api)).await {
+        let answer = match self.send(call, permit.url(call.api)).await {
             Ok(answer) => answer,
             Err(lost) => {
                 let (why, outcome) = match lost {
@@ -186,11 +186,11 @@ impl Transport {
                     Lost::NoAnswer(why) => (why, CallOutcome::NoAnswer),
                 };
                 ended(outcome);
-                passage.failed(why);
+                permit.failed(why);
                 return Err(Failure::Lost(endpoint, lost));
             }
         };
-        passage.answered();
+        permit.answered();
         let (outcome, ends) = match answer.verdict() {
             Verdict::Final if answer.code == 200 => (CallOutcome::Done, Ok(answer)),
             Verdict::Final => (CallOutcome::Refused, Ok(answer)),
@@ -207,15 +207,15 @@ impl Transport {
 
     /// Finds out whether an endpoint answers again with a call that does no harm: the outcome of one that must happen
     /// once would be lost, were it not so.
-    async fn probe(&self, passage: Passage<'_>, urgency: Urgency) -> Result<(), Failure> {
+    async fn probe(&self, permit: Permit<'_>, urgency: Urgency) -> Result<(), Failure> {
         let question = Call::new(Api::UserGetUinfos).with("accids", r#"["otc-im"]"#);
         let mut slot = self.quotas[question.api as usize].slot(urgency).await.map_err(Failure::NotTried)?;
         slot.sending();
-        match self.send(&question, passage.url(question.api)).await {
-            Ok(_) => passage.answered(),
+        match self.send(&question, permit.url(question.api)).await {
+            Ok(_) => permit.answered(),
             Err(Lost::NotSent(why) | Lost::NoAnswer(why)) => {
-                let endpoint = passage.endpoint();
-                passage.failed(why);
+                let endpoint = permit.endpoint();
+                permit.failed(why);
                 return Err(Failure::Lost(endpoint, Lost::NotSent(why)));
             }
         }

@@ -34,7 +34,7 @@ pub use near::NearView;
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot, TOMBSTONE_MS};
 use crate::ports::StoreError;
-use crate::ports::unread_view::{Held, UnreadView};
+use crate::ports::unread_view::{UnreadView, ViewedPair};
 
 /// The store's name in errors.
 const STORE: &str = "unread";
@@ -216,7 +216,7 @@ impl UnreadView for RedisView {
         self.connection.trusted_since()
     }
 
-    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {
+    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<ViewedPair, StoreError> {
         let keys = Keys::of(reader.as_str());
         let (unread, mark): (Vec<(i64, f64)>, Option<i64>) = redis::pipe()
             .cmd("ZRANGE")
@@ -232,7 +232,7 @@ impl UnreadView for RedisView {
             .map_err(failure)?;
         #[expect(clippy::cast_possible_truncation, reason = "times are whole and far below 2^53")]
         let entry = |(id, at): (i64, f64)| Some((ServerId::new(id)?, Millis(at as i64)));
-        Ok(Held { unread: unread.into_iter().filter_map(entry).collect(), mark: mark.map(Millis) })
+        Ok(ViewedPair { unread: unread.into_iter().filter_map(entry).collect(), mark: mark.map(Millis) })
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

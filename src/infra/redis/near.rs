@@ -12,20 +12,20 @@ use redis::RedisResult;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use self::entries::Token;
+use self::entries::Generation;
 use super::session::Session;
 use super::tracking::Tracking;
-use super::whole::{Known, Whole};
+use super::whole::{ReaderCounts, Whole};
 use super::{Connection, RedisView};
 use crate::domain::ids::{Accid, Millis};
 use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot};
 use crate::ports::StoreError;
 use crate::ports::near_counters::NearCounters;
 use crate::ports::unread_changes::UnreadChanges;
-use crate::ports::unread_view::{Held, UnreadView};
+use crate::ports::unread_view::{UnreadView, ViewedPair};
 
 /// Readers that can be read at once.
-const TURNS: usize = 1_024;
+const READ_LOCKS: usize = 1_024;
 
 /// How long a poll waits for what another one reads before it reads for itself alone: a fraction of what Redis is given.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -48,7 +48,7 @@ pub struct NearView {
     inner: RedisView,
     tracking: Tracking,
     /// Held while a reader is read. Readers share them by their hash, so now and then one waits for another.
-    turns: Box<[Mutex<Option<LastRead>>]>,
+    read_locks: Box<[Mutex<Option<LastRead>>]>,
     hasher: RandomState,
     counters: NearCounters,
     changes: Arc<UnreadChanges>,
@@ -68,14 +68,14 @@ enum Looked {
 struct Miss {
     session: Arc<Session>,
     too_large: bool,
-    token: Token,
+    token: Generation,
 }
 
 /// What was read last in a turn while nothing could be kept: for those who had come before that read began.
 struct LastRead {
     reader: Accid,
     began: Instant,
-    known: Arc<Known>,
+    known: Arc<ReaderCounts>,
 }
 
 impl LastRead {
@@ -97,9 +97,9 @@ impl NearView {
         let changes = Arc::default();
         let (tracking, task) =
             Tracking::start(connection.clone(), url, settings, counters.clone(), Arc::clone(&changes))?;
-        let turns = (0..TURNS).map(|_| Mutex::default()).collect();
+        let read_locks = (0..READ_LOCKS).map(|_| Mutex::default()).collect();
         let (inner, hasher) = (RedisView::new(connection), RandomState::default());
-        Ok((Self { inner, tracking, turns, hasher, counters, changes }, task))
+        Ok((Self { inner, tracking, read_locks, hasher, counters, changes }, task))
     }
 
     /// What it did so far.
@@ -160,16 +160,16 @@ impl NearView {
         reader: &Accid,
         peers: &[Accid],
         whole: bool,
-    ) -> Result<Option<Known>, StoreError> {
+    ) -> Result<Option<ReaderCounts>, StoreError> {
         if whole {
             match self.inner.read_whole(reader).await? {
                 Whole::Unknown => return Ok(None),
-                Whole::Known(known) => return Ok(Some(known)),
-                Whole::Large => {}
+                Whole::All(counts) => return Ok(Some(counts)),
+                Whole::TooLarge => {}
             }
         }
         Ok(match self.inner.read(reader, peers).await? {
-            Reading::Known { counts, loaded_at } => Some(Known::page(peers, &counts, loaded_at)),
+            Reading::Known { counts, loaded_at } => Some(ReaderCounts::page(peers, &counts, loaded_at)),
             Reading::Unknown => None,
         })
     }
@@ -180,8 +180,8 @@ impl NearView {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
-    fn turn_of(&self, reader: &Accid) -> usize {
-        self.hasher.hash_one(reader) as usize % TURNS
+    fn lock_of(&self, reader: &Accid) -> usize {
+        self.hasher.hash_one(reader) as usize % READ_LOCKS
     }
 
     /// Forgets a reader whom this process has changed, or may have: also while the session is not fresh, as it may
@@ -202,7 +202,7 @@ impl UnreadView for NearView {
         }
         let came = Instant::now();
         // Of many who find nothing, one reads for all: were each to read, a slower Redis would get more to do, not less.
-        let turn = tokio::time::timeout(PATIENCE, self.turns[self.turn_of(reader)].lock());
+        let turn = tokio::time::timeout(PATIENCE, self.read_locks[self.lock_of(reader)].lock());
         let Ok(mut turn) = turn.await else { return self.read_past(reader, peers).await };
         match self.look(reader, peers) {
             Looked::Unsure => self.share(&mut turn, came, reader, peers).await,
@@ -242,7 +242,7 @@ impl UnreadView for NearView {
         self.inner.trusted_since()
     }
 
-    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<Held, StoreError> {
+    async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<ViewedPair, StoreError> {
         self.inner.explain(reader, peer).await
     }
 

@@ -8,14 +8,14 @@ use redis::{PushInfo, PushKind, Value};
 
 use super::NOBODY;
 use super::near::entries::Entries;
-use super::whole::Known;
+use super::whole::ReaderCounts;
 use crate::ports::near_counters::NearCounters;
 use crate::ports::unread_changes::UnreadChanges;
 
 /// One tracking connection, and what was read under it.
 pub(super) struct Session {
     /// Readers that have not changed since they were read.
-    pub entries: Entries<Arc<Known>>,
+    pub entries: Entries<Arc<ReaderCounts>>,
     changes: Arc<UnreadChanges>,
     counters: NearCounters,
     born: Instant,

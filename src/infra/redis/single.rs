@@ -69,7 +69,7 @@ impl Single {
             other => other,
         };
         if let Err(error) = &outcome {
-            self.judge(&link, error);
+            self.leave_if_hopeless(&link, error);
         }
         outcome
     }
@@ -88,7 +88,7 @@ impl Single {
             _ => None,
         });
         if let Some(refusal) = outcome.as_ref().err().or(refused.as_ref()) {
-            self.judge(&link, refusal);
+            self.leave_if_hopeless(&link, refusal);
         }
         outcome
     }
@@ -116,7 +116,7 @@ impl Single {
     }
 
     /// Leaves the connection if such an answer says that it will not get better; later commands go to a new one.
-    fn judge(&self, used: &Arc<Link>, error: &RedisError) {
+    fn leave_if_hopeless(&self, used: &Arc<Link>, error: &RedisError) {
         static LEFT: LogGate = LogGate::new();
         let refuses = refuses_writes(error);
         let hopeless = refuses || error.is_timeout() || error.is_unrecoverable_error();

@@ -19,21 +19,21 @@ pub(super) enum Whole {
     /// The view cannot tell.
     Unknown,
     /// Everything that is not zero.
-    Known(Known),
+    All(ReaderCounts),
     /// Too much to be kept: ask for what is wanted.
-    Large,
+    TooLarge,
 }
 
 /// Counts of one reader.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct ReaderCounts {
     loaded_at: Millis,
     counts: HashMap<Accid, u64, RandomState>,
     /// Whoever is not among `counts` has written nothing; else nobody knows.
     all: bool,
 }
 
-impl Known {
+impl ReaderCounts {
     /// All counts of a reader; `None` if nobody vouches for these fields.
     fn whole(fields: Vec<(String, String)>) -> Result<Option<Self>, StoreError> {
         let (mut loaded_at, mut counts) =
@@ -76,8 +76,8 @@ impl RedisView {
         call.key(Keys::of(reader.as_str()).counts).arg(FEW_PEERS + OWN_FIELDS);
         let fields: Option<Vec<(String, String)>> =
             call.invoke_async(&mut self.connection()).await.map_err(failure)?;
-        let Some(fields) = fields else { return Ok(Whole::Large) };
-        Ok(Known::whole(fields)?.map_or(Whole::Unknown, Whole::Known))
+        let Some(fields) = fields else { return Ok(Whole::TooLarge) };
+        Ok(ReaderCounts::whole(fields)?.map_or(Whole::Unknown, Whole::All))
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn counts_are_found_by_peer_and_who_is_not_there_has_none() {
         let read = fields(&[("zoe", "7"), ("!marks", "2"), ("!token", "abc"), ("ben", "3"), ("!at", "99")]);
-        let known = Known::whole(read).unwrap().unwrap();
+        let known = ReaderCounts::whole(read).unwrap().unwrap();
         let peers = ["ann", "ben", "zoe", "ben", "zz"].map(Accid::of_user);
         let expected = Reading::Known { counts: vec![0, 3, 7, 3, 0], loaded_at: Millis(99) };
         assert_eq!(known.read(&peers), Some(expected));
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_page_tells_of_those_who_were_asked_for_and_of_nobody_else() {
         let [ann, ben, zoe] = ["ann", "ben", "zoe"].map(Accid::of_user);
-        let known = Known::page(&[ann.clone(), ben.clone()], &[0, 3], Millis(99));
+        let known = ReaderCounts::page(&[ann.clone(), ben.clone()], &[0, 3], Millis(99));
         let expected = Reading::Known { counts: vec![3, 0], loaded_at: Millis(99) };
         assert_eq!(known.read(&[ben.clone(), ann]), Some(expected));
         assert_eq!(known.read(&[ben, zoe]), None);
@@ -109,8 +109,11 @@ mod tests {
 
     #[test]
     fn without_its_marker_a_reader_is_unknown_and_nonsense_is_an_error() {
-        assert_eq!(Known::whole(fields(&[])).unwrap(), None);
-        assert_eq!(Known::whole(fields(&[("ben", "3"), ("!marks", "1"), ("!gone", "0")])).unwrap(), None);
-        assert!(Known::whole(fields(&[("!at", "99"), ("ben", "many")])).is_err());
+        assert_eq!(ReaderCounts::whole(fields(&[])).unwrap(), None);
+        assert_eq!(
+            ReaderCounts::whole(fields(&[("ben", "3"), ("!marks", "1"), ("!gone", "0")])).unwrap(),
+            None
+        );
+        assert!(ReaderCounts::whole(fields(&[("!at", "99"), ("ben", "many")])).is_err());
     }
 }

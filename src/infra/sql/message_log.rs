@@ -171,17 +171,17 @@ impl MessageLog for SqliteLog {
 }
 
 /// A row of `messages`; without a message it is a tombstone that came first.
-struct Stored {
+struct StoredMessage {
     message: Option<Message>,
     recalled: bool,
 }
 
 async fn record(tx: &mut Transaction<'_, Sqlite>, message: &Message) -> sqlx::Result<Recorded> {
     let (copy, kept, recalled) = match find(tx, message.key).await? {
-        Some(Stored { message: Some(kept), recalled }) if kept == *message => {
+        Some(StoredMessage { message: Some(kept), recalled }) if kept == *message => {
             (CopyNo::Repeated, kept, recalled)
         }
-        Some(Stored { message: Some(kept), recalled }) => (CopyNo::Conflicting, kept, recalled),
+        Some(StoredMessage { message: Some(kept), recalled }) => (CopyNo::Conflicting, kept, recalled),
         tombstone => (CopyNo::First, message.clone(), tombstone.is_some()),
     };
     let mark = mark_of(tx, &kept.to, &kept.from).await?;
@@ -192,7 +192,7 @@ async fn record(tx: &mut Transaction<'_, Sqlite>, message: &Message) -> sqlx::Re
     Ok(Recorded::of(copy, &kept, recalled, mark))
 }
 
-async fn find(tx: &mut Transaction<'_, Sqlite>, key: MessageKey) -> sqlx::Result<Option<Stored>> {
+async fn find(tx: &mut Transaction<'_, Sqlite>, key: MessageKey) -> sqlx::Result<Option<StoredMessage>> {
     let sql = r#"SELECT "convType", "to", "fromAccount", "fromClientType", "fromDeviceId", "fromNick",
             "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer", "resendFlag", withheld, recalled
          FROM messages WHERE id = ?"#;
@@ -248,11 +248,13 @@ async fn insert(
     insert.execute(&mut **tx).await.map(|_| ())
 }
 
-fn stored(row: &SqliteRow) -> sqlx::Result<Stored> {
+fn stored(row: &SqliteRow) -> sqlx::Result<StoredMessage> {
     let recalled = row.try_get("recalled")?;
-    let Some(msg_type) = row.try_get("msgType")? else { return Ok(Stored { message: None, recalled }) };
+    let Some(msg_type) = row.try_get("msgType")? else {
+        return Ok(StoredMessage { message: None, recalled });
+    };
     let conv_type: &str = row.try_get("convType")?;
-    let conv_type = ConvType::from_nim(conv_type).ok_or_else(|| odd("convType"))?;
+    let conv_type = ConvType::from_nim(conv_type).ok_or_else(|| corrupt_column("convType"))?;
     let message = Message {
         key: MessageKey { conv_type, server_id: server_id(row, "msgidServer")? },
         to: accid(row, "to")?,
@@ -270,7 +272,7 @@ fn stored(row: &SqliteRow) -> sqlx::Result<Stored> {
             resend_flag: row.try_get("resendFlag")?,
         },
     };
-    Ok(Stored { message: Some(message), recalled })
+    Ok(StoredMessage { message: Some(message), recalled })
 }
 
 fn accid<I: sqlx::ColumnIndex<SqliteRow>>(row: &SqliteRow, index: I) -> sqlx::Result<Accid> {
@@ -278,9 +280,9 @@ fn accid<I: sqlx::ColumnIndex<SqliteRow>>(row: &SqliteRow, index: I) -> sqlx::Re
 }
 
 fn server_id<I: sqlx::ColumnIndex<SqliteRow>>(row: &SqliteRow, index: I) -> sqlx::Result<ServerId> {
-    ServerId::new(row.try_get(index)?).ok_or_else(|| odd("msgidServer"))
+    ServerId::new(row.try_get(index)?).ok_or_else(|| corrupt_column("msgidServer"))
 }
 
-fn odd(column: &str) -> sqlx::Error {
+fn corrupt_column(column: &str) -> sqlx::Error {
     sqlx::Error::Decode(format!("{column} holds what was never written").into())
 }

@@ -1,9 +1,9 @@
 //! What is owed to NetEase, in the accounts' database: MySQL or SQLite.
 
 mod acceptance;
+mod claimed;
 mod claims;
 mod dialect;
-mod errands;
 mod rows;
 mod upkeep;
 
@@ -97,7 +97,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
 }
 
 /// Does work that is one transaction, within the time of a statement, and anew after a deadlock.
-async fn done<T, F>(work: impl Fn() -> F + Send) -> sqlx::Result<T>
+async fn retrying_deadlocks<T, F>(work: impl Fn() -> F + Send) -> sqlx::Result<T>
 where
     F: Future<Output = sqlx::Result<T>> + Send,
 {
@@ -116,27 +116,27 @@ where
 #[async_trait]
 impl<DB: Dialect> Outbox for SqlOutbox<DB> {
     async fn owe_friendship(&self, buyer: &UserId, seller: &UserId, at: Millis) -> Result<(), StoreError> {
-        done(|| self.owe(buyer, seller, at)).await.map_err(store_error(STORE))
+        retrying_deadlocks(|| self.owe(buyer, seller, at)).await.map_err(store_error(STORE))
     }
 
     async fn claim(&self, lease: &Lease, now: Millis, limit: u32) -> Result<Vec<Claimed>, StoreError> {
-        let held = done(|| self.hold(lease, now, limit)).await.map_err(store_error(STORE))?;
+        let held = retrying_deadlocks(|| self.hold(lease, now, limit)).await.map_err(store_error(STORE))?;
         self.keep(lease, now, held).await.map_err(store_error(STORE))
     }
 
     async fn begin(&self, lease: &Lease, entries: &[EntryId]) -> Result<bool, StoreError> {
-        done(|| self.begin_all(lease, entries)).await.map_err(store_error(STORE))
+        retrying_deadlocks(|| self.begin_all(lease, entries)).await.map_err(store_error(STORE))
     }
 
     async fn settle(&self, lease: &Lease, outcomes: &[(EntryId, Settled)]) -> Result<(), StoreError> {
         for outcomes in outcomes.chunks(dialect::CHUNK) {
-            done(|| self.settle_some(lease, outcomes)).await.map_err(store_error(STORE))?;
+            retrying_deadlocks(|| self.settle_some(lease, outcomes)).await.map_err(store_error(STORE))?;
         }
         Ok(())
     }
 
     async fn take_over(&self, now: Millis, why: &str) -> Result<u64, StoreError> {
-        done(|| self.take_from_the_dead(now, why)).await.map_err(store_error(STORE))
+        retrying_deadlocks(|| self.take_from_the_dead(now, why)).await.map_err(store_error(STORE))
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {

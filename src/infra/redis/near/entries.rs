@@ -17,29 +17,29 @@ use crate::domain::ids::Accid;
 const SHARDS: usize = 64;
 
 /// Tells the reads of a reader before a change from those after it.
-pub type Token = u64;
+pub type Generation = u64;
 
 /// What is held of one reader: something that was read with this token, if any read has brought something yet.
 /// Nothing that changed since the first read with it began has been heard of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Slot<T> {
-    token: Token,
+    token: Generation,
     held: Option<T>,
 }
 
 impl<T: Clone> Slot<T> {
     /// An empty one, for reads that are sent from now on.
-    pub fn new(token: Token) -> Self {
+    pub fn new(token: Generation) -> Self {
         Self { token, held: None }
     }
 
     /// What is held, and the token for a read, should that not be enough.
-    pub fn look(&self) -> (Option<T>, Token) {
+    pub fn look(&self) -> (Option<T>, Generation) {
         (self.held.clone(), self.token)
     }
 
     /// Takes in what a read with `token` brought, unless that token is no longer there.
-    pub fn fill(&mut self, token: Token, read: T) {
+    pub fn fill(&mut self, token: Generation, read: T) {
         if self.token == token {
             self.held = Some(read);
         }
@@ -74,7 +74,7 @@ impl<T: Clone> Entries<T> {
     }
 
     /// What is held of this reader, and a token for a read, which may be sent only now.
-    pub fn look(&self, reader: &Accid) -> (Option<T>, Token) {
+    pub fn look(&self, reader: &Accid) -> (Option<T>, Generation) {
         let mut shard = self.shard(reader.as_str());
         if let Some(slot) = shard.recent.get(reader) {
             return slot.look();
@@ -92,7 +92,7 @@ impl<T: Clone> Entries<T> {
     }
 
     /// Takes in what a read with `token` brought, unless this reader was dropped since it began.
-    pub fn fill(&self, reader: &Accid, token: Token, read: T) {
+    pub fn fill(&self, reader: &Accid, token: Generation, read: T) {
         let shard = &mut *self.shard(reader.as_str());
         if let Some(slot) = shard.recent.get_mut(reader).or_else(|| shard.older.get_mut(reader)) {
             slot.fill(token, read);
@@ -132,7 +132,7 @@ mod tests {
         Accid::of_user(&format!("reader{number}"))
     }
 
-    fn token(entries: &Entries<u8>, reader: &Accid) -> Token {
+    fn token(entries: &Entries<u8>, reader: &Accid) -> Generation {
         entries.look(reader).1
     }
 

@@ -3,7 +3,7 @@
 use sqlx::error::DatabaseError;
 
 use super::dialect::{CHUNK, Dialect, Statement};
-use super::{SqlOutbox, bounded, claims, done, rows};
+use super::{SqlOutbox, bounded, claims, retrying_deadlocks, rows};
 use crate::domain::ids::{Millis, UserId};
 use crate::ports::outbox::{Accepted, IdempotencyKey, Lease, NewNotification, NotificationStatus};
 
@@ -29,7 +29,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let refusal = match (done(|| self.insert(new, lease)).await, lease) {
+            let refusal = match (retrying_deadlocks(|| self.insert(new, lease)).await, lease) {
                 // It is durable: if its entries cannot be read now, that is no reason to say that it is not.
                 (Ok(held), Some(lease)) => {
                     return Ok(Accepted::New(self.keep(lease, new.at, held).await.unwrap_or_default()));
@@ -40,7 +40,9 @@ impl<DB: Dialect> SqlOutbox<DB> {
             let taken = refusal.as_database_error().is_some_and(DatabaseError::is_unique_violation);
             let Some(key) = new.key.as_ref().filter(|_| taken && tries < TRIES) else { return Err(refusal) };
             match bounded(self.used(key)).await? {
-                Some(old) if old.accepted_at < new.keys_since => done(|| self.free_key(&old)).await?,
+                Some(old) if old.accepted_at < new.keys_since => {
+                    retrying_deadlocks(|| self.free_key(&old)).await?;
+                }
                 Some(old) if key.repeats(&old.fingerprint) => return Ok(Accepted::Repeated(old.id)),
                 Some(_) => return Ok(Accepted::KeyTaken),
                 None => {}
@@ -110,7 +112,7 @@ async fn insert_all<DB: Dialect>(
         "INSERT INTO notifications (id, accepted_at, content, caller, idempotency_key, fingerprint) VALUES (",
     );
     let insert = insert.text(&*new.id).sql(", ").number(new.at.0).sql(", ");
-    let insert = insert.text(&*rows::json(&new.letter.content)?).sql(", ").text(key.map(|key| &*key.caller));
+    let insert = insert.text(&*rows::json(&new.notice.content)?).sql(", ").text(key.map(|key| &*key.caller));
     let insert = insert.sql(", ").text(key.map(|key| &*key.key)).sql(", ");
     let insert = insert.text(key.map(|key| &*key.fingerprint)).sql(")");
     insert.execute(connection).await?;
@@ -129,7 +131,7 @@ async fn insert_all<DB: Dialect>(
 
 fn entry<DB: Dialect>(insert: Statement<DB>, new: &NewNotification, to: &UserId) -> Statement<DB> {
     let insert = insert.sql("(").text(&*new.id).sql(", ").number(new.batch.into()).sql(", ");
-    let insert = insert.number(new.letter.resendable.into()).sql(", ").text(to.accid().as_str()).sql(", ");
+    let insert = insert.number(new.notice.resendable.into()).sql(", ").text(to.accid().as_str()).sql(", ");
     let insert = insert.text(new.from.as_str()).sql(", ").text(to.as_str()).sql(", ");
     insert.number(new.at.0).sql(", ").number(new.at.0).sql(")")
 }

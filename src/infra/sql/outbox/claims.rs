@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::claimed::{Sorted, sorted};
 use super::dialect::{CHUNK, Dialect, Statement};
-use super::errands::{Sorted, sorted};
-use super::rows::{self, Stored};
-use super::{SqlOutbox, bounded, done};
+use super::rows::{self, StoredNotification};
+use super::{SqlOutbox, bounded, retrying_deadlocks};
 use crate::domain::ids::Millis;
 use crate::domain::outbox::{Settled, State};
 use crate::log_gate::LogGate;
@@ -83,7 +83,8 @@ impl<DB: Dialect> SqlOutbox<DB> {
             }
         }
         let seen: BTreeSet<i64> = all.iter().map(|held| held.entry.id.0).chain(odd.iter().copied()).collect();
-        let (blocked, kept): (Vec<Stored>, Vec<Stored>) = all.into_iter().partition(|held| held.blocked);
+        let (blocked, kept): (Vec<StoredNotification>, Vec<StoredNotification>) =
+            all.into_iter().partition(|held| held.blocked);
         let blocked: Vec<i64> = blocked.iter().map(|held| held.entry.id.0).collect();
         self.let_go(lease, &blocked, now).await?;
         let mut notifications: Vec<String> =
@@ -111,7 +112,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
         // Alone, so that it does not hold up its neighbours for ever.
         for ids in unreadable.chunks(CHUNK) {
             tracing::error!(entries = ids.len(), "notices in the outbox cannot be read, and are given up");
-            done(|| self.give_up(lease, ids, now)).await?;
+            retrying_deadlocks(|| self.give_up(lease, ids, now)).await?;
         }
         Ok(claimed)
     }
@@ -122,7 +123,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
         lease: &Lease,
         now: Millis,
         ids: &[i64],
-    ) -> sqlx::Result<Vec<(i64, sqlx::Result<Stored>)>> {
+    ) -> sqlx::Result<Vec<(i64, sqlx::Result<StoredNotification>)>> {
         let select = Statement::<DB>::new(
             "SELECT o.id, o.notification, o.batch, o.resendable, o.from_user, o.to_user, o.attempts,
                  o.accepted_at, ",
@@ -138,7 +139,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
     /// Lets go of what this lease still holds, to be claimed again from `due_at` on.
     async fn let_go(&self, lease: &Lease, ids: &[i64], due_at: Millis) -> sqlx::Result<()> {
         for ids in ids.chunks(CHUNK) {
-            done(|| self.let_go_of_some(lease, ids, due_at)).await?;
+            retrying_deadlocks(|| self.let_go_of_some(lease, ids, due_at)).await?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::ports::outbox::{Delivery, Entry, EntryId};
 const MAX_ERROR_CHARS: usize = 500;
 
 /// What of an entry decides how it is to be done.
-pub struct Stored {
+pub struct StoredNotification {
     pub entry: Entry,
     pub from: UserId,
     /// `None` for a friendship.
@@ -21,8 +21,8 @@ pub struct Stored {
     pub blocked: bool,
 }
 
-pub fn stored<DB: Dialect>(case: LetterCase, row: &DB::Row) -> sqlx::Result<Stored> {
-    Ok(Stored {
+pub fn stored<DB: Dialect>(case: LetterCase, row: &DB::Row) -> sqlx::Result<StoredNotification> {
+    Ok(StoredNotification {
         entry: Entry {
             id: EntryId(number::<DB>(row, "id")?),
             to: user::<DB>(case, row, "to_user")?,
@@ -43,7 +43,7 @@ pub fn delivery<DB: Dialect>(case: LetterCase, row: &DB::Row) -> sqlx::Result<De
         1 => State::Sent,
         2 => State::Failed,
         3 => State::Unknown,
-        _ => return Err(odd("state")),
+        _ => return Err(corrupt_column("state")),
     };
     Ok(Delivery {
         to: user::<DB>(case, row, "to_user")?,
@@ -54,22 +54,22 @@ pub fn delivery<DB: Dialect>(case: LetterCase, row: &DB::Row) -> sqlx::Result<De
 }
 
 pub fn number<DB: Dialect>(row: &DB::Row, column: &str) -> sqlx::Result<i64> {
-    DB::number(row, column)?.ok_or_else(|| odd(column))
+    DB::number(row, column)?.ok_or_else(|| corrupt_column(column))
 }
 
 pub fn text<DB: Dialect>(row: &DB::Row, column: &str) -> sqlx::Result<String> {
-    DB::text(row, column)?.ok_or_else(|| odd(column))
+    DB::text(row, column)?.ok_or_else(|| corrupt_column(column))
 }
 
 fn user<DB: Dialect>(case: LetterCase, row: &DB::Row, column: &str) -> sqlx::Result<UserId> {
-    UserId::parse(&text::<DB>(row, column)?, case).map_err(|_| odd(column))
+    UserId::parse(&text::<DB>(row, column)?, case).map_err(|_| corrupt_column(column))
 }
 
 fn attempts<DB: Dialect>(row: &DB::Row) -> sqlx::Result<u32> {
-    u32::try_from(number::<DB>(row, "attempts")?).map_err(|_| odd("attempts"))
+    u32::try_from(number::<DB>(row, "attempts")?).map_err(|_| corrupt_column("attempts"))
 }
 
-pub fn odd(column: &str) -> sqlx::Error {
+pub fn corrupt_column(column: &str) -> sqlx::Error {
     sqlx::Error::Decode(format!("{column} holds what was never written").into())
 }
 

@@ -1,7 +1,7 @@
 //! Entries of the dead, and what is done with and old.
 
 use super::dialect::{CHUNK, Dialect, Statement};
-use super::{SqlOutbox, bounded, done, rows};
+use super::{SqlOutbox, bounded, retrying_deadlocks, rows};
 use crate::domain::ids::Millis;
 
 /// Rows that are deleted in one transaction, about.
@@ -47,14 +47,14 @@ impl<DB: Dialect> SqlOutbox<DB> {
             at_once.push(id.clone());
             rows += deliveries;
             if rows >= AT_ONCE || at_once.len() >= CHUNK || at + 1 == old.len() {
-                forgotten += done(|| self.delete_notifications(&at_once)).await?;
+                forgotten += retrying_deadlocks(|| self.delete_notifications(&at_once)).await?;
                 (rows, at_once) = (0, Vec::new());
             }
         }
         let left = i64::from(limit) - i64::try_from(old.len()).unwrap_or(i64::MAX);
         let friendships = bounded(self.old_friendships(before, left)).await?;
         for ids in friendships.chunks(CHUNK) {
-            forgotten += done(|| self.delete_friendships(ids)).await?;
+            forgotten += retrying_deadlocks(|| self.delete_friendships(ids)).await?;
         }
         Ok(forgotten)
     }

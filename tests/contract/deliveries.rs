@@ -4,7 +4,7 @@ use otc_im::domain::ids::{LetterCase, Millis, UserId};
 use otc_im::domain::outbox::{Settled, State};
 use otc_im::ports::gateway::NoticeContent;
 use otc_im::ports::outbox::{
-    Accepted, Claimed, Delivery, EntryId, Errand, IdempotencyKey, Lease, Letter, NewNotification,
+    Accepted, Claimed, Delivery, EntryId, IdempotencyKey, Lease, NewNotification, OutboxNotice, Work,
 };
 
 use super::facts::NOW;
@@ -43,7 +43,7 @@ pub fn notice(to: &[&str]) -> NewNotification {
         keys_since: NOW,
         from: user("shop"),
         to: to.iter().map(|id| user(id)).collect(),
-        letter: Letter { content: content(r#"{"order":1}"#), resendable: false },
+        notice: OutboxNotice { content: content(r#"{"order":1}"#), resendable: false },
         batch: false,
         at: NOW,
     }
@@ -51,7 +51,7 @@ pub fn notice(to: &[&str]) -> NewNotification {
 
 /// The same, its id inside.
 pub fn resendable(new: NewNotification) -> NewNotification {
-    NewNotification { letter: Letter { resendable: true, ..new.letter }, ..new }
+    NewNotification { notice: OutboxNotice { resendable: true, ..new.notice }, ..new }
 }
 
 pub fn batch(to: &[&str]) -> NewNotification {
@@ -81,16 +81,16 @@ pub async fn claim(store: &dyn Store, token: &str, now: Millis) -> Vec<Claimed> 
 }
 
 pub fn ids(claimed: &[Claimed]) -> Vec<EntryId> {
-    claimed.iter().flat_map(|claimed| claimed.errand.entries()).map(|entry| entry.id).collect()
+    claimed.iter().flat_map(|claimed| claimed.work.entries()).map(|entry| entry.id).collect()
 }
 
 /// Who gets what was claimed, in the order of the claim.
 pub fn recipients(claimed: &[Claimed]) -> Vec<&str> {
-    claimed.iter().flat_map(|claimed| claimed.errand.entries()).map(|entry| entry.to.as_str()).collect()
+    claimed.iter().flat_map(|claimed| claimed.work.entries()).map(|entry| entry.to.as_str()).collect()
 }
 
 pub fn is_batch(claimed: &Claimed) -> bool {
-    matches!(claimed.errand, Errand::Batch(..))
+    matches!(claimed.work, Work::Batch(..))
 }
 
 pub fn sent() -> Settled {

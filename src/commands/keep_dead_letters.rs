@@ -9,7 +9,7 @@ use crate::ports::clock::Clock;
 use crate::ports::dead_letters::{DeadLetter, DeadLetters};
 
 /// Keeps each text of one copy whole, once however often it comes, in one write.
-pub async fn bury(
+pub async fn keep_dead_letters(
     letters: &dyn DeadLetters,
     clock: &dyn Clock,
     what: Vec<Unintelligible>,

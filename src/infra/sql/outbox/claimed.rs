@@ -1,11 +1,11 @@
-//! What a claim has taken, put together into errands.
+//! What a claim has taken, put together into work.
 
 use std::collections::BTreeMap;
 
-use super::rows::Stored;
+use super::rows::StoredNotification;
 use crate::domain::ids::UserId;
 use crate::ports::gateway::NoticeContent;
-use crate::ports::outbox::{Claimed, Entry, Errand, Letter};
+use crate::ports::outbox::{Claimed, Entry, OutboxNotice, Work};
 
 /// What was taken, by what is to become of it.
 #[derive(Default)]
@@ -19,12 +19,12 @@ pub struct Sorted {
 }
 
 /// What was kept, with the notices of `contents`.
-pub fn sorted(kept: Vec<Stored>, contents: &BTreeMap<String, Option<NoticeContent>>) -> Sorted {
+pub fn sorted(kept: Vec<StoredNotification>, contents: &BTreeMap<String, Option<NoticeContent>>) -> Sorted {
     let mut sorted = Sorted::default();
-    let mut batches: BTreeMap<String, (UserId, Vec<Entry>, Letter)> = BTreeMap::new();
-    for Stored { entry, from, notification, batch, resendable, .. } in kept {
+    let mut batches: BTreeMap<String, (UserId, Vec<Entry>, OutboxNotice)> = BTreeMap::new();
+    for StoredNotification { entry, from, notification, batch, resendable, .. } in kept {
         let Some(notification) = notification else {
-            sorted.claimed.push(Claimed { notification: None, from, errand: Errand::Friendship(entry) });
+            sorted.claimed.push(Claimed { notification: None, from, work: Work::Friendship(entry) });
             continue;
         };
         if let Some((_, entries, _)) = batches.get_mut(&notification) {
@@ -42,18 +42,18 @@ pub fn sorted(kept: Vec<Stored>, contents: &BTreeMap<String, Option<NoticeConten
                 continue;
             }
         };
-        let letter = Letter { content, resendable };
+        let notice = OutboxNotice { content, resendable };
         if batch {
-            batches.insert(notification, (from, vec![entry], letter));
+            batches.insert(notification, (from, vec![entry], notice));
         } else {
-            let errand = Errand::Notice(entry, letter);
-            sorted.claimed.push(Claimed { notification: Some(notification), from, errand });
+            let work = Work::Notice(entry, notice);
+            sorted.claimed.push(Claimed { notification: Some(notification), from, work });
         }
     }
-    sorted.claimed.extend(batches.into_iter().map(|(notification, (from, entries, letter))| Claimed {
+    sorted.claimed.extend(batches.into_iter().map(|(notification, (from, entries, notice))| Claimed {
         notification: Some(notification),
         from,
-        errand: Errand::Batch(entries, letter),
+        work: Work::Batch(entries, notice),
     }));
     sorted
 }
