@@ -22,12 +22,12 @@ use crate::ports::message_log::{MessageLog, Reach, Recorded};
 /// An item, and whoever waits for what becomes of it.
 type Waiting<T, R> = (T, oneshot::Sender<R>);
 
-/// A queue in front of a flush. Dropping it ends its writer once that has flushed what it was given.
+/// A queue with one writer, which flushes what has gathered. Dropping the queue ends the writer after its last flush.
 pub struct Group<T, R> {
     queue: mpsc::Sender<Waiting<T, R>>,
 }
 
-/// Whoever flushed panicked, or was dropped as the process ended. What had been given may have been done or not.
+/// The writer panicked, or ended with the process. The item may or may not have been applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the flush that it was part of did not end")]
 pub struct WriterGone;
@@ -47,9 +47,10 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
         Self { queue }
     }
 
-    /// What became of `item`. While a whole flush waits already, this waits for room: whoever calls bounds how many do.
+    /// Queues `item` and answers its result. Waits for room while a whole flush is queued already: callers bound how many
+    /// of them there are.
     ///
-    /// A caller who leaves takes nothing along: an item that was given is flushed all the same.
+    /// Not undone by cancellation: an item that is queued is flushed even if its caller is dropped.
     pub async fn submit(&self, item: T) -> Result<R, WriterGone> {
         let (reply, answer) = oneshot::channel();
         self.queue.send((item, reply)).await.map_err(|_| WriterGone)?;

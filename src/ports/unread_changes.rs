@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use crate::domain::ids::Accid;
 
-/// Passes on which readers may have changed: from a view, to whoever watches one of them.
+/// Tells watchers of a reader that its counts may have changed.
 ///
-/// Being told means "look again", no more: changes that come close together may be told as one.
+/// A notification means "look again", no more: changes that come close together may be told as one.
 #[derive(Debug, Default)]
 pub struct UnreadChanges {
     watched: Mutex<HashMap<Accid, watch::Sender<()>>>,
@@ -61,7 +61,7 @@ pub struct ReaderWatch {
 }
 
 impl ReaderWatch {
-    /// Ends once the reader may have changed since this was last asked. May be dropped half-way.
+    /// Resolves once the reader may have changed since the last call. Cancel-safe.
     pub async fn changed(&mut self) {
         if let Some(told) = &mut self.told {
             // The sender lives for as long as somebody watches.

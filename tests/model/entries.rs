@@ -16,7 +16,7 @@ const READERS: usize = 200;
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// A poll looks; a read takes the token along, whatever was found.
+    /// A poll looks; a read takes the generation along, whatever was found.
     Read(usize),
     /// One of the reads under way brings what was so when it began.
     Fill(usize),
@@ -39,10 +39,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..1_500)
 }
 
-/// A read under way: of whom, with which tokens, and what it brings.
+/// A read under way: of whom, with which generations, and what it brings.
 struct Read {
     reader: usize,
-    tokens: (Generation, Generation),
+    generations: (Generation, Generation),
     brings: u32,
 }
 
@@ -53,7 +53,7 @@ struct Both {
     /// Every change raises it.
     views: Vec<u32>,
     reads: Vec<Read>,
-    next_token: Generation,
+    next_generation: Generation,
     /// Polls that both could answer, and those that only the single slot could.
     answered: (usize, usize),
 }
@@ -66,7 +66,7 @@ impl Both {
             readers: (0..READERS).map(|n| Accid::of_user(&format!("reader{n}"))).collect(),
             views: vec![0; READERS],
             reads: Vec::new(),
-            next_token: 0,
+            next_generation: 0,
             answered: (0, 0),
         }
     }
@@ -77,9 +77,9 @@ impl Both {
             Step::Fill(_) if self.reads.is_empty() => {}
             Step::Fill(which) => {
                 let read = self.reads.swap_remove(which % self.reads.len());
-                self.entries.fill(&self.readers[read.reader], read.tokens.0, read.brings);
+                self.entries.fill(&self.readers[read.reader], read.generations.0, read.brings);
                 if let Some(slot) = self.slots.get_mut(&read.reader) {
-                    slot.fill(read.tokens.1, read.brings);
+                    slot.fill(read.generations.1, read.brings);
                 }
             }
             Step::Change(reader) => {
@@ -97,9 +97,9 @@ impl Both {
     }
 
     fn read(&mut self, reader: usize) -> Result<(), TestCaseError> {
-        let (held, token) = self.entries.look(&self.readers[reader]);
-        self.next_token += 1;
-        let slot = self.slots.entry(reader).or_insert_with(|| Slot::new(self.next_token));
+        let (held, generation) = self.entries.look(&self.readers[reader]);
+        self.next_generation += 1;
+        let slot = self.slots.entry(reader).or_insert_with(|| Slot::new(self.next_generation));
         let (single, single_token) = slot.look();
         let view = self.views[reader];
         prop_assert!(held.is_none_or(|held| held == view), "{held:?} of {view}");
@@ -107,7 +107,7 @@ impl Both {
         prop_assert!(held.is_none() || held == single, "nothing is kept that a slot would not keep");
         self.answered.0 += usize::from(held.is_some());
         self.answered.1 += usize::from(held.is_none() && single.is_some());
-        self.reads.push(Read { reader, tokens: (token, single_token), brings: view });
+        self.reads.push(Read { reader, generations: (generation, single_token), brings: view });
         Ok(())
     }
 }

@@ -7,7 +7,7 @@
 //! it shares with nobody, so one instance and one reader are enough.
 //!
 //! What the model assumes of the rest is shown elsewhere. `Entries`, the slots of many readers: by `entries`, without a
-//! server. `NearView`, which takes the token before it reads and forgets after it has changed: by `near::races`, on a
+//! server. `NearView`, which takes the generation before it reads and forgets after it has changed: by `near::races`, on a
 //! server whose answers are held back. `Keeper`, under which a session is one connection to the server of polls, and is
 //! fresh after a heartbeat only: by `near::tracking_lost`, and by the unit tests of `tracking.rs`.
 
@@ -59,7 +59,7 @@ pub struct World {
     own: Vec<u8>,
     /// Where the newest own change that was acknowledged brought the view.
     acked: u8,
-    next_token: Generation,
+    next_generation: Generation,
     left: Budget,
 }
 
@@ -77,7 +77,7 @@ pub struct Budget {
 pub enum Action {
     /// Tracking is turned on, on a new connection.
     Open,
-    /// A poll does not find what it asks for, whatever else is kept, and sends its read, with a token.
+    /// A poll does not find what it asks for, whatever else is kept, and sends its read, with a generation.
     Miss,
     /// Redis answers this read.
     Answer(usize),
@@ -121,21 +121,21 @@ impl World {
     }
 
     fn miss(&mut self) {
-        let fresh = self.next_token;
-        let (_, token) = self.session().slot.get_or_insert(Slot::new(fresh)).look();
-        self.next_token += u64::from(token == fresh);
-        self.reads.push(Read::Sent(self.number, token));
+        let fresh = self.next_generation;
+        let (_, generation) = self.session().slot.get_or_insert(Slot::new(fresh)).look();
+        self.next_generation += u64::from(generation == fresh);
+        self.reads.push(Read::Sent(self.number, generation));
         self.left.reads -= 1;
     }
 
     fn fill(&mut self, at: usize) {
-        let Read::Answered(number, token, read) = self.reads.remove(at) else {
+        let Read::Answered(number, generation, read) = self.reads.remove(at) else {
             unreachable!("it is answered")
         };
         if number == self.number
             && let Some(slot) = self.session.as_mut().and_then(|session| session.slot.as_mut())
         {
-            slot.fill(token, read);
+            slot.fill(generation, read);
         }
     }
 
@@ -154,7 +154,16 @@ impl Model for Budget {
 
     fn init_states(&self) -> Vec<World> {
         let (reads, own) = (vec![], vec![]);
-        vec![World { view: 0, number: 0, session: None, reads, own, acked: 0, next_token: 0, left: *self }]
+        vec![World {
+            view: 0,
+            number: 0,
+            session: None,
+            reads,
+            own,
+            acked: 0,
+            next_generation: 0,
+            left: *self,
+        }]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
@@ -185,13 +194,13 @@ impl Model for Budget {
         match action {
             Action::Open => {
                 let (confirmed, told) = (world.view, VecDeque::new());
-                (world.number, world.next_token) = (world.number + 1, 0);
+                (world.number, world.next_generation) = (world.number + 1, 0);
                 world.session = Some(Session { slot: None, confirmed, beating: None, told, heard: true });
             }
             Action::Miss => world.miss(),
             Action::Answer(at) => {
-                if let Read::Sent(number, token) = world.reads[at] {
-                    world.reads[at] = Read::Answered(number, token, world.view);
+                if let Read::Sent(number, generation) = world.reads[at] {
+                    world.reads[at] = Read::Answered(number, generation, world.view);
                 }
             }
             Action::Fill(at) => world.fill(at),
@@ -261,7 +270,7 @@ impl Model for Budget {
             Property::sometimes("an answer comes too late to be kept", |_: &Self, world: &World| {
                 let slot = world.session.as_ref().and_then(|session| session.slot.as_ref());
                 let waits = slot.map(|slot| slot.look().1);
-                let late = |read: &Read| matches!(read, Read::Answered(_, token, _) if waits != Some(*token));
+                let late = |read: &Read| matches!(read, Read::Answered(_, generation, _) if waits != Some(*generation));
                 world.reads.iter().any(late)
             }),
             Property::sometimes(

@@ -64,11 +64,11 @@ enum Looked {
     Unsure,
 }
 
-/// What a read with the token brings may go into the session.
+/// What a read of this generation brings may go into the session.
 struct Miss {
     session: Arc<Session>,
     too_large: bool,
-    token: Generation,
+    generation: Generation,
 }
 
 /// What was read last in a turn while nothing could be kept: for those who had come before that read began.
@@ -114,13 +114,13 @@ impl NearView {
 
     fn look(&self, reader: &Accid, peers: &[Accid]) -> Looked {
         let Some(session) = self.tracking.fresh() else { return Looked::Unsure };
-        let (held, token) = session.entries.look(reader);
+        let (held, generation) = session.entries.look(reader);
         if let Some(reading) = held.as_ref().and_then(|known| known.read(peers)) {
             self.counters.hits.inc();
             return Looked::Hit(reading);
         }
         // What is held and is not enough is of a reader who was too large.
-        Looked::Miss(Miss { session, too_large: held.is_some(), token })
+        Looked::Miss(Miss { session, too_large: held.is_some(), generation })
     }
 
     /// Reads what was missed, and keeps it.
@@ -130,7 +130,7 @@ impl NearView {
             return Ok(Reading::Unknown);
         };
         let known = Arc::new(known);
-        miss.session.entries.fill(reader, miss.token, Arc::clone(&known));
+        miss.session.entries.fill(reader, miss.generation, Arc::clone(&known));
         Ok(known.read(peers).unwrap_or(Reading::Unknown))
     }
 

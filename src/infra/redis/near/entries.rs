@@ -1,8 +1,8 @@
-//! What the near cache holds of each reader, and the tokens of the reads that are to fill it.
+//! The cached counts of each reader, and the generation they belong to.
 //!
-//! A read takes a token *before* it is sent, and what it brings goes in only while that token is still there; a change
-//! takes away entry and token alike. So nothing goes in that was read before a change that has been heard of. Reads of
-//! one reader share a token until then: nothing was heard of since the first of them began, which is all it says.
+//! A change of a reader drops the counts and begins a new generation. A read notes the generation *before* it is sent, and
+//! may fill the cache only while that generation is current. So nothing is cached that was read before a change that has
+//! been heard of. Reads that are sent between two changes share a generation, and the last to come back stays.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -16,31 +16,30 @@ use crate::domain::ids::Accid;
 /// Locks, so that polls of different readers seldom wait for each other.
 const SHARDS: usize = 64;
 
-/// Tells the reads of a reader before a change from those after it.
+/// Numbers the spans between two changes of a reader.
 pub type Generation = u64;
 
-/// What is held of one reader: something that was read with this token, if any read has brought something yet.
-/// Nothing that changed since the first read with it began has been heard of.
+/// A reader's cached counts, once a read has brought some, and the generation they belong to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Slot<T> {
-    token: Generation,
+    generation: Generation,
     held: Option<T>,
 }
 
 impl<T: Clone> Slot<T> {
-    /// An empty one, for reads that are sent from now on.
-    pub fn new(token: Generation) -> Self {
-        Self { token, held: None }
+    /// An empty slot of this generation.
+    pub fn new(generation: Generation) -> Self {
+        Self { generation, held: None }
     }
 
-    /// What is held, and the token for a read, should that not be enough.
+    /// The cached counts, and the generation that a read sent now belongs to.
     pub fn look(&self) -> (Option<T>, Generation) {
-        (self.held.clone(), self.token)
+        (self.held.clone(), self.generation)
     }
 
-    /// Takes in what a read with `token` brought, unless that token is no longer there.
-    pub fn fill(&mut self, token: Generation, read: T) {
-        if self.token == token {
+    /// Caches what a read of `generation` brought; without effect if a change has begun another one since.
+    pub fn fill(&mut self, generation: Generation, read: T) {
+        if self.generation == generation {
             self.held = Some(read);
         }
     }
@@ -50,7 +49,7 @@ impl<T: Clone> Slot<T> {
 pub struct Entries<T> {
     shards: Box<[Mutex<Shard<T>>]>,
     hasher: RandomState,
-    next_token: AtomicU64,
+    next_generation: AtomicU64,
     /// Readers in either half of a shard.
     half: usize,
 }
@@ -68,21 +67,20 @@ impl<T: Clone> Entries<T> {
         Self {
             shards: (0..SHARDS).map(shard).collect(),
             hasher: RandomState::default(),
-            next_token: AtomicU64::new(0),
+            next_generation: AtomicU64::new(0),
             half: readers.div_ceil(2 * SHARDS).max(1),
         }
     }
 
-    /// What is held of this reader, and a token for a read, which may be sent only now.
+    /// What is held of this reader, and a generation for a read, which may be sent only now.
     pub fn look(&self, reader: &Accid) -> (Option<T>, Generation) {
         let mut shard = self.shard(reader.as_str());
         if let Some(slot) = shard.recent.get(reader) {
             return slot.look();
         }
-        let (reader, slot) = shard
-            .older
-            .remove_entry(reader)
-            .unwrap_or_else(|| (reader.clone(), Slot::new(self.next_token.fetch_add(1, Ordering::Relaxed))));
+        let (reader, slot) = shard.older.remove_entry(reader).unwrap_or_else(|| {
+            (reader.clone(), Slot::new(self.next_generation.fetch_add(1, Ordering::Relaxed)))
+        });
         let found = slot.look();
         if shard.recent.len() >= self.half {
             shard.older = std::mem::take(&mut shard.recent);
@@ -91,15 +89,15 @@ impl<T: Clone> Entries<T> {
         found
     }
 
-    /// Takes in what a read with `token` brought, unless this reader was dropped since it began.
-    pub fn fill(&self, reader: &Accid, token: Generation, read: T) {
+    /// Takes in what a read with `generation` brought, unless this reader was dropped since it began.
+    pub fn fill(&self, reader: &Accid, generation: Generation, read: T) {
         let shard = &mut *self.shard(reader.as_str());
         if let Some(slot) = shard.recent.get_mut(reader).or_else(|| shard.older.get_mut(reader)) {
-            slot.fill(token, read);
+            slot.fill(generation, read);
         }
     }
 
-    /// Forgets this reader: entry and token.
+    /// Forgets this reader: entry and generation.
     pub fn remove(&self, reader: &str) {
         let shard = &mut *self.shard(reader);
         if shard.recent.remove(reader).is_none() {
@@ -132,7 +130,7 @@ mod tests {
         Accid::of_user(&format!("reader{number}"))
     }
 
-    fn token(entries: &Entries<u8>, reader: &Accid) -> Generation {
+    fn generation(entries: &Entries<u8>, reader: &Accid) -> Generation {
         entries.look(reader).1
     }
 
@@ -143,10 +141,10 @@ mod tests {
     #[test]
     fn what_was_read_before_a_change_does_not_go_in() {
         let (entries, reader) = (Entries::new(10), accid(1));
-        let before = token(&entries, &reader);
+        let before = generation(&entries, &reader);
         entries.remove(reader.as_str());
         entries.fill(&reader, before, 1);
-        let after = token(&entries, &reader);
+        let after = generation(&entries, &reader);
         entries.fill(&reader, before, 1);
         assert_eq!(entries.look(&reader), (None, after));
         entries.fill(&reader, after, 2);
@@ -155,9 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn reads_between_two_changes_share_a_token_and_the_last_back_fills() {
+    fn reads_between_two_changes_share_a_generation_and_the_last_back_fills() {
         let (entries, reader) = (Entries::new(10), accid(1));
-        let (one, other) = (token(&entries, &reader), token(&entries, &reader));
+        let (one, other) = (generation(&entries, &reader), generation(&entries, &reader));
         assert_eq!(one, other);
         entries.fill(&reader, one, 1);
         assert_eq!(entries.look(&reader), (Some(1), one));
@@ -168,10 +166,10 @@ mod tests {
     #[test]
     fn everything_can_be_forgotten_at_once() {
         let (entries, readers) = (Entries::new(10_000), (0..1_000).map(accid).collect::<Vec<_>>());
-        let tokens: Vec<_> = readers.iter().map(|reader| token(&entries, reader)).collect();
+        let generations: Vec<_> = readers.iter().map(|reader| generation(&entries, reader)).collect();
         entries.clear();
-        for (reader, token) in readers.iter().zip(tokens) {
-            entries.fill(reader, token, 1);
+        for (reader, generation) in readers.iter().zip(generations) {
+            entries.fill(reader, generation, 1);
             assert_eq!(held(&entries, reader), None);
         }
     }
@@ -179,10 +177,10 @@ mod tests {
     #[test]
     fn the_number_of_readers_is_bounded_and_those_in_use_stay() {
         let (entries, busy) = (Entries::new(1_000), accid(0));
-        entries.fill(&busy, token(&entries, &busy), 1);
+        entries.fill(&busy, generation(&entries, &busy), 1);
         for number in 1..20_000 {
             let reader = accid(number);
-            entries.fill(&reader, token(&entries, &reader), 2);
+            entries.fill(&reader, generation(&entries, &reader), 2);
             assert_eq!(held(&entries, &busy), Some(1));
         }
         let shards = entries.shards.iter().map(|shard| shard.lock().unwrap());
