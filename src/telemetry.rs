@@ -2,12 +2,17 @@
 //! error does not take is lost and counted.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, IsTerminal, Write, stderr};
 use std::panic;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::registry::Registry;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
@@ -51,8 +56,24 @@ pub fn start(log: &Log) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// Shows under `/metrics` how many lines were lost.
+pub fn register_metrics(registry: &mut Registry) {
+    registry.register_collector(Box::new(LostLogLines));
+}
+
+#[derive(Debug)]
+struct LostLogLines;
+
+impl Collector for LostLogLines {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let lost = ConstCounter::new(lost_lines());
+        let help = "Log lines that standard error did not take";
+        lost.encode(encoder.encode_descriptor("log_lines_lost", help, None, lost.metric_type())?)
+    }
+}
+
 /// Lines that were lost since the process began.
-pub fn lost_lines() -> u64 {
+fn lost_lines() -> u64 {
     let no_room = WRITER.get().map_or(0, |writer| writer.no_room.dropped_lines());
     REFUSED.load(Ordering::Relaxed).saturating_add(no_room as u64)
 }

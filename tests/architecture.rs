@@ -1,6 +1,6 @@
 //! Holds the code to its layers and its lengths.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -38,12 +38,12 @@ pub fn all_sources() -> Vec<(PathBuf, String)> {
 }
 
 /// The code before the tests of the same file.
-fn without_tests(text: &str) -> &str {
+pub fn without_tests(text: &str) -> &str {
     text.split("\n#[cfg(test)]\n").next().unwrap_or(text)
 }
 
 /// The modules that a file is in: of `src/http/bind.rs`, `http` and `bind`.
-fn module_of(path: &Path) -> Vec<String> {
+pub fn module_of(path: &Path) -> Vec<String> {
     let below = path.components().skip_while(|part| part.as_os_str() != "src").skip(1);
     let mut modules: Vec<String> =
         below.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
@@ -178,11 +178,6 @@ const PORTS_MAY_NAME: [&str; 5] = ["std", "async_trait", "serde", "thiserror", "
 /// What makes a type more than plain: it is shared, it remembers, it runs.
 const NOT_PLAIN: [&str; 10] =
     ["Mutex", "RwLock", "Atomic", "Cell", "OnceLock", "Lazy", "thread", "process", "fs", "net"];
-/// Where ports are more than traits and plain types today, and by what.
-const PORTS_WITH_MORE: [(&str, &[&str]); 2] = [
-    ("src/ports/near_counters.rs", &["prometheus_client"]),
-    ("src/ports/unread_changes.rs", &["Atomic", "Mutex", "tokio"]),
-];
 
 /// What makes this port more than traits and plain types.
 fn more_than_plain(text: &str) -> BTreeSet<String> {
@@ -214,13 +209,10 @@ fn more_than_plain(text: &str) -> BTreeSet<String> {
 fn ports_are_traits_and_plain_types() {
     let shared = "use std::sync::{Arc, Mutex};\nuse tokio::sync::watch;\nfn f() { watch::channel(()); sqlx::query(\"\") }";
     assert_eq!(more_than_plain(shared).into_iter().collect::<Vec<_>>(), ["Mutex", "sqlx", "tokio"]);
-    let mut exceptions = BTreeMap::from(PORTS_WITH_MORE);
     for (path, text) in all_sources().into_iter().filter(|(path, _)| path.starts_with("src/ports")) {
-        let excepted = exceptions.remove(path.to_str().unwrap()).unwrap_or_default();
-        let more: Vec<_> = more_than_plain(&text).into_iter().collect();
-        assert_eq!(more, excepted, "what makes {} more than traits and plain types", path.display());
+        let more = more_than_plain(&text);
+        assert!(more.is_empty(), "{} is more than traits and plain types: {more:?}", path.display());
     }
-    assert!(exceptions.is_empty(), "are there no more: {exceptions:?}");
 }
 
 #[test]

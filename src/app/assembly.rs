@@ -22,7 +22,7 @@ use crate::commands::send_notification::Notifier;
 use crate::config::Config;
 use crate::http::api::Api;
 use crate::http::connection::ConnectionCounters;
-use crate::http::metrics::{Metrics, Shown};
+use crate::http::metrics::Metrics;
 use crate::http::router::router;
 use crate::http::streams::Streams;
 use crate::infra::clock::System;
@@ -53,11 +53,18 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
     let ports = parts.delivery_ports(&netease);
     let worker = Arc::new(DeliveryWorker::new(ports, bounds(config), phases.winding_down.clone()));
     let projector = parts.projector();
-    let mut registry = Registry::with_prefix("otc_im");
-    netease.register_metrics(&mut registry);
     let (health, connections) = (parts.health(), ConnectionCounters::default());
     let tasks = TaskTracker::new();
     let streams = Streams::new(config.limits.streams, config.limits.streams_per_reader);
+    let mut registry = Registry::with_prefix("otc_im");
+    netease.register_metrics(&mut registry);
+    stores.register_metrics(&mut registry);
+    health.register_metrics(&mut registry);
+    streams.register_metrics(&mut registry);
+    projector.counters().register(&mut registry);
+    worker.counters().register(&mut registry);
+    connections.register(&mut registry);
+    telemetry::register_metrics(&mut registry);
     let api = Api {
         inbox: Arc::new(inbox(config, stores)),
         binder: Arc::new(parts.binder(netease)),
@@ -68,19 +75,7 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
         health: Arc::clone(&health),
         case: config.accounts.case,
         reserved: reserved(config)?,
-        metrics: Metrics::new(
-            registry,
-            &Shown {
-                loads: projector.counters(),
-                deliveries: worker.counters(),
-                near: stores.near.clone(),
-                view_replaced: stores.view_replaced.clone(),
-                streams: streams.open(),
-                connections: connections.clone(),
-                stores: health.gauges(),
-                lost_log_lines: telemetry::lost_lines,
-            },
-        ),
+        metrics: Metrics::new(registry),
         counts: parts.counts(projector),
         changes: Arc::clone(&stores.changes),
         streams: Arc::clone(&streams),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use sqlx::migrate::MigrateError;
 use sqlx::{MySqlPool, SqlitePool};
 
@@ -11,8 +12,10 @@ use super::background::Background;
 use super::store_faults::{odd_scheme, scheme, unreachable_store, without_password};
 use crate::config::Config;
 use crate::infra::cache::CachedAccounts;
+use crate::infra::changes::ChangeHub;
 use crate::infra::memory::MemoryView;
 use crate::infra::mongo::{self, Index, Lack, MongoLog};
+use crate::infra::redis::counters::NearCounters;
 use crate::infra::redis::near::NearSettings;
 use crate::infra::redis::{Connection, NearView, RedisView};
 use crate::infra::sql::{self, Schema, SqlAccounts, SqlOutbox, SqliteLog};
@@ -20,7 +23,6 @@ use crate::ports::accounts::Accounts;
 use crate::ports::dead_letters::DeadLetters;
 use crate::ports::log_upkeep::LogUpkeep;
 use crate::ports::message_log::MessageLog;
-use crate::ports::near_counters::NearCounters;
 use crate::ports::outbox::{Notifications, Outbox};
 use crate::ports::unread_changes::UnreadChanges;
 use crate::ports::unread_view::UnreadView;
@@ -42,7 +44,7 @@ pub struct Stores {
     /// The unread view.
     pub view: Arc<dyn UnreadView>,
     /// Which readers it says to have changed.
-    pub changes: Arc<UnreadChanges>,
+    pub changes: Arc<dyn UnreadChanges>,
     /// What its near cache counts, if it has one.
     pub near: Option<NearCounters>,
     /// How often it was another one than before.
@@ -70,6 +72,15 @@ impl Stores {
     /// Connects all of them for one command, which needs each and answers nobody from memory.
     pub async fn connect_once(config: &Config) -> Result<Self, StartError> {
         Self::with(config, 0, IfAway::Fail).await
+    }
+
+    /// Shows what the stores count under `/metrics`.
+    pub(super) fn register_metrics(&self, registry: &mut Registry) {
+        let help = "Times that Redis was another one than before";
+        registry.register("view_replaced", help, self.view_replaced.clone());
+        if let Some(near) = &self.near {
+            near.register(registry);
+        }
     }
 
     async fn with(config: &Config, readers: usize, away: IfAway) -> Result<Self, StartError> {
@@ -201,7 +212,7 @@ async fn message_log(config: &Config) -> Result<Log, StartError> {
 /// The view, which readers it says to have changed, what its near cache counts, and how often it was another one.
 struct View {
     port: Arc<dyn UnreadView>,
-    changes: Arc<UnreadChanges>,
+    changes: Arc<dyn UnreadChanges>,
     near: Option<NearCounters>,
     replaced: Counter,
 }
@@ -217,7 +228,7 @@ async fn unread_view(
     match scheme(url) {
         "memory" => {
             let view = MemoryView::new(settings.max_readers);
-            let changes = view.changes();
+            let changes = Arc::new(view.changes());
             Ok(View { port: Arc::new(view), changes, near: None, replaced: Counter::default() })
         }
         scheme @ ("redis" | "rediss" | "redis-cluster" | "rediss-cluster") => {
@@ -229,12 +240,17 @@ async fn unread_view(
             // The nodes of a cluster would each have to be listened to.
             if scheme.ends_with("-cluster") || near.readers == 0 {
                 let view = Arc::new(RedisView::new(connection));
-                return Ok(View { port: view, changes: Arc::default(), near: None, replaced });
+                return Ok(View {
+                    port: view,
+                    changes: Arc::new(ChangeHub::default()),
+                    near: None,
+                    replaced,
+                });
             }
             let (view, keeper) =
                 NearView::over(connection, url, near).map_err(|e| unreachable_store(key, url, &e))?;
             background.watch("near cache", keeper);
-            let (changes, near) = (view.changes(), Some(view.counters()));
+            let (changes, near) = (Arc::new(view.changes()), Some(view.counters()));
             Ok(View { port: Arc::new(view), changes, near, replaced })
         }
         _ => Err(odd_scheme(key, "memory:, redis: or redis-cluster:")),

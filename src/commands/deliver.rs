@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -73,7 +74,20 @@ pub struct DeliveryCounters {
     pub oldest_seconds: Gauge,
 }
 
-/// Carries what is owed to NetEase.
+impl DeliveryCounters {
+    /// Shows them under `/metrics`.
+    pub fn register(&self, registry: &mut Registry) {
+        let Self { sent, failed, unknown, postponed, queued, oldest_seconds } = self.clone();
+        registry.register("deliveries_sent", "Notices and owed friendships that NetEase has", sent);
+        registry.register("deliveries_failed", "Those that were given up", failed);
+        registry.register("deliveries_unknown", "Notices sent that NetEase did not answer", unknown);
+        registry.register("deliveries_postponed", "Attempts that are to be made again", postponed);
+        registry.register("outbox_queued", "Deliveries that wait, of all instances", queued);
+        registry.register("outbox_oldest_seconds", "Age of the oldest of them", oldest_seconds);
+    }
+}
+
+/// Delivers what is owed to NetEase.
 pub struct DeliveryWorker {
     ports: DeliveryPorts,
     bounds: Bounds,

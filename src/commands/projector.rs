@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, FutureExt, Shared};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::ids::Accid;
@@ -33,6 +34,19 @@ pub struct LoadCounters {
     pub healed_surplus: Counter,
     /// Messages that the view counts and the log knows nothing of, each time they were found and kept.
     pub kept_unknown: Counter,
+}
+
+impl LoadCounters {
+    /// Shows them under `/metrics`.
+    pub fn register(&self, registry: &mut Registry) {
+        let Self { loads, rechecks, healed_missing, healed_surplus, kept_unknown } = self.clone();
+        registry.register("view_loads", "Readers loaded into the unread view", loads);
+        registry.register("view_rechecks", "Known readers compared with the log", rechecks);
+        registry.register("view_healed_missing", "Messages that a recheck added to the view", healed_missing);
+        registry.register("view_healed_surplus", "Messages that a recheck removed from it", healed_surplus);
+        let help = "Messages that the view counts and the log knows nothing of, each time they were kept";
+        registry.register("view_kept_unknown", help, kept_unknown);
+    }
 }
 
 /// How many loads may run, and what they may remove.

@@ -47,7 +47,7 @@ pub struct Api {
     /// Answers polls.
     pub counts: UnreadCounts,
     /// Hears which readers change.
-    pub changes: Arc<UnreadChanges>,
+    pub changes: Arc<dyn UnreadChanges>,
     /// Streams that are open.
     pub streams: Arc<Streams>,
     /// Which stores answer.

@@ -11,6 +11,7 @@ use axum_server::ConnectionShutdown;
 use http_body_util::BodyExt;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -27,6 +28,16 @@ pub struct ConnectionCounters {
     pub refused: Counter,
     /// Times that the system had no connection to give, such as for want of open files.
     pub accept_errors: Counter,
+}
+
+impl ConnectionCounters {
+    /// Shows them under `/metrics`.
+    pub fn register(&self, registry: &mut Registry) {
+        let Self { open, refused, accept_errors } = self.clone();
+        registry.register("connections_open", "Connections that are open", open);
+        registry.register("connections_refused", "Connections closed at once: there were too many", refused);
+        registry.register("accept_errors", "Times that no connection could be accepted", accept_errors);
+    }
 }
 
 /// Whether the connection of a request ends once its client sends no more.

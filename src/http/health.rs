@@ -1,9 +1,11 @@
-//! `/healthz` and `/readyz`
+//! `/healthz`, `/readyz` and `/metrics`
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -58,4 +60,15 @@ pub async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Readiness>, Prob
         degraded.join(", ")
     );
     Err(Problem::new(Code::StoreUnavailable, detail))
+}
+
+/// Metrics in the OpenMetrics text format
+#[utoipa::path(get, path = "/metrics", tag = "operation",
+    responses((status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text")))]
+pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
+    let text = api.metrics.text();
+    let text =
+        text.map_err(|e| Problem::new(Code::Internal, format!("metrics could not be written: {e}")))?;
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }

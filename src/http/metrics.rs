@@ -5,29 +5,17 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use prometheus_client::collector::Collector;
+use axum::extract::{MatchedPath, Request};
+use axum::http::StatusCode;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
-};
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use super::api::Api;
-use super::connection::ConnectionCounters;
-use super::problem::{Code, Problem};
-use crate::commands::deliver::DeliveryCounters;
-use crate::commands::projector::LoadCounters;
 use crate::commands::receive_copy::{Outcome, Received};
 use crate::ports::message_log::CopyNo;
-use crate::ports::near_counters::NearCounters;
-use crate::queries::store_health::StoreGauges;
 
 /// Labels of one kind of answered request. Both are of closed lists.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,26 +71,6 @@ pub struct CopyLabels {
 
 type Durations = Family<RouteLabels, Histogram, fn() -> Histogram>;
 
-/// What is counted elsewhere and shown here.
-pub struct Shown {
-    /// Loads of readers.
-    pub loads: LoadCounters,
-    /// What is owed to NetEase.
-    pub deliveries: DeliveryCounters,
-    /// The near cache, if there is one.
-    pub near: Option<NearCounters>,
-    /// How often the unread view was another one than before.
-    pub view_replaced: Counter,
-    /// Streams that are open.
-    pub streams: Gauge,
-    /// Connections.
-    pub connections: ConnectionCounters,
-    /// Which stores answer.
-    pub stores: StoreGauges,
-    /// Log lines that were lost.
-    pub lost_log_lines: fn() -> u64,
-}
-
 /// Stands for the status of a request whose client left before it was answered.
 const CLIENT_LEFT: u16 = 499;
 
@@ -148,10 +116,8 @@ fn buckets() -> Histogram {
 }
 
 impl Metrics {
-    /// Metrics that start at zero, beside those that `registry` has already and those that are counted elsewhere.
-    pub fn new(mut registry: Registry, shown: &Shown) -> Arc<Self> {
-        let Shown { loads, deliveries, near, view_replaced, streams, connections, stores, lost_log_lines } =
-            shown;
+    /// Metrics that start at zero, beside those that `registry` has already.
+    pub fn new(mut registry: Registry) -> Arc<Self> {
         let requests = Durations::new_with_constructor(buckets);
         for (route, statuses) in EXPECTED_ANSWERS {
             for &status in statuses {
@@ -178,36 +144,6 @@ impl Metrics {
             "Copies, and receipts of a copy, kept as dead letters",
             dead_letters.clone(),
         );
-        registry.register("view_loads", "Readers loaded into the unread view", loads.loads.clone());
-        registry.register("view_rechecks", "Known readers compared with the log", loads.rechecks.clone());
-        registry.register(
-            "view_kept_unknown",
-            "Messages that the view counts and the log knows nothing of, each time they were kept",
-            loads.kept_unknown.clone(),
-        );
-        registry.register(
-            "view_replaced",
-            "Times that Redis was another one than before",
-            view_replaced.clone(),
-        );
-        registry.register(
-            "view_healed_missing",
-            "Messages that a recheck added to the unread view",
-            loads.healed_missing.clone(),
-        );
-        registry.register(
-            "view_healed_surplus",
-            "Messages that a recheck removed from the unread view",
-            loads.healed_surplus.clone(),
-        );
-        registry.register_collector(Box::new(LostLogLines(*lost_log_lines)));
-        registry.register("streams_open", "Streams of counts that are open", streams.clone());
-        register_connections(&mut registry, connections);
-        registry.register("store_up", "1 if the store answered when it was last asked", stores.clone());
-        register_deliveries(&mut registry, deliveries);
-        if let Some(near) = near {
-            register_near(&mut registry, near);
-        }
         Arc::new(Self { registry, requests, copies, clamped, dead_letters, bad_signatures })
     }
 
@@ -235,48 +171,17 @@ impl Metrics {
         self.copies.get_or_create(&CopyLabels { event_type: received.event_type, outcome }).inc();
     }
 
+    /// All of them, in the OpenMetrics text format.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
     /// Counts a webhook call with a signature that is not NetEase's.
     pub fn count_bad_signature(&self) {
         self.bad_signatures.inc();
     }
-}
-
-/// Counted where log lines are written.
-#[derive(Debug)]
-struct LostLogLines(fn() -> u64);
-
-impl Collector for LostLogLines {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let lost = ConstCounter::new((self.0)());
-        let help = "Log lines that standard error did not take";
-        lost.encode(encoder.encode_descriptor("log_lines_lost", help, None, lost.metric_type())?)
-    }
-}
-
-fn register_deliveries(registry: &mut Registry, deliveries: &DeliveryCounters) {
-    let DeliveryCounters { sent, failed, unknown, postponed, queued, oldest_seconds } = deliveries;
-    registry.register("deliveries_sent", "Notices and owed friendships that NetEase has", sent.clone());
-    registry.register("deliveries_failed", "Those that were given up", failed.clone());
-    registry.register("deliveries_unknown", "Notices sent that NetEase did not answer", unknown.clone());
-    registry.register("deliveries_postponed", "Attempts that are to be made again", postponed.clone());
-    registry.register("outbox_queued", "Deliveries that wait, of all instances", queued.clone());
-    registry.register("outbox_oldest_seconds", "Age of the oldest of them", oldest_seconds.clone());
-}
-
-fn register_near(registry: &mut Registry, near: &NearCounters) {
-    let NearCounters { hits, misses, bypassed, invalidations, active } = near.clone();
-    registry.register("near_cache_hits", "Reads of the unread view answered from memory", hits);
-    registry.register("near_cache_misses", "Reads of readers who were not in memory", misses);
-    registry.register("near_cache_bypassed", "Reads while changes could not be heard of", bypassed);
-    registry.register("near_cache_invalidations", "Changes of readers heard of", invalidations);
-    registry.register("near_cache_active", "1 while changes are heard of", active);
-}
-
-fn register_connections(registry: &mut Registry, connections: &ConnectionCounters) {
-    let ConnectionCounters { open, refused, accept_errors } = connections.clone();
-    registry.register("connections_open", "Connections that are open", open);
-    registry.register("connections_refused", "Connections closed at once: there were too many", refused);
-    registry.register("accept_errors", "Times that no connection could be accepted", accept_errors);
 }
 
 /// The time that a request takes, observed when this is dropped.
@@ -304,15 +209,4 @@ impl Drop for Timing {
     fn drop(&mut self) {
         self.metrics.requests.get_or_create(&self.labels).observe(self.began.elapsed().as_secs_f64());
     }
-}
-
-/// Metrics in the OpenMetrics text format
-#[utoipa::path(get, path = "/metrics", tag = "operation",
-    responses((status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text")))]
-pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
-    let mut text = String::new();
-    encode(&mut text, &api.metrics.registry)
-        .map_err(|e| Problem::new(Code::Internal, format!("metrics could not be written: {e}")))?;
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }

@@ -18,7 +18,7 @@ use super::connection::close_if_untaken;
 use super::metrics::Timing;
 use super::problem::{Code, Problem, quoted};
 use super::request::one_host;
-use super::{bind, docs, health, metrics, notifications, unread, unread_stream, webhook};
+use super::{bind, docs, health, notifications, unread, unread_stream, webhook};
 
 /// The whole HTTP surface.
 pub fn router(api: Arc<Api>) -> Router {
@@ -30,7 +30,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(unread_stream::stream_unread))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
-        .routes(routes!(metrics::metrics))
+        .routes(routes!(health::metrics))
         .split_for_parts();
     let (webhook, webhook_document) =
         OpenApiRouter::new().routes(routes!(webhook::receive)).split_for_parts();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -37,9 +38,9 @@ impl Streams {
         Arc::new(Self { most, most_of_one, by_reader, open, looks })
     }
 
-    /// How many there are.
-    pub fn open(&self) -> Gauge {
-        self.open.clone()
+    /// Shows under `/metrics` how many there are.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        registry.register("streams_open", "Streams of counts that are open", self.open.clone());
     }
 
     /// What `ask` brings, in turn with other streams. A store that is away for a moment ends nobody's stream; nor does a

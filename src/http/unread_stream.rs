@@ -64,7 +64,7 @@ pub async fn stream_unread(
     let query = query.unwrap_or_default();
     let page = Page::of(read_query(&query)?, &api, &caller)?.into_owned();
     let place = api.streams.enter(&page.reader)?;
-    let (watch, counts) = watched(&api.changes, &page.reader, page.counts(&api)).await?;
+    let (watch, counts) = watched(&*api.changes, &page.reader, page.counts(&api)).await?;
     let (events, out) = channel(1);
     hang_up.set(true);
     let expires = caller.0.expires_at().map(|at| at.since(api.clock.now()).max(0).unsigned_abs());
@@ -92,10 +92,10 @@ fn tell_ended(problem: &Problem) {
 
 /// What `read` brings, and a watch of the reader from before that was asked for: no change falls between the two.
 async fn watched<T>(
-    changes: &Arc<UnreadChanges>,
+    changes: &dyn UnreadChanges,
     reader: &Accid,
     read: impl Future<Output = Result<T, Problem>>,
-) -> Result<(ReaderWatch, T), Problem> {
+) -> Result<(Box<dyn ReaderWatch>, T), Problem> {
     let watch = changes.watch(reader);
     Ok((watch, read.await?))
 }
@@ -112,7 +112,7 @@ struct Feed {
 impl Feed {
     /// Ends with the stream: nobody takes events any more, the token is over, the service stops, or counts cannot be
     /// had. Nothing is gathered for a slow reader: it gets, late, what holds then.
-    async fn run(self, mut counts: Vec<u64>, mut watch: ReaderWatch) -> Result<(), Problem> {
+    async fn run(self, mut counts: Vec<u64>, mut watch: Box<dyn ReaderWatch>) -> Result<(), Problem> {
         let mut event = Some(self.page.map(&counts)?);
         let end = self.end();
         tokio::pin!(end);
@@ -161,15 +161,39 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
     use futures_util::FutureExt;
+    use tokio::sync::watch;
 
     use super::*;
 
+    /// Tells whoever watches of every change of everybody.
+    struct Changes(watch::Sender<()>);
+
+    struct Watch(watch::Receiver<()>);
+
+    impl UnreadChanges for Changes {
+        fn are_live(&self) -> bool {
+            true
+        }
+
+        fn watch(&self, _: &Accid) -> Box<dyn ReaderWatch> {
+            Box::new(Watch(self.0.subscribe()))
+        }
+    }
+
+    #[async_trait]
+    impl ReaderWatch for Watch {
+        async fn changed(&mut self) {
+            self.0.changed().await.unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn a_change_that_comes_while_the_counts_are_read_is_told() {
-        let (changes, reader) = (Arc::<UnreadChanges>::default(), Accid::of_user("alice"));
+        let (changes, reader) = (Changes(watch::Sender::new(())), Accid::of_user("alice"));
         let read = async {
-            changes.of(reader.as_str());
+            changes.0.send_replace(());
             Ok(())
         };
         let Ok((mut watch, ())) = watched(&changes, &reader, read).await else { panic!("it was read") };

@@ -1,6 +1,7 @@
 //! Adapters: each implements ports on something real. Only `app.rs` names them.
 
 pub mod cache;
+pub mod changes;
 pub mod clock;
 pub mod group_commit;
 pub mod http_client;

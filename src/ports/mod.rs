@@ -1,5 +1,5 @@
-//! What commands and queries need of the world, as traits; each method is one atomic change or one read. Two are more:
-//! `unread_changes` is a hub that remembers who watches, and `near_counters` holds counters of the metrics' library.
+//! What commands and queries need of the world, as traits and plain types. A method of a store is one atomic change or one
+//! read.
 //!
 //! Adapters live in `infra`. Constructors are no part of a port: `app.rs` alone makes adapters.
 
@@ -10,7 +10,6 @@ pub mod dead_letters;
 pub mod gateway;
 pub mod log_upkeep;
 pub mod message_log;
-pub mod near_counters;
 pub mod outbox;
 pub mod projection;
 pub mod store_error;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -29,7 +30,7 @@ pub struct StoreLabels {
 }
 
 /// 1 for each store that answered when it was last asked, else 0.
-pub type StoreGauges = Family<StoreLabels, Gauge>;
+type StoreGauges = Family<StoreLabels, Gauge>;
 
 /// Which stores answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +75,9 @@ impl StoreHealth {
         Self { accounts, log, view, up, last }
     }
 
-    /// A gauge for each store.
-    pub fn gauges(&self) -> StoreGauges {
-        self.up.clone()
+    /// Shows a gauge for each store under `/metrics`.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        registry.register("store_up", "1 if the store answered when it was last asked", self.up.clone());
     }
 
     /// Which stores answer now. Takes 1.5 s at most, and as long again while another look is under way; whoever asks

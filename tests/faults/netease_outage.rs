@@ -228,6 +228,8 @@ fn settings(maria: &Maria, mongo: &Mongo, redis: &Redis, wire: &Wire) -> Setting
         ("unread.url", redis.url()),
         ("netease.base_url", format!("http://{}/nimserver", wire.place())),
         ("netease.timeout", "1s".to_owned()),
+        // Few buyers stand for many, each with a seller whom nobody has named before.
+        ("limits.new_accounts_per_caller", "10000".to_owned()),
         ("netease.instances", "2".to_owned()),
         ("notifications.lease", "25s".to_owned()),
         ("notifications.patience", "500ms".to_owned()),

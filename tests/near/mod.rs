@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use otc_im::domain::unread::{Reading, Snapshot};
+use otc_im::infra::redis::counters::NearCounters;
 use otc_im::infra::redis::{Connection, NearView};
-use otc_im::ports::near_counters::NearCounters;
 use otc_im::ports::unread_view::UnreadView;
 
 use crate::contract::facts::{NOW, Pair, count, known_pair};

@@ -7,8 +7,8 @@ use moka::sync::Cache;
 
 use crate::domain::ids::{Accid, Millis};
 use crate::domain::unread::{Change, Load, Merged, ReaderView, Reading, Snapshot};
+use crate::infra::changes::ChangeHub;
 use crate::ports::StoreError;
-use crate::ports::unread_changes::UnreadChanges;
 use crate::ports::unread_view::{UnreadView, ViewedPair};
 
 /// A view of at most so many readers. The least used are forgotten first and loaded again when asked for, which is
@@ -16,20 +16,20 @@ use crate::ports::unread_view::{UnreadView, ViewedPair};
 #[derive(Debug)]
 pub struct MemoryView {
     readers: Cache<Accid, Arc<Mutex<ReaderView>>>,
-    changes: Arc<UnreadChanges>,
+    changes: ChangeHub,
 }
 
 impl MemoryView {
     /// An empty view that remembers `max_readers`.
     pub fn new(max_readers: u64) -> Self {
-        let changes = Arc::new(UnreadChanges::default());
+        let changes = ChangeHub::default();
         changes.set_live(true);
         Self { readers: Cache::new(max_readers), changes }
     }
 
     /// Tells of every change.
-    pub fn changes(&self) -> Arc<UnreadChanges> {
-        Arc::clone(&self.changes)
+    pub fn changes(&self) -> ChangeHub {
+        self.changes.clone()
     }
 
     fn with<T>(&self, reader: &Accid, act: impl FnOnce(&mut ReaderView) -> T) -> T {

@@ -18,8 +18,8 @@ use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::connection::timed_out;
 use super::single::run_id;
+use super::timeouts::timed_out;
 use super::trust::{Servers, Trust};
 use crate::log_gate::LogGate;
 

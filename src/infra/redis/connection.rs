@@ -1,27 +1,19 @@
 //! One shared, pipelined connection to a Redis server or a Redis Cluster, chosen by the URL's scheme.
 
-use std::time::Duration;
-
 use prometheus_client::metrics::counter::Counter;
 use redis::aio::ConnectionLike;
 use redis::cluster::ClusterClientBuilder;
-use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
-    Value,
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult, Value,
 };
 use tokio::task::JoinHandle;
 
 use super::cluster::Cluster;
 use super::single::Single;
+use super::timeouts::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, tcp_settings, timed_out};
 use super::trust::Trust;
 use crate::domain::ids::Millis;
 
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// No command waits longer than this for its answer; most polls are one.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the kernel keeps unanswered bytes before it gives a dead peer up.
-const USER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Commands that may wait in line for the socket.
 const PIPELINE_BUFFER: usize = 1024;
 
@@ -89,15 +81,6 @@ impl Connection {
             Route::Cluster(cluster) => Some(tokio::spawn(cluster.clone().watch())),
         }
     }
-}
-
-/// Nothing waits to fill a packet, and a peer that is gone is noticed.
-pub(super) fn tcp_settings() -> TcpSettings {
-    TcpSettings::default().set_nodelay(true).set_user_timeout(USER_TIMEOUT)
-}
-
-pub(super) fn timed_out() -> redis::RedisError {
-    (ErrorKind::Io, "no answer in time").into()
 }
 
 /// `redis-cluster://user:pass@a:1,b:2` names one URL per node; any other scheme is a single server.

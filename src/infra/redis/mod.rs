@@ -13,10 +13,12 @@
 
 mod cluster;
 mod connection;
+pub mod counters;
 pub mod near;
 mod probe;
 mod session;
 mod single;
+mod timeouts;
 mod tracking;
 mod trust;
 mod whole;

@@ -13,15 +13,16 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use self::entries::Generation;
+use super::counters::NearCounters;
 use super::session::Session;
+pub use super::tracking::NearSettings;
 use super::tracking::Tracking;
 use super::whole::{ReaderCounts, Whole};
 use super::{Connection, RedisView};
 use crate::domain::ids::{Accid, Millis};
 use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot};
+use crate::infra::changes::ChangeHub;
 use crate::ports::StoreError;
-use crate::ports::near_counters::NearCounters;
-use crate::ports::unread_changes::UnreadChanges;
 use crate::ports::unread_view::{UnreadView, ViewedPair};
 
 /// Readers that can be read at once.
@@ -29,15 +30,6 @@ const READ_LOCKS: usize = 1_024;
 
 /// How long a poll waits for what another one reads before it reads for itself alone: a fraction of what Redis is given.
 const PATIENCE: Duration = Duration::from_millis(250);
-
-/// How much a near cache may hold, and how old it may be.
-#[derive(Debug, Clone, Copy)]
-pub struct NearSettings {
-    /// Readers that are kept; the least used are forgotten first.
-    pub readers: usize,
-    /// No answer is older than this, whatever becomes of the connection that tells of changes.
-    pub staleness: Duration,
-}
 
 /// A [`RedisView`] that answers from memory what Redis has not said to have changed.
 ///
@@ -51,7 +43,7 @@ pub struct NearView {
     read_locks: Box<[Mutex<Option<LastRead>>]>,
     hasher: RandomState,
     counters: NearCounters,
-    changes: Arc<UnreadChanges>,
+    changes: ChangeHub,
 }
 
 /// What a poll finds in memory.
@@ -94,9 +86,9 @@ impl NearView {
         settings: NearSettings,
     ) -> RedisResult<(Self, JoinHandle<()>)> {
         let counters = NearCounters::default();
-        let changes = Arc::default();
+        let changes = ChangeHub::default();
         let (tracking, task) =
-            Tracking::start(connection.clone(), url, settings, counters.clone(), Arc::clone(&changes))?;
+            Tracking::start(connection.clone(), url, settings, counters.clone(), changes.clone())?;
         let read_locks = (0..READ_LOCKS).map(|_| Mutex::default()).collect();
         let (inner, hasher) = (RedisView::new(connection), RandomState::default());
         Ok((Self { inner, tracking, read_locks, hasher, counters, changes }, task))
@@ -108,8 +100,8 @@ impl NearView {
     }
 
     /// Tells of what Redis says to have changed, and of what is changed through this view.
-    pub fn changes(&self) -> Arc<UnreadChanges> {
-        Arc::clone(&self.changes)
+    pub fn changes(&self) -> ChangeHub {
+        self.changes.clone()
     }
 
     fn look(&self, reader: &Accid, peers: &[Accid]) -> Looked {

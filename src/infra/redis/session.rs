@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use redis::{PushInfo, PushKind, Value};
 
 use super::NOBODY;
+use super::counters::NearCounters;
 use super::near::entries::Entries;
 use super::whole::ReaderCounts;
-use crate::ports::near_counters::NearCounters;
-use crate::ports::unread_changes::UnreadChanges;
+use crate::infra::changes::ChangeHub;
 
 /// One tracking connection, and what was read under it.
 pub(super) struct Session {
     /// Readers that have not changed since they were read.
     pub entries: Entries<Arc<ReaderCounts>>,
-    changes: Arc<UnreadChanges>,
+    changes: ChangeHub,
     counters: NearCounters,
     born: Instant,
     /// When the last heartbeat that was answered was sent, in microseconds after `born`.
@@ -27,7 +27,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub fn new(readers: usize, counters: NearCounters, changes: Arc<UnreadChanges>) -> Self {
+    pub fn new(readers: usize, counters: NearCounters, changes: ChangeHub) -> Self {
         let (entries, born, confirmed) = (Entries::new(readers), Instant::now(), AtomicU64::new(0));
         let (doubted, ended) = (AtomicBool::new(false), AtomicBool::new(false));
         Self { entries, changes, counters, born, confirmed, doubted, ended }
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_session_is_fresh_for_as_long_as_was_said_after_a_heartbeat_that_was_answered() {
-        let session = Session::new(1, NearCounters::default(), Arc::default());
+        let session = Session::new(1, NearCounters::default(), ChangeHub::default());
         session.confirm(session.born);
         assert!(session.is_fresh(Duration::from_mins(1)));
         assert!(!session.is_fresh(Duration::ZERO));

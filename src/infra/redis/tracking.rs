@@ -35,17 +35,25 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
 use super::Connection;
-use super::connection::{CONNECT_TIMEOUT, tcp_settings, timed_out};
-use super::near::NearSettings;
+use super::counters::NearCounters;
 use super::session::Session;
 use super::single::run_id;
-use crate::ports::near_counters::NearCounters;
-use crate::ports::unread_changes::UnreadChanges;
+use super::timeouts::{CONNECT_TIMEOUT, tcp_settings, timed_out};
+use crate::infra::changes::ChangeHub;
 
 /// Heartbeats within `staleness`: some may be late before polls notice.
 const BEATS: u32 = 5;
 /// How long to wait before connecting again: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// How much a near cache may hold, and how old it may be.
+#[derive(Debug, Clone, Copy)]
+pub struct NearSettings {
+    /// Readers that are kept; the least used are forgotten first.
+    pub readers: usize,
+    /// No answer is older than this, whatever becomes of the connection that tells of changes.
+    pub staleness: Duration,
+}
 
 /// Sees to it that there is a session whenever Redis allows. Ends when dropped.
 pub(super) struct Tracking {
@@ -68,7 +76,7 @@ impl Tracking {
         url: &str,
         settings: NearSettings,
         counters: NearCounters,
-        changes: Arc<UnreadChanges>,
+        changes: ChangeHub,
     ) -> RedisResult<(Self, JoinHandle<()>)> {
         let info = url.into_connection_info()?.set_tcp_settings(tcp_settings());
         let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
@@ -113,7 +121,7 @@ struct Keeper {
     polls: Connection,
     settings: NearSettings,
     counters: NearCounters,
-    changes: Arc<UnreadChanges>,
+    changes: ChangeHub,
     current: Arc<RwLock<Option<Arc<Session>>>>,
 }
 
@@ -141,7 +149,7 @@ impl Keeper {
     /// Turns tracking on, on a new connection to the server that polls use.
     async fn open(&mut self) -> RedisResult<(MultiplexedConnection, Whereabouts, Arc<Session>)> {
         let session =
-            Arc::new(Session::new(self.settings.readers, self.counters.clone(), Arc::clone(&self.changes)));
+            Arc::new(Session::new(self.settings.readers, self.counters.clone(), self.changes.clone()));
         let ear = Arc::clone(&session);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))

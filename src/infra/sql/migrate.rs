@@ -61,6 +61,14 @@ where
     }
 }
 
+/// Whether the schema is up to date, asked over a connection of its own.
+pub async fn mysql_is_up_to_date(url: &str) -> sqlx::Result<bool> {
+    let mut connection = mysql_connection(url).await?;
+    let applied = applied(&mut connection).await?;
+    connection.close().await?;
+    Ok(up_to_date(&MYSQL, &applied))
+}
+
 /// Whether these are all the migrations that this program knows.
 pub fn up_to_date(known: &Migrator, applied: &[i64]) -> bool {
     known.iter().all(|migration| applied.contains(&migration.version))

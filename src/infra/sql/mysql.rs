@@ -12,7 +12,6 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::{ConnectOptions, Connection, Error, MySqlConnection, MySqlPool, Row};
 
 use super::ACQUIRE_TIMEOUT;
-use super::migrate::{MYSQL, applied, up_to_date};
 use crate::log_gate::LogGate;
 
 /// The longest that a connection lives, so that one to a server which only its name has left ends soon.
@@ -61,14 +60,6 @@ pub(super) async fn mysql_connection(url: &str) -> Result<MySqlConnection, Error
     let options = options(url)?;
     let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await;
     connected.map_err(|_| Error::Io(io::ErrorKind::TimedOut.into()))?
-}
-
-/// Whether the schema is up to date, asked over a connection of its own.
-pub async fn mysql_is_up_to_date(url: &str) -> Result<bool, Error> {
-    let mut connection = mysql_connection(url).await?;
-    let applied = applied(&mut connection).await?;
-    connection.close().await?;
-    Ok(up_to_date(&MYSQL, &applied))
 }
 
 /// Whether an error of a connection passes by itself, rather than being a mistake in who, where or what was asked.
