@@ -16,7 +16,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use toml::Table;
 
-use bounds::{Any, AppKey, Filled, LogFilter, Secret, User, hours, mins, ms, secs};
+use bounds::{Any, AppKey, Filled, LogFilter, Origin, Secret, User, hours, mins, ms, secs};
 use section::{section, sections};
 
 use crate::domain::ids::LetterCase;
@@ -58,6 +58,8 @@ section! {
     Http {
         /// Address and port.
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), within Any;
+        /// Origins whose pages may call `/v1` from a browser; `loopback` for those of this machine.
+        cors_origins: Vec<String> = Vec::new(), within Origin;
     }
 }
 

@@ -89,7 +89,7 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
         webhook_slots: Arc::new(Semaphore::new(config.limits.webhooks_at_once)),
     };
     Ok(App {
-        router: router(Arc::new(api)),
+        router: router(Arc::new(api), &config.http.cors_origins),
         worker,
         retention: Retention::new(config, stores, clock),
         health,

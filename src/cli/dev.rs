@@ -55,6 +55,9 @@ impl Dev {
                        an address such as 127.0.0.1:8080, or use otc-im serve";
             return Err(ConfigError(why.into()).into());
         }
+        if config.http.cors_origins.is_empty() {
+            config.http.cors_origins = vec!["loopback".to_owned()];
+        }
         let _lock = DataLock::take(&config)?;
         let listener = app::listen(&config).await?;
         let service = format!("http://{}", listener.local_addr()?);

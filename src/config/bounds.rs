@@ -11,6 +11,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use url::Url;
 
 use super::{AuthMode, LogFormat};
 use crate::domain::ids::{LetterCase, UserId};
@@ -188,6 +189,29 @@ impl Bounds<String> for User {
 impl Bounds<Vec<String>> for User {
     fn check(&self, value: &Vec<String>) -> Result<(), String> {
         each(self, value)
+    }
+}
+
+/// An origin as a browser sends it, or `loopback`.
+pub(super) struct Origin;
+
+impl Bounds<Vec<String>> for Origin {
+    fn check(&self, value: &Vec<String>) -> Result<(), String> {
+        each(self, value)
+    }
+}
+
+impl Bounds<String> for Origin {
+    fn check(&self, value: &String) -> Result<(), String> {
+        let is_origin = |url: &Url| {
+            matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == *value
+        };
+        match value == "loopback" || Url::parse(value).as_ref().is_ok_and(is_origin) {
+            true => Ok(()),
+            false => Err("must be an origin as browsers send it, such as https://shop.example (lower case, no path, no \
+                          slash at its end, no port 443), or loopback"
+                .to_owned()),
+        }
     }
 }
 

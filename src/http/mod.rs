@@ -3,6 +3,7 @@
 pub mod api;
 mod bind;
 pub mod connection;
+mod cors;
 mod docs;
 mod health;
 mod idempotency;

@@ -18,10 +18,10 @@ use super::connection::close_if_untaken;
 use super::metrics::Timing;
 use super::problem::{Code, Problem, quoted};
 use super::request::one_host;
-use super::{bind, docs, health, notifications, unread, unread_stream, webhook};
+use super::{bind, cors, docs, health, notifications, unread, unread_stream, webhook};
 
-/// The whole HTTP surface.
-pub fn router(api: Arc<Api>) -> Router {
+/// The whole HTTP surface; pages of `cors_origins` may call it, the webhook apart.
+pub fn router(api: Arc<Api>, cors_origins: &[String]) -> Router {
     let (site, mut document) = OpenApiRouter::with_openapi(docs::document())
         .routes(routes!(bind::bind))
         .routes(routes!(notifications::notify))
@@ -44,6 +44,10 @@ pub fn router(api: Arc<Api>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| panicked().into_response()));
+    let site = match cors::layer(cors_origins) {
+        Some(cors) => site.layer(cors),
+        None => site,
+    };
     site.merge(webhook).layer(middleware::from_fn_with_state(Arc::clone(&api), every_request)).with_state(api)
 }
 

@@ -6,6 +6,7 @@ mod accounts_owned;
 mod accounts_troubled;
 mod connections;
 mod connections_h2;
+mod cors;
 mod identities;
 mod long_inputs;
 mod notice_text;

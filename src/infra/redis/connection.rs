@@ -64,6 +64,14 @@ impl Connection {
         Ok(Self { route, trust })
     }
 
+    /// Sends one command.
+    pub async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        match &self.route {
+            Route::Single(one) => one.send(command).await,
+            Route::Cluster(many) => many.send(command).await,
+        }
+    }
+
     /// Loads from before this are to be compared with the log: a Redis that came later may lack what they had.
     pub fn trusted_since(&self) -> Millis {
         self.trust.since()
@@ -93,10 +101,7 @@ fn cluster_nodes(url: &str) -> Option<Vec<String>> {
 
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        match &self.route {
-            Route::Single(one) => Box::pin(one.send(cmd)),
-            Route::Cluster(many) => Box::pin(many.send(cmd)),
-        }
+        Box::pin(self.send(cmd))
     }
 
     fn req_packed_commands<'a>(

@@ -27,7 +27,6 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use redis::aio::ConnectionLike;
 use redis::{RedisError, Script, ScriptInvocation, Value};
 
 pub use connection::Connection;
@@ -153,12 +152,12 @@ impl RedisView {
 impl UnreadView for RedisView {
     async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
         let mut command = redis::cmd("HMGET");
-        command.arg(Keys::of(reader.as_str()).counts).arg("!at");
+        command.arg(counts_key(reader.as_str())).arg("!at");
         for peer in peers {
             command.arg(peer.as_str());
         }
         // Not `query_async`: its conversions go through all fields twice before one is looked at.
-        let reply = self.connection().req_packed_command(&command).await.map_err(failure)?;
+        let reply = self.connection.send(&command).await.map_err(failure)?;
         let (loaded_at, counts) = match &reply {
             Value::Array(fields) => fields.split_first(),
             Value::ServerError(refusal) => return Err(failure(refusal.clone().into())),
@@ -284,13 +283,24 @@ struct Keys {
 
 impl Keys {
     fn of(reader: &str) -> Self {
-        let key = |kind| format!("im:{{{reader}}}:{kind}");
-        Self { counts: key('n'), marks: key('m'), gone: key('g'), reader: key('u') }
+        let key = |kind| key(reader, kind);
+        Self { counts: counts_key(reader), marks: key('m'), gone: key('g'), reader: key('u') }
     }
 
     fn unread(&self, peer: &str) -> String {
         format!("{}:{peer}", self.reader)
     }
+}
+
+fn counts_key(reader: &str) -> String {
+    key(reader, 'n')
+}
+
+fn key(reader: &str, kind: char) -> String {
+    let mut key = String::with_capacity("im:{}:".len() + reader.len() + 1);
+    key.extend(["im:{", reader, "}:"]);
+    key.push(kind);
+    key
 }
 
 /// Scripts take an empty argument for "nothing".

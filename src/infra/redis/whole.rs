@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::{Keys, RedisView, failure};
+use super::{RedisView, counts_key, failure};
 use crate::domain::ids::{Accid, Millis};
 use crate::domain::unread::Reading;
 use crate::ports::StoreError;
@@ -73,7 +73,7 @@ impl RedisView {
     /// Reads a reader whole, if that is not too much: the script looks before it reads, so one round trip does.
     pub(super) async fn read_whole(&self, reader: &Accid) -> Result<Whole, StoreError> {
         let mut call = self.whole.prepare_invoke();
-        call.key(Keys::of(reader.as_str()).counts).arg(FEW_PEERS + OWN_FIELDS);
+        call.key(counts_key(reader.as_str())).arg(FEW_PEERS + OWN_FIELDS);
         let fields: Option<Vec<(String, String)>> =
             call.invoke_async(&mut self.connection()).await.map_err(failure)?;
         let Some(fields) = fields else { return Ok(Whole::TooLarge) };
