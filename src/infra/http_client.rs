@@ -36,6 +36,7 @@ pub fn client(connect_timeout: Duration, timeout: Duration) -> Result<reqwest::C
         .pool_idle_timeout(IDLE)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        .user_agent(concat!("otc-im/", env!("CARGO_PKG_VERSION")))
         .build()?;
     Ok(client)
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 
 use super::{NOWHERE, accid, gateway, made, metrics, notify, register, settings};
 use crate::support::netease::NetEase;
@@ -133,6 +133,23 @@ async fn what_never_reached_netease_is_not_unknown() {
         let notified = notify(&made(settings(odd.to_owned()))).await;
         assert!(matches!(notified, Err(GatewayError::OutOfReach(_))), "{odd}: {notified:?}");
     }
+}
+
+#[tokio::test]
+async fn a_call_says_who_calls_and_in_which_charset() {
+    let (seen, mut calls) = tokio::sync::mpsc::unbounded_channel();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/nimserver", listener.local_addr().unwrap());
+    let answer = move |headers: HeaderMap, body: String| async move {
+        seen.send((headers, body)).unwrap();
+        r#"{"code":200}"#
+    };
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    made(settings(url)).set_name(&accid("alice"), "爱丽丝").await.unwrap();
+    let (headers, body) = calls.recv().await.unwrap();
+    assert_eq!(headers["content-type"], "application/x-www-form-urlencoded;charset=utf-8");
+    assert_eq!(headers["user-agent"], concat!("otc-im/", env!("CARGO_PKG_VERSION")));
+    assert!(body.contains("name=%E7%88%B1%E4%B8%BD%E4%B8%9D"), "{body}");
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ impl Answer {
     pub fn verdict(&self) -> Verdict {
         match self.code {
             416 => Verdict::Closed,
-            415 | 431 | 503 | 514 => Verdict::NotDone,
+            398 | 399 | 415 | 431 | 449 | 503 | 511 | 514 => Verdict::NotDone,
             408 | 500 => Verdict::Unknown,
             _ => Verdict::Final,
         }
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn only_passing_trouble_is_asked_again() {
         let verdict = |code| Answer { code, fields: Map::new() }.verdict();
-        for code in [415, 431, 503, 514] {
+        for code in [398, 399, 415, 431, 449, 503, 511, 514] {
             assert_eq!(verdict(code), Verdict::NotDone, "{code}");
         }
         for code in [408, 500] {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::StatusCode;
+use reqwest::header::CONTENT_TYPE;
 use secrecy::ExposeSecret;
 
 use super::answer::{Answer, Verdict};
@@ -234,6 +235,8 @@ impl Transport {
             .header("CurTime", cur_time)
             .header("CheckSum", check_sum)
             .header("RequestId", self.ids.fresh())
+            // As NetEase documents it: without the charset a server may take names and notices for Latin-1.
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded;charset=utf-8")
             .form(&call.fields);
         let response = request.send().await.map_err(|error| match () {
             () if error.is_builder() => Lost::NotSent("the request cannot be made: see netease.base_url"),
