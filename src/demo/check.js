@@ -31,13 +31,19 @@ const key = (chat) => `otc-im.older.${chat.id}`;
 const remember = (chat) => sessionStorage.setItem(key(chat), chat.older ?? 0);
 export const recallOlder = (chat) => (chat.older = Number(sessionStorage.getItem(key(chat)) ?? 0));
 
-function verdict(chat, page) {
+/** `right`, `moving` while the page or NetEase has something on its way, `wrong`, or `unclear` while nobody can be asked. */
+export function verdict(chat, page, now = Date.now()) {
+  const allowed = MOMENT[page.link];
+  if (!page.copies || allowed === undefined) return "unclear";
   const shown = page.counts?.[chat.id];
   if (shown === undefined || chat.defined === undefined) return "moving";
   if (shown === chat.defined) return "right";
-  const allowed = MOMENT[page.link] ?? Infinity;
-  return chat.apartSince !== undefined && Date.now() - chat.apartSince > allowed ? "wrong" : "moving";
+  // What has not come cannot be counted: the time to be right begins when all has come.
+  if (underWay(page.copies) > 0) chat.apartSince = undefined;
+  return chat.apartSince !== undefined && now - chat.apartSince > allowed ? "wrong" : "moving";
 }
+
+const underWay = (copies) => copies.queued + copies.inFlight + copies.parked;
 
 export function drawCheck(page) {
   const rows = page.chats.map((chat) => {
@@ -64,7 +70,7 @@ function drawCopies(copies) {
     line.textContent = t("noSimulator");
     return;
   }
-  const open = copies.queued + copies.inFlight + copies.parked;
+  const open = underWay(copies);
   const lost = copies.dropped + copies.givenUp;
   const text = t("copies", { open, delivered: copies.delivered, retried: copies.retried, lost });
   line.replaceChildren(text, ...(lost > 0 ? [el("br"), t("lost")] : []));

@@ -117,14 +117,31 @@ test("copies repeated, shuffled and late end in the right number", async (t) => 
   assert.equal(await page.locator("#faults :checked").count(), 0);
 });
 
-test("what is held back is on its way, then said to differ, then right", async (t) => {
+test("a count is judged by what has come, and not at all where nobody can be asked", async (t) => {
+  const page = await openPage(t, browser, demo.url);
+  const verdicts = await page.evaluate(async () => {
+    const { verdict } = await import("/demo/check.js");
+    const idle = { queued: 0, inFlight: 0, parked: 0 };
+    const of = (shown, page) => {
+      const chat = { id: "x", defined: 1, apartSince: 0 };
+      return verdict(chat, { counts: { x: shown }, link: "streaming", copies: idle, ...page }, 60_000);
+    };
+    const open = ["queued", "inFlight", "parked"].map((state) => of(0, { copies: { ...idle, [state]: 1 } }));
+    const nobody = [of(0, { copies: undefined }), of(1, { copies: undefined }), of(0, { link: "offline" })];
+    return { right: of(1, {}), wrong: of(0, {}), open, nobody };
+  });
+  const [moving, unclear] = ["moving", "unclear"].map((word) => [word, word, word]);
+  assert.deepEqual(verdicts, { right: "right", wrong: "wrong", open: moving, nobody: unclear });
+});
+
+test("what is held back is on its way, then right", async (t) => {
   const page = await openPage(t, browser, demo.url);
   const chat = chatWith(page, "ivan");
   await chat.open();
   await page.locator('[name="down"]').check();
   await chat.says("Hello");
+  await chat.verdict.locator("td.defined", { hasText: "1" }).waitFor();
   await judged(chat, "moving");
-  await judged(chat, "wrong");
   await page.locator("#reset").click();
   await shows(chat.badge, 1);
   await judged(chat, "right");

@@ -9,11 +9,15 @@ use futures_util::future::{BoxFuture, FutureExt, Shared};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value};
 
+use tokio::time::sleep;
+
 use super::trust::{Servers, Trust};
 use crate::log_gate::LogGate;
 
 /// A connection younger than this is kept, whatever it answers: a server in trouble is not to drown in new ones.
 const LEAST_AGE: Duration = Duration::from_millis(250);
+/// Between the two tries of one attempt to connect, for those who wait for it: a server that is restarted may be back.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 /// One server behind one URL. Clones share the connection.
 #[derive(Clone)]
@@ -39,7 +43,14 @@ impl Link {
         let (client, config, trust) = (client.clone(), config.clone(), trust.clone());
         let opened = async move {
             let attempt = tokio::spawn(async move {
-                let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+                let connect = async || client.get_multiplexed_async_connection_with_config(&config).await;
+                let mut connection = match connect().await {
+                    Err(error) if error.is_connection_dropped() => {
+                        sleep(TRY_AGAIN).await;
+                        connect().await?
+                    }
+                    connected => connected?,
+                };
                 trust.leads_to(servers(&mut connection).await?);
                 Ok(connection)
             });
@@ -61,8 +72,15 @@ impl Single {
         Ok(Self(Arc::new(Inner { client, config, trust, current: ArcSwap::from_pointee(link) })))
     }
 
-    /// Sends one command.
+    /// Sends one command; once more if the connection ended under it, for all that the view does may be done twice.
     pub async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        match self.send_once(command).await {
+            Err(error) if error.is_connection_dropped() => self.send_once(command).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn send_once(&self, command: &Cmd) -> RedisResult<Value> {
         let (link, mut connection) = self.connection().await?;
         let outcome = match connection.send_packed_command(command).await {
             Ok(Value::ServerError(refusal)) => Err(refusal.into()),
@@ -74,7 +92,7 @@ impl Single {
         outcome
     }
 
-    /// Sends a pipeline.
+    /// Sends a pipeline; once.
     pub async fn send_all(
         &self,
         pipeline: &Pipeline,
@@ -118,10 +136,10 @@ impl Single {
     /// Leaves the connection if such an answer says that it will not get better; later commands go to a new one.
     fn leave_if_hopeless(&self, used: &Arc<Link>, error: &RedisError) {
         static LEFT: LogGate = LogGate::new();
-        let refuses = refuses_writes(error);
-        let hopeless = refuses || error.is_timeout() || error.is_unrecoverable_error();
+        let (ended, refuses) = (error.is_unrecoverable_error(), refuses_writes(error));
+        let hopeless = ended || (refuses || error.is_timeout()) && !used.is_young();
         // The first of many commands that failed together has done it already.
-        if !hopeless || used.is_young() || !Arc::ptr_eq(used, &self.0.current.load()) {
+        if !hopeless || !Arc::ptr_eq(used, &self.0.current.load()) {
             return;
         }
         self.replace(used);
