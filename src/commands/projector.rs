@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use futures_util::future::{BoxFuture, FutureExt, Shared};
+use futures_util::future::{BoxFuture, FutureExt, Shared, ready};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,6 +17,9 @@ use crate::ports::clock::{Clock, Ids};
 use crate::ports::message_log::MessageLog;
 use crate::ports::projection::Projection;
 use crate::ports::unread_view::UnreadView;
+
+/// Readers that are loaded or wait for it. Polls of further ones are told so at once.
+const MOST_FLIGHTS: usize = 10_000;
 
 /// A load that all who need its reader share: single-flight.
 type Flight = Shared<BoxFuture<'static, Result<(), Arc<StoreError>>>>;
@@ -122,6 +125,10 @@ impl Projector {
         if let Some(flight) = flights.get(reader) {
             return flight.clone();
         }
+        if flights.len() >= MOST_FLIGHTS {
+            let full = StoreError::unavailable("unread", "too many readers wait to be loaded");
+            return ready(Err(Arc::new(full))).boxed().shared();
+        }
         let (this, of) = (self.clone(), reader.clone());
         let task = tokio::spawn(async move {
             let ends = EndsFlight(&this.0, &of);
@@ -197,10 +204,12 @@ impl Inner {
             }
             false => (slot, None),
         };
+        // Dated by its beginning: a load that goes on after Redis has become another one is from before that.
+        let began = self.clock.now();
         let mut load = self.view.begin_load(reader, &self.ids.fresh()).await?;
         let snapshot = self.log.snapshot(reader).await?;
         let kept_unknown = self.keep_unknown(reader, &mut load, &snapshot).await?;
-        let merged = self.view.merge(reader, &load, &snapshot, self.clock.now()).await?;
+        let merged = self.view.merge(reader, &load, &snapshot, began).await?;
         Ok(Reloaded { merged, kept_unknown })
     }
 

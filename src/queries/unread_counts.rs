@@ -15,6 +15,11 @@ use crate::ports::unread_view::UnreadView;
 /// How often a view may lose a reader while that reader is loaded before the poll gives up.
 const ROUNDS: usize = 3;
 
+/// The view's name in errors.
+const VIEW: &str = "unread";
+/// A load dated further ahead is of a clock that was wrong, and would be believed for as long as it is.
+const CLOCKS_APART_MS: i64 = 5_000;
+
 /// Answers from the view; loads what it does not know from the log.
 pub struct UnreadCounts {
     /// What is asked.
@@ -43,19 +48,23 @@ impl UnreadCounts {
                     self.recheck_if_old(reader, loaded_at);
                     return Ok(counts);
                 }
-                Ok(Reading::Unknown) => self.projection.load(reader).await?,
+                Ok(Reading::Unknown) => match self.projection.load(reader).await {
+                    Err(error) if error.store() == VIEW => {
+                        return self.fall_back(reader, peers, error.again()).await;
+                    }
+                    loaded => loaded?,
+                },
                 Err(error) => return self.fall_back(reader, peers, error).await,
             }
         }
-        Err(Arc::new(StoreError::unavailable(
-            "unread",
-            "the view keeps losing this reader while it is loaded",
-        )))
+        Err(Arc::new(StoreError::unavailable(VIEW, "the view keeps losing this reader while it is loaded")))
     }
 
     fn recheck_if_old(&self, reader: &Accid, loaded_at: Millis) {
+        let now = self.clock.now();
         if loaded_at < self.started_at.max(self.view.trusted_since())
-            || self.clock.now().since(loaded_at) > self.recheck_after_ms
+            || now.since(loaded_at) > self.recheck_after_ms
+            || loaded_at.since(now) > CLOCKS_APART_MS
         {
             self.projection.recheck(reader);
         }

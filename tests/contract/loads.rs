@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::{join, join_all, join5};
 use otc_im::commands::recall_message::recall_message;
 use otc_im::commands::record_message::record_message;
+use otc_im::domain::unread::{Merged, Reading, Snapshot};
 use otc_im::infra::memory::MemoryView;
 use otc_im::infra::mongo::{self, MongoLog};
 use otc_im::ports::clock::Clock;
@@ -32,6 +33,8 @@ on_each! {
         a_copy_that_comes_after_its_recall_and_a_loss_of_the_view_does_not_count,
         an_old_load_is_compared_with_the_log_in_the_background,
         a_reader_whom_nobody_wrote_to_is_loaded_once,
+        a_load_is_dated_by_its_beginning,
+        a_load_from_the_future_is_compared_with_the_log,
     ]
     each embedded: backends::embedded().await;
     each production: backends::production().await;
@@ -140,6 +143,38 @@ async fn an_old_load_is_compared_with_the_log_in_the_background(stack: &Stack) {
     };
     tokio::time::timeout(PATIENCE, healed).await.expect("the comparison mends the number");
     assert_eq!((loads.healed_missing.get(), loads.healed_surplus.get()), (1, 2));
+}
+
+async fn a_load_is_dated_by_its_beginning(stack: &Stack) {
+    let (pair, clock) = (two_messages(stack).await, Arc::new(SetClock::default()));
+    let log = WatchedLog::over(&stack.log.messages, 0);
+    let counts = counts(stack.view.port.clone(), log.clone(), clock.clone());
+    let poll = counts.of(&pair.reader, slice::from_ref(&pair.peer));
+    let meanwhile = async {
+        while log.snapshots.load(SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        // Redis may become another one now, and the load go on there.
+        clock.0.store(NOW.plus(5_000).0, SeqCst);
+        log.gate.add_permits(1);
+    };
+    assert_eq!(join(poll, meanwhile).await.0.unwrap(), [2]);
+    let loaded = stack.view.read(&pair.reader, &[]).await.unwrap();
+    assert_eq!(loaded, Reading::Known { counts: vec![], loaded_at: NOW });
+}
+
+async fn a_load_from_the_future_is_compared_with_the_log(stack: &Stack) {
+    let (pair, view) = (two_messages(stack).await, &stack.view);
+    let load = view.begin_load(&pair.reader, "token").await.unwrap();
+    let merged = view.merge(&pair.reader, &load, &Snapshot::default(), NOW.plus(86_400_000)).await.unwrap();
+    assert_ne!(merged, Merged::Superseded);
+    let counts = counts(view.port.clone(), stack.log.messages.clone(), Arc::new(SetClock::default()));
+    let healed = async {
+        while counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap() != [2] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, healed).await.expect("somebody's clock was wrong");
 }
 
 async fn a_reader_whom_nobody_wrote_to_is_loaded_once(stack: &Stack) {

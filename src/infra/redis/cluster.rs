@@ -6,7 +6,7 @@
 //! looks for them from the start, and takes the place of the first once all of its masters answer.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -40,6 +40,8 @@ struct Inner {
     current: ArcSwap<ClusterConnection>,
     /// A command was not answered in time.
     doubt: Notify,
+    /// What the last look found.
+    seen: Mutex<Servers>,
 }
 
 impl Cluster {
@@ -48,7 +50,7 @@ impl Cluster {
         let connection = client.get_async_connection().await?;
         trust.leads_to(servers(&connection).await?);
         let (current, doubt) = (ArcSwap::from_pointee(connection), Notify::new());
-        Ok(Self(Arc::new(Inner { client, trust, current, doubt })))
+        Ok(Self(Arc::new(Inner { client, trust, current, doubt, seen: Mutex::default() })))
     }
 
     /// Sends one command.
@@ -88,10 +90,20 @@ impl Cluster {
         }
     }
 
+    /// A map of slots that is still being changed, or that nodes do not agree about yet, is none: one seen twice is.
+    fn saw(&self, servers: Servers) {
+        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen == servers {
+            self.0.trust.leads_to(servers);
+        } else {
+            *seen = servers;
+        }
+    }
+
     async fn look(&self) {
         static SILENT: LogGate = LogGate::new();
         let error = match servers(&self.connection()).await {
-            Ok(servers) => return self.0.trust.leads_to(servers),
+            Ok(servers) => return self.saw(servers),
             Err(error) => error,
         };
         let renewed = async {
@@ -131,7 +143,11 @@ async fn ask(mut connection: ClusterConnection) -> RedisResult<Servers> {
     Ok(servers)
 }
 
-/// First and last slot of a range, and the address and the id of the master that has it.
-fn owner(range: &[Value]) -> &[Value] {
-    &range[..range.len().min(3)]
+/// First and last slot of a range, and the id of the master that has it: every node names the same.
+fn owner(range: &[Value]) -> [Option<&Value>; 3] {
+    let id = match range.get(2) {
+        Some(Value::Array(node)) => node.get(2),
+        _ => None,
+    };
+    [range.first(), range.get(1), id]
 }

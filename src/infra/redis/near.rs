@@ -179,10 +179,14 @@ impl NearView {
     /// Forgets a reader whom this process has changed, or may have: also while the session is not fresh, as it may
     /// become so again.
     fn forget(&self, reader: &Accid) {
+        self.drop_entry(reader);
+        self.changes.of(reader.as_str());
+    }
+
+    fn drop_entry(&self, reader: &Accid) {
         if let Some(session) = self.tracking.current() {
             session.entries.remove(reader.as_str());
         }
-        self.changes.of(reader.as_str());
     }
 }
 
@@ -213,8 +217,9 @@ impl UnreadView for NearView {
     }
 
     async fn begin_load(&self, reader: &Accid, fresh_token: &str) -> Result<Load, StoreError> {
+        // Redis tells those who watch, if this has changed anything.
         let outcome = self.inner.begin_load(reader, fresh_token).await;
-        self.forget(reader);
+        self.drop_entry(reader);
         outcome
     }
 

@@ -16,6 +16,8 @@ use crate::log_gate::LogGate;
 
 /// A connection younger than this is kept, whatever it answers: a server in trouble is not to drown in new ones.
 const LEAST_AGE: Duration = Duration::from_millis(250);
+/// So is one whose server takes no writes for so long: it may stay like that, and each new connection asks anew.
+const LEAST_AGE_REFUSED: Duration = Duration::from_secs(1);
 /// Between the two tries of one attempt to connect, for those who wait for it: a server that is restarted may be back.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 
@@ -33,16 +35,19 @@ struct Inner {
 /// One connection, or the attempt to have one.
 struct Link {
     since: Instant,
+    /// The one before it led to a server that takes no writes, so what is held there is doubted already.
+    after_refusal: bool,
     /// Shared by whoever needs it, and run to its end whoever of them leaves.
     opened: Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>,
 }
 
 impl Link {
-    /// Connects once it is waited for.
-    fn to(client: &Client, config: &AsyncConnectionConfig, trust: &Trust) -> Self {
+    /// Connects once it is waited for, and after a pause.
+    fn to(client: &Client, config: &AsyncConnectionConfig, trust: &Trust, pause: Duration) -> Self {
         let (client, config, trust) = (client.clone(), config.clone(), trust.clone());
         let opened = async move {
             let attempt = tokio::spawn(async move {
+                sleep(pause).await;
                 let connect = async || client.get_multiplexed_async_connection_with_config(&config).await;
                 let mut connection = match connect().await {
                     Err(error) if error.is_connection_dropped() => {
@@ -56,7 +61,7 @@ impl Link {
             });
             attempt.await.unwrap_or_else(|_| Err((ErrorKind::Io, "connecting ended early").into()))
         };
-        Self { since: Instant::now(), opened: opened.boxed().shared() }
+        Self { since: Instant::now(), after_refusal: false, opened: opened.boxed().shared() }
     }
 
     fn is_young(&self) -> bool {
@@ -67,21 +72,29 @@ impl Link {
 impl Single {
     /// Connects.
     pub async fn open(client: Client, config: AsyncConnectionConfig, trust: Trust) -> RedisResult<Self> {
-        let link = Link::to(&client, &config, &trust);
+        let link = Link::to(&client, &config, &trust, Duration::ZERO);
         link.opened.clone().await?;
         Ok(Self(Arc::new(Inner { client, config, trust, current: ArcSwap::from_pointee(link) })))
     }
 
     /// Sends one command; once more if the connection ended under it, for all that the view does may be done twice.
     pub async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        match self.send_once(command).await {
-            Err(error) if error.is_connection_dropped() => self.send_once(command).await,
+        let (link, connection) = self.connection().await?;
+        match self.send_over(link, connection, command).await {
+            Err(error) if error.is_connection_dropped() => {
+                let (link, connection) = self.connection().await?;
+                self.send_over(link, connection, command).await
+            }
             outcome => outcome,
         }
     }
 
-    async fn send_once(&self, command: &Cmd) -> RedisResult<Value> {
-        let (link, mut connection) = self.connection().await?;
+    async fn send_over(
+        &self,
+        link: Arc<Link>,
+        mut connection: MultiplexedConnection,
+        command: &Cmd,
+    ) -> RedisResult<Value> {
         let outcome = match connection.send_packed_command(command).await {
             Ok(Value::ServerError(refusal)) => Err(refusal.into()),
             other => other,
@@ -124,7 +137,7 @@ impl Single {
             if link.is_young() {
                 return Err(error.clone());
             }
-            link = self.replace(&link);
+            link = self.replace(&link, link.after_refusal);
         }
         let connection = match link.opened.peek() {
             Some(opened) => opened.clone(),
@@ -137,32 +150,40 @@ impl Single {
     fn leave_if_hopeless(&self, used: &Arc<Link>, error: &RedisError) {
         static LEFT: LogGate = LogGate::new();
         let (ended, refuses) = (error.is_unrecoverable_error(), refuses_writes(error));
-        let hopeless = ended || (refuses || error.is_timeout()) && !used.is_young();
+        let age = used.since.elapsed();
+        let hopeless = ended || refuses && age >= LEAST_AGE_REFUSED || error.is_timeout() && age >= LEAST_AGE;
         // The first of many commands that failed together has done it already.
         if !hopeless || !Arc::ptr_eq(used, &self.0.current.load()) {
             return;
         }
-        self.replace(used);
+        self.replace(used, refuses);
         if let Some(count) = LEFT.pass() {
             tracing::warn!(count, %error, "leaving the connection to Redis for a new one");
         }
-        if refuses {
+        if refuses && !used.after_refusal {
             // What was read there may be what a replica had, and what was written there may be lost.
             self.0.trust.lose();
         }
     }
 
     /// Puts a new connection in the place of `used`, or finds the one that somebody else has put there.
-    fn replace(&self, used: &Arc<Link>) -> Arc<Link> {
+    fn replace(&self, used: &Arc<Link>, after_refusal: bool) -> Arc<Link> {
         let Inner { client, config, trust, current } = &*self.0;
-        current.compare_and_swap(used, Arc::new(Link::to(client, config, trust)));
+        // A server that ends each new connection at once is not asked for one more by every command.
+        let pause = LEAST_AGE.saturating_sub(used.since.elapsed());
+        let next = Link { after_refusal, ..Link::to(client, config, trust, pause) };
+        current.compare_and_swap(used, Arc::new(next));
         current.load_full()
     }
 }
 
 /// A master that has become a replica, a replica without its master, a master without the replicas it must have.
 fn refuses_writes(error: &RedisError) -> bool {
-    matches!(error.code(), Some("READONLY" | "MASTERDOWN" | "NOREPLICAS"))
+    let refusals = ["READONLY", "MASTERDOWN", "NOREPLICAS"];
+    // Before Redis 7 an error within a script is told in its words alone.
+    let within_script =
+        |refusal: &str| error.detail().is_some_and(|said| said.contains(&format!("-{refusal} ")));
+    refusals.iter().any(|refusal| error.code() == Some(refusal) || within_script(refusal))
 }
 
 /// The server that this connection leads to; none if it does not let this user know.
