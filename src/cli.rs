@@ -107,6 +107,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         // Whoever read the output has seen enough.
         Err(StartError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::FAILURE,
         Err(error) => {
+            // Behind the lines that led to it, for the last line is the one that is read.
+            drop(telemetry::Flush);
             complain(format_args!("otc-im: {error}"));
             ExitCode::from(if matches!(error, StartError::Config(_)) { 2 } else { 1 })
         }
