@@ -15,6 +15,7 @@ use super::{ConfigFile, stop_signal};
 use crate::app::{self, App, DataLock, StartError};
 use crate::config::{AuthMode, Config, ConfigError};
 use crate::demo::{self, Demo};
+use crate::http::cors::LOOPBACK;
 use crate::infra::http_client;
 
 /// The demo page waits no longer for the simulator, which may be told to take a minute.
@@ -56,7 +57,7 @@ impl Dev {
             return Err(ConfigError(why.into()).into());
         }
         if config.http.cors_origins.is_empty() {
-            config.http.cors_origins = vec!["loopback".to_owned()];
+            config.http.cors_origins = vec![LOOPBACK.to_owned()];
         }
         let _lock = DataLock::take(&config)?;
         let listener = app::listen(&config).await?;

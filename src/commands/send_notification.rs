@@ -47,7 +47,7 @@ pub enum OrderError {
 pub struct AcceptedOrder {
     /// How far it is.
     pub status: NotificationStatus,
-    /// What may be carried at once, by whoever got this answer; everything else is the worker's.
+    /// What may be delivered at once, by whoever got this answer; everything else is the worker's.
     pub held: Vec<Leased>,
 }
 

@@ -3,7 +3,7 @@
 pub mod api;
 mod bind;
 pub mod connection;
-mod cors;
+pub mod cors;
 mod docs;
 mod health;
 mod idempotency;

@@ -44,7 +44,7 @@ const SLOWEST: Duration = Duration::from_secs(10);
         ("users" = inline(Users), Query, style = Form, explode,
             description = "1 to 500 users. Repeated, each value is one id; in one parameter, commas part the ids, encoded or not",
             example = json!(["bob", "carol"])),
-        ("Last-Event-ID" = Option<String>, Header, description = "Acknowledged, and not needed")),
+        ("Last-Event-ID" = Option<String>, Header, description = "Taken, and not needed")),
     responses(
         (status = 200, description = "Server-sent events. An event's `data` is a bare JSON map, not a quoted string", content_type = "text/event-stream", body = String,
             example = "id: 5f0c…\ndata: {\"bob\":3,\"carol\":0}\n\n"),

@@ -9,7 +9,7 @@ use super::StoreError;
 use super::store_error::only;
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{Message, Recall, Receipt};
-use crate::domain::unread::{Change, Snapshot, TOMBSTONE_MS};
+use crate::domain::unread::{Change, Snapshot};
 
 /// The store's name in errors.
 const STORE: &str = "messages";
@@ -17,10 +17,6 @@ const STORE: &str = "messages";
 /// Unread messages from which on a reader is loaded in turn with others of that size: a snapshot of so many is some
 /// megabytes.
 pub const BIG: u64 = 50_000;
-
-/// How long a snapshot tells of a recall, in milliseconds: one hour. A view has to keep a recalled message out for as
-/// long as a copy of it can be under way between log and view: seconds.
-pub const RECALLS_OF_MS: i64 = TOMBSTONE_MS;
 
 /// Every message ever copied to us, with its state. MongoDB in production, SQLite when embedded.
 ///
@@ -54,7 +50,7 @@ pub trait MessageLog: Send + Sync {
     async fn recall(&self, recall: &Recall) -> Result<(), StoreError>;
 
     /// All that counts as unread for a reader now, all the reader's marks, and what was recalled in the last
-    /// [`RECALLS_OF_MS`] at least.
+    /// [`TOMBSTONE_MS`](crate::domain::unread::TOMBSTONE_MS) at least.
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError>;
 
     /// Those of these messages to `reader` from one person of which the log holds nothing, whatever their state.

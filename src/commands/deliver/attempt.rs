@@ -61,7 +61,7 @@ impl DeliveryWorker {
         work: &Work,
     ) -> Result<Vec<Attempt>, Before> {
         let now = self.ports.clock.now();
-        // Entries of one work were accepted together.
+        // Entries of one call were accepted together.
         if work.entries().first().is_some_and(|entry| self.bounds.policy.is_over(entry.accepted_at, now)) {
             return Err(Before(Attempt::NotReached("it waited for too long".to_owned(), None)));
         }

@@ -12,9 +12,9 @@ use super::operation::{bounded, long};
 use super::{MongoLog, store_error};
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{ConvType, MessageKey};
-use crate::domain::unread::Snapshot;
+use crate::domain::unread::{Snapshot, TOMBSTONE_MS};
 use crate::ports::StoreError;
-use crate::ports::message_log::{BIG, RECALLS_OF_MS};
+use crate::ports::message_log::BIG;
 
 /// Documents of one reply: about a megabyte.
 const BATCH: u32 = 10_000;
@@ -36,7 +36,7 @@ impl MongoLog {
             let mark = |row: &RawDocument| Ok((accid(row, "peer")?, millis(row, "mark")?));
             let marks = rows(&marks, of, fields, mark).await?;
             // A tombstone without its message is not asked for: whoever records that message will see it.
-            let lately = DateTime::from_millis(DateTime::now().timestamp_millis() - RECALLS_OF_MS);
+            let lately = DateTime::from_millis(DateTime::now().timestamp_millis() - TOMBSTONE_MS);
             let recalled = doc! {
                 "to": reader.as_str(),
                 "recalled": true,

@@ -13,11 +13,11 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::store_error;
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{ConvType, Details, Message, MessageKey, Recall, Receipt};
-use crate::domain::unread::Snapshot;
+use crate::domain::unread::{Snapshot, TOMBSTONE_MS};
 use crate::infra::clock::System;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
-use crate::ports::message_log::{BIG, CopyNo, MessageLog, RECALLS_OF_MS, Reach, Recorded};
+use crate::ports::message_log::{BIG, CopyNo, MessageLog, Reach, Recorded};
 
 const STORE: &str = "messages";
 
@@ -98,7 +98,7 @@ impl SqliteLog {
         let marks = marks.bind(reader.as_str()).fetch_all(&mut *tx).await?;
         let recalled = r#"SELECT "fromAccount", "msgidServer" FROM messages
              WHERE "to" = ? AND recalled = 1 AND "convType" = 'PERSON' AND "msgType" IS NOT NULL AND "recalledAt" >= ?"#;
-        let recalled = sqlx::query(recalled).bind(reader.as_str()).bind(System.now().plus(-RECALLS_OF_MS).0);
+        let recalled = sqlx::query(recalled).bind(reader.as_str()).bind(System.now().plus(-TOMBSTONE_MS).0);
         let recalled = recalled.fetch_all(&mut *tx).await?;
         tx.commit().await?;
         let message = |row: &SqliteRow| Ok((accid(row, 0)?, server_id(row, 1)?, Millis(row.try_get(2)?)));

@@ -72,7 +72,7 @@ impl<T: Clone> Entries<T> {
         }
     }
 
-    /// What is held of this reader, and a generation for a read, which may be sent only now.
+    /// The cached counts of this reader, and the generation of a read, which may be sent only now.
     pub fn look(&self, reader: &Accid) -> (Option<T>, Generation) {
         let mut shard = self.shard(reader.as_str());
         if let Some(slot) = shard.recent.get(reader) {
@@ -89,7 +89,7 @@ impl<T: Clone> Entries<T> {
         found
     }
 
-    /// Takes in what a read with `generation` brought, unless this reader was dropped since it began.
+    /// Caches what a read of `generation` brought; without effect if a change has begun another one since.
     pub fn fill(&self, reader: &Accid, generation: Generation, read: T) {
         let shard = &mut *self.shard(reader.as_str());
         if let Some(slot) = shard.recent.get_mut(reader).or_else(|| shard.older.get_mut(reader)) {
