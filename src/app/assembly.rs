@@ -16,7 +16,7 @@ use crate::commands::bind_account::Binder;
 use crate::commands::caller_limits::CallerLimits;
 use crate::commands::deliver::{DeliveryPorts, DeliveryWorker};
 use crate::commands::projector::{LoadBounds, Projector};
-use crate::commands::receive_copy::{Inbox, Ports};
+use crate::commands::receive_copy::Inbox;
 use crate::commands::register_account::Registrar;
 use crate::commands::send_notification::Notifier;
 use crate::config::Config;
@@ -108,14 +108,13 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
 
 /// Where copies go, for the webhook and for dead letters that are taken in again. Wants a runtime around it.
 pub fn inbox(config: &Config, stores: &Stores) -> Inbox {
-    let ports = Ports {
+    Inbox {
         log: Arc::new(GroupedLog::new(Arc::clone(&stores.log), config.messages.group)),
         view: Arc::clone(&stores.view),
-        letters: Arc::clone(&stores.letters),
+        dead_letters: Arc::clone(&stores.dead_letters),
         clock: Arc::new(System),
         receipt_allowance_ms: millis(config.unread.receipt_allowance),
-    };
-    Inbox { ports }
+    }
 }
 
 impl Parts<'_> {

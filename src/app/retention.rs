@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_hours(1);
 pub struct Retention {
     log: Arc<dyn LogUpkeep>,
     message_days: Option<u32>,
-    letters: Arc<dyn DeadLetters>,
+    dead_letters: Arc<dyn DeadLetters>,
     letter_days: u32,
     notifications: Arc<dyn Notifications>,
     notification_days: u32,
@@ -32,7 +32,7 @@ impl Retention {
         Self {
             log: Arc::clone(&stores.upkeep),
             message_days: config.messages.retention_days,
-            letters: Arc::clone(&stores.letters),
+            dead_letters: Arc::clone(&stores.dead_letters),
             letter_days: config.messages.dead_letters_days,
             notifications: Arc::clone(&stores.notifications),
             notification_days: config.notifications.keep_days,
@@ -49,7 +49,7 @@ impl Retention {
                 report("messages", days, forget_read(&*self.log, &*self.clock, days).await);
             }
             let days = self.letter_days;
-            report("dead letters", days, forget_dead_letters(&*self.letters, &*self.clock, days).await);
+            report("dead letters", days, forget_dead_letters(&*self.dead_letters, &*self.clock, days).await);
             let days = self.notification_days;
             report(
                 "notifications",

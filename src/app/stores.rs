@@ -40,7 +40,7 @@ pub struct Stores {
     /// The same log, for its upkeep.
     pub upkeep: Arc<dyn LogUpkeep>,
     /// Dead letters, beside the log.
-    pub letters: Arc<dyn DeadLetters>,
+    pub dead_letters: Arc<dyn DeadLetters>,
     /// The unread view.
     pub view: Arc<dyn UnreadView>,
     /// Which readers it says to have changed.
@@ -84,7 +84,7 @@ impl Stores {
     }
 
     async fn with(config: &Config, readers: usize, away: IfAway) -> Result<Self, StartError> {
-        let (log, upkeep, letters) = message_log(config).await?;
+        let (log, upkeep, dead_letters) = message_log(config).await?;
         let (accounts, outbox, notifications) = accounts(config, away).await?;
         let mut background = Background::default();
         let View { port: view, changes, near, replaced: view_replaced } =
@@ -95,7 +95,7 @@ impl Stores {
             notifications,
             log,
             upkeep,
-            letters,
+            dead_letters,
             view,
             changes,
             near,

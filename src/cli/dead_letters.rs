@@ -62,10 +62,10 @@ impl DeadLetters {
 }
 
 async fn list(inbox: &Inbox) -> Result<bool, StartError> {
-    say(format_args!("{} dead letters", inbox.ports.letters.count().await?))?;
+    say(format_args!("{} dead letters", inbox.dead_letters.count().await?))?;
     let mut after = None;
     loop {
-        let page = inbox.ports.letters.list(after.as_deref(), PAGE).await?;
+        let page = inbox.dead_letters.list(after.as_deref(), PAGE).await?;
         for letter in &page {
             say(format_args!("{}  {}  {}", letter.id, letter.received_at, letter.reason))?;
         }
@@ -77,7 +77,7 @@ async fn list(inbox: &Inbox) -> Result<bool, StartError> {
 }
 
 async fn show(inbox: &Inbox, id: &str) -> Result<bool, StartError> {
-    let Some(letter) = inbox.ports.letters.find(id).await? else { return Ok(unknown(id)) };
+    let Some(letter) = inbox.dead_letters.find(id).await? else { return Ok(unknown(id)) };
     let DeadLetter { received_at, reason, raw, .. } = letter;
     say(format_args!("came at {received_at} ms since 1970: {reason}\n{raw}"))?;
     Ok(true)
@@ -100,7 +100,7 @@ async fn redrive_one(inbox: &Inbox, id: &str) -> Result<bool, StartError> {
 async fn redrive_all(inbox: &Inbox) -> Result<bool, StartError> {
     let (mut all, mut after) = (true, None);
     loop {
-        let page = inbox.ports.letters.list(after.as_deref(), PAGE).await?;
+        let page = inbox.dead_letters.list(after.as_deref(), PAGE).await?;
         for letter in &page {
             all &= redrive_one(inbox, &letter.id).await?;
         }
@@ -112,10 +112,10 @@ async fn redrive_all(inbox: &Inbox) -> Result<bool, StartError> {
 }
 
 async fn remove(inbox: &Inbox, id: &str) -> Result<bool, StartError> {
-    if inbox.ports.letters.find(id).await?.is_none() {
+    if inbox.dead_letters.find(id).await?.is_none() {
         return Ok(unknown(id));
     }
-    inbox.ports.letters.remove(id).await?;
+    inbox.dead_letters.remove(id).await?;
     say(format_args!("{id}  removed"))?;
     Ok(true)
 }

@@ -3,15 +3,13 @@
 pub mod befriend;
 pub mod bind_account;
 pub mod caller_limits;
+pub mod clamp_receipt;
 pub mod deliver;
 pub mod forget_old;
 pub mod keep_dead_letters;
 pub mod log_failure;
-pub mod mark_read;
 pub mod projector;
-pub mod recall_message;
 pub mod receive_copy;
-pub mod record_message;
 pub mod recount;
 pub mod redrive;
 pub mod refresh_token;

@@ -1,20 +1,20 @@
 //! Takes in one verified message copy: reads it and does what it says. Acknowledge it only on `Ok`.
 
+use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::clamp_receipt::clamp_receipt;
 use super::keep_dead_letters::keep_dead_letters;
-use super::mark_read::{Dated, Marked, mark_read, newest};
-use super::recall_message::recall_message;
-use super::record_message::record_message;
 use crate::domain::copy::{self, Copy, Receipts, Unintelligible};
 use crate::domain::ids::Millis;
-use crate::domain::message::Receipt;
+use crate::domain::message::{Fact, Receipt};
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::dead_letters::DeadLetters;
-use crate::ports::message_log::{CopyNo, MessageLog};
+use crate::ports::message_log::{CopyNo, MessageLog, Recorded};
 use crate::ports::unread_view::UnreadView;
 
 /// How far a signature may be dated ahead of our clock and still say what time it is: a day.
@@ -23,25 +23,19 @@ const BELIEVED_AHEAD_MS: i64 = 24 * 3_600 * 1_000;
 /// Receipts of one copy that are taken in at once: as many as a flush of the log takes by default.
 const RECEIPTS_AT_ONCE: usize = 200;
 
-/// What an inbox works with.
-pub struct Ports {
+/// Where copies go.
+pub struct Inbox {
     /// The truth.
     pub log: Arc<dyn MessageLog>,
     /// The projection.
     pub view: Arc<dyn UnreadView>,
     /// What cannot be understood.
-    pub letters: Arc<dyn DeadLetters>,
+    pub dead_letters: Arc<dyn DeadLetters>,
     /// Dates receipts and tombstones.
     pub clock: Arc<dyn Clock>,
     /// How far a receipt may lie ahead of whatever is latest: now, the signature of its copy, or the newest message that
     /// it could mean; in milliseconds.
     pub receipt_allowance_ms: i64,
-}
-
-/// Where copies go.
-pub struct Inbox {
-    /// What it works with.
-    pub ports: Ports,
 }
 
 /// What became of a copy, for metrics.
@@ -84,7 +78,7 @@ impl Inbox {
     /// NetEase sends it again, and what was done already is safe to do again.
     pub async fn receive(&self, body: &[u8], signed_at: Millis) -> Result<Received, StoreError> {
         let (received, unintelligible) = self.take_in(body, signed_at).await?;
-        keep_dead_letters(&*self.ports.letters, &*self.ports.clock, unintelligible).await?;
+        keep_dead_letters(&*self.dead_letters, &*self.clock, unintelligible).await?;
         Ok(received)
     }
 
@@ -103,19 +97,14 @@ impl Inbox {
         };
         let mut unintelligible = Vec::new();
         let outcome = match labelled.copy {
-            Copy::Message(message) => {
-                let Ports { log, view, clock, .. } = &self.ports;
-                Outcome::Recorded(record_message(&**log, &**view, &**clock, &message).await?)
-            }
+            Copy::Message(message) => Outcome::Recorded(self.record(Fact::Message(message)).await?),
             Copy::Receipts(Receipts { good, bad, bad_objects: dead_letters }) => {
                 unintelligible = bad;
-                let good = stream::iter(newest(good)).map(|receipt| self.mark(receipt, signed_at));
-                let marked: Vec<Marked> = good.buffer_unordered(RECEIPTS_AT_ONCE).try_collect().await?;
-                Outcome::Read { clamped: marked.iter().filter(|marked| marked.clamped).count(), dead_letters }
+                let clamped = self.mark_read(good, signed_at).await?;
+                Outcome::Read { clamped, dead_letters }
             }
             Copy::Recall(recall) => {
-                let Ports { log, view, clock, .. } = &self.ports;
-                recall_message(&**log, &**view, &**clock, &recall).await?;
+                self.record(Fact::Recall(recall)).await?;
                 Outcome::Recalled
             }
             Copy::Numberless => Outcome::NotKept,
@@ -126,12 +115,48 @@ impl Inbox {
         Ok((Received { event_type: labelled.event_type, outcome }, unintelligible))
     }
 
-    async fn mark(&self, receipt: Receipt, signed_at: Millis) -> Result<Marked, StoreError> {
-        let Ports { log, view, clock, receipt_allowance_ms, .. } = &self.ports;
-        let now = clock.now();
+    async fn record(&self, fact: Fact) -> Result<CopyNo, StoreError> {
+        record_fact(&*self.log, &*self.view, &*self.clock, fact).await
+    }
+
+    /// Records the newest receipt of each pair; answers how many were pulled back from the future.
+    async fn mark_read(&self, receipts: Vec<Receipt>, signed_at: Millis) -> Result<usize, StoreError> {
+        let now = self.clock.now();
         // NetEase's clock where ours is slow; a date that no clock shows is none.
         let signed_at = if signed_at <= now.plus(BELIEVED_AHEAD_MS) { signed_at } else { now };
-        let latest = now.max(signed_at).plus(*receipt_allowance_ms);
-        mark_read(&**log, &**view, &**clock, *receipt_allowance_ms, Dated { receipt, latest }).await
+        let latest = now.max(signed_at).plus(self.receipt_allowance_ms);
+        let mark_read = |receipt| async move {
+            let (receipt, clamped) =
+                clamp_receipt(&*self.log, receipt, latest, self.receipt_allowance_ms).await?;
+            self.record(Fact::Receipt(receipt)).await?;
+            Ok(usize::from(clamped))
+        };
+        let marked = stream::iter(newest(receipts)).map(mark_read).buffer_unordered(RECEIPTS_AT_ONCE);
+        marked.try_fold(0, |sum, clamped| ready(Ok(sum + clamped))).await
     }
+}
+
+/// Records a fact in the log, then tells the view. Idempotent. The view is told again of a repeated fact: it is the
+/// repetition that mends what a crash between the two left undone.
+pub async fn record_fact(
+    log: &dyn MessageLog,
+    view: &dyn UnreadView,
+    clock: &dyn Clock,
+    fact: Fact,
+) -> Result<CopyNo, StoreError> {
+    let Recorded { copy, change } = log.record_one(fact).await?;
+    if let Some(change) = change {
+        view.apply(&change, clock.now()).await?;
+    }
+    Ok(copy)
+}
+
+/// The newest of `receipts` for each pair.
+fn newest(receipts: Vec<Receipt>) -> Vec<Receipt> {
+    let mut newest = BTreeMap::new();
+    for receipt in receipts {
+        let latest = newest.entry((receipt.reader, receipt.peer)).or_insert(receipt.up_to);
+        *latest = receipt.up_to.max(*latest);
+    }
+    newest.into_iter().map(|((reader, peer), up_to)| Receipt { reader, peer, up_to }).collect()
 }

@@ -1,4 +1,4 @@
-//! A message, a read receipt and a recall, as facts that may be learnt in any order and any number of times.
+//! The facts that NetEase's copies tell: messages, read receipts and recalls.
 
 use std::fmt;
 
@@ -163,6 +163,35 @@ pub struct Recall {
     pub from: Accid,
     /// Its recipient, or team.
     pub to: Accid,
+}
+
+/// What a copy tells of a conversation. Facts may be learnt in any order and any number of times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A message was sent.
+    Message(Box<Message>),
+    /// Messages were read.
+    Receipt(Receipt),
+    /// A message was taken back.
+    Recall(Recall),
+}
+
+impl From<Message> for Fact {
+    fn from(message: Message) -> Self {
+        Self::Message(Box::new(message))
+    }
+}
+
+impl From<Receipt> for Fact {
+    fn from(receipt: Receipt) -> Self {
+        Self::Receipt(receipt)
+    }
+}
+
+impl From<Recall> for Fact {
+    fn from(recall: Recall) -> Self {
+        Self::Recall(recall)
+    }
 }
 
 #[cfg(test)]

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::ids::{Accid, ServerId};
-use crate::domain::message::{Message, Recall, Receipt};
+use crate::domain::message::Fact;
 use crate::domain::unread::Snapshot;
 use crate::log_gate::LogGate;
 use crate::ports::StoreError;
@@ -89,59 +90,38 @@ fn tell_panicked(items: usize) {
     }
 }
 
-/// A log whose messages that come at the same time are written together, and so are its receipts.
+/// A log whose facts that come at the same time are recorded together.
 pub struct GroupedLog {
     inner: Arc<dyn MessageLog>,
-    messages: Group<Message, Result<Recorded, StoreError>>,
-    receipts: Group<Receipt, Result<(), StoreError>>,
+    facts: Group<Fact, Result<Recorded, StoreError>>,
 }
 
 impl GroupedLog {
-    /// Writes at most `at_most` at once, at least 1, to `inner`. Wants a runtime around it.
+    /// Records at most `at_most` facts at once, at least 1, in `inner`. Wants a runtime around it.
     pub fn new(inner: Arc<dyn MessageLog>, at_most: usize) -> Self {
         let log = Arc::clone(&inner);
-        let messages = Group::new(at_most, move |messages: Vec<Message>| {
+        let record = move |facts| {
             let log = Arc::clone(&log);
-            async move { log.record_all(&messages).await }
-        });
-        let log = Arc::clone(&inner);
-        let receipts = Group::new(at_most, move |receipts: Vec<Receipt>| {
-            let log = Arc::clone(&log);
-            async move { log.mark_all(&receipts).await }
-        });
-        Self { inner, messages, receipts }
+            async move { log.record(facts).await }
+        };
+        Self { inner, facts: Group::new(at_most, record) }
     }
-}
 
-/// What was given to a flush that did not end may be in the log or not.
-fn lost<T>(lost: WriterGone) -> Result<T, StoreError> {
-    Err(StoreError::unavailable("messages", lost))
+    /// What was given to a flush that did not end may be in the log or not.
+    async fn record_one(&self, fact: Fact) -> Result<Recorded, StoreError> {
+        let lost = |lost: WriterGone| Err(StoreError::unavailable("messages", lost));
+        self.facts.submit(fact).await.unwrap_or_else(lost)
+    }
 }
 
 #[async_trait]
 impl MessageLog for GroupedLog {
-    async fn record(&self, message: &Message) -> Result<Recorded, StoreError> {
-        self.messages.submit(message.clone()).await.unwrap_or_else(lost)
-    }
-
-    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError> {
-        self.receipts.submit(receipt.clone()).await.unwrap_or_else(lost)
-    }
-
-    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
-        self.inner.record_all(messages).await
-    }
-
-    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
-        self.inner.mark_all(receipts).await
+    async fn record(&self, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>> {
+        join_all(facts.into_iter().map(|fact| self.record_one(fact))).await
     }
 
     async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
         self.inner.reach(reader, peer).await
-    }
-
-    async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
-        self.inner.recall(recall).await
     }
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {

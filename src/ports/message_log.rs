@@ -1,18 +1,13 @@
 //! The message log: the truth about messages, receipts and recalls.
 
 use std::collections::HashSet;
-use std::slice::from_ref;
 
 use async_trait::async_trait;
 
 use super::StoreError;
-use super::store_error::only;
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::message::{Message, Recall, Receipt};
+use crate::domain::message::{ConvType, Fact, Message, Recall, Receipt};
 use crate::domain::unread::{Change, Snapshot};
-
-/// The store's name in errors.
-const STORE: &str = "messages";
 
 /// Unread messages from which on a reader is loaded in turn with others of that size: a snapshot of so many is some
 /// megabytes.
@@ -20,34 +15,26 @@ pub const BIG: u64 = 50_000;
 
 /// Every message ever copied to us, with its state. MongoDB in production, SQLite when embedded.
 ///
-/// When a method has answered, what it did is durable (majority and journal, or fsync). All of them may be repeated,
-/// and commute: whatever the order in which the facts of a message arrive, the log ends the same.
+/// What is recorded is durable when `record` has answered (majority and journal, or fsync). Recording is idempotent, and
+/// facts commute: whatever the order in which they arrive, the log ends the same.
 #[async_trait]
 pub trait MessageLog: Send + Sync {
-    /// Stores each message unless its key is there already, and brings its `state` in line with the reader's mark.
-    /// The first copy stays, whatever a later one says; that also goes for a message that is in `messages` twice.
-    /// Answers one outcome for each, in their order: a failure of one need not be that of another.
-    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>>;
+    /// Records facts. Answers one outcome for each, in their order: the failure of one need not be that of another.
+    ///
+    /// - A message is stored unless its key is there already, and its `state` brought in line with the reader's mark. The
+    ///   first copy stays, whatever a later one says, also of two in the same `facts`.
+    /// - A receipt raises the reader's mark, never lowers it, and sets `state` 1 on every message that it covers.
+    /// - A recall lays a tombstone: the message, here already or still to come, counts no more.
+    async fn record(&self, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>>;
 
-    /// Raises each reader's mark, never lowers it, then sets `state` 1 on every message that it covers. Answers one
-    /// outcome for each receipt, in their order.
-    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>>;
-
-    /// [`MessageLog::record_all`] of one.
-    async fn record(&self, message: &Message) -> Result<Recorded, StoreError> {
-        only(STORE, self.record_all(from_ref(message)).await)
-    }
-
-    /// [`MessageLog::mark_all`] of one.
-    async fn mark_read(&self, receipt: &Receipt) -> Result<(), StoreError> {
-        only(STORE, self.mark_all(from_ref(receipt)).await)
+    /// [`MessageLog::record`] of one fact.
+    async fn record_one(&self, fact: Fact) -> Result<Recorded, StoreError> {
+        let outcome = self.record(vec![fact]).await.pop();
+        outcome.unwrap_or_else(|| Err(StoreError::unavailable("messages", "no outcome")))
     }
 
     /// How far the log knows the messages from `peer` to `reader` to go.
     async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError>;
-
-    /// Lays a tombstone: the message, here already or still to come, counts no more.
-    async fn recall(&self, recall: &Recall) -> Result<(), StoreError>;
 
     /// All that counts as unread for a reader now, all the reader's marks, and what was recalled in the last
     /// [`TOMBSTONE_MS`](crate::domain::unread::TOMBSTONE_MS) at least.
@@ -74,12 +61,12 @@ pub struct Reach {
     pub mark: Option<Millis>,
 }
 
-/// What the log holds under a message's key after it was recorded.
+/// What became of a recorded fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// Whether this copy was the first.
+    /// Whether this copy of a message was the first. A receipt or a recall always is: copies of those are not told apart.
     pub copy: CopyNo,
-    /// What the unread view has to be told: of the copy that stayed. `None` when it never counts.
+    /// What the unread view has to be told: of a message, the copy that stayed. `None` when it never counts.
     pub change: Option<Change>,
 }
 
@@ -95,8 +82,20 @@ pub enum CopyNo {
 }
 
 impl Recorded {
-    /// The outcome for a stored message. A recalled one is told as a recall, so that a view that counts it stops.
-    pub fn of(copy: CopyNo, kept: &Message, recalled: bool, mark: Option<Millis>) -> Self {
+    /// A receipt whose mark is raised.
+    pub fn receipt(receipt: Receipt) -> Self {
+        Self { copy: CopyNo::First, change: Some(Change::read(receipt)) }
+    }
+
+    /// A recall whose tombstone is laid.
+    pub fn recall(Recall { key, from, to }: Recall) -> Self {
+        let counts = key.conv_type == ConvType::Person;
+        Self { copy: CopyNo::First, change: counts.then(|| Change::recalled(to, from, key)) }
+    }
+
+    /// A message that is stored, by this call or before. A recalled one is told as a recall, so that a view that counts
+    /// it stops.
+    pub fn message(copy: CopyNo, kept: &Message, recalled: bool, mark: Option<Millis>) -> Self {
         let change = kept.unread().map(|unread| match recalled {
             true => Change::recalled(unread.reader, unread.peer, kept.key),
             false => Change::arrived(unread, mark),

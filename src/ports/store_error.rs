@@ -88,8 +88,3 @@ impl StoreError {
         (0..items).map(|_| Err(self.again())).collect()
     }
 }
-
-/// The outcome of a batch of one.
-pub(super) fn only<T>(store: &'static str, outcomes: Vec<Result<T, StoreError>>) -> Result<T, StoreError> {
-    outcomes.into_iter().next().unwrap_or_else(|| Err(StoreError::unavailable(store, "no outcome")))
-}

@@ -1,7 +1,7 @@
 //! What a message log and a view make of many things given at once: each item ends as it would have ended alone.
 
 use futures_util::future::{join, join_all, join3};
-use otc_im::domain::message::{ConvType, Message, MessageKey};
+use otc_im::domain::message::{ConvType, Fact, Message, MessageKey};
 use otc_im::domain::unread::{Change, Snapshot};
 use otc_im::ports::StoreError;
 use otc_im::ports::message_log::CopyNo::{self, Conflicting, First, Repeated};
@@ -18,6 +18,7 @@ mod of_messages {
     on_each! {
         [
             a_batch_of_all_kinds_ends_as_its_items_would_alone,
+            facts_about_one_another_in_one_batch_see_each_other,
             a_message_that_is_in_a_batch_twice_is_first_and_repeated,
             copies_of_a_batch_that_fill_one_tombstone_are_first_and_repeated,
             a_thousand_messages_are_stored_in_one_batch,
@@ -100,6 +101,10 @@ async fn apply_at_once(view: &dyn UnreadView, changes: &[Change]) -> Vec<Result<
     join_all(changes.iter().map(|change| view.apply(change, NOW))).await
 }
 
+fn facts(of: impl IntoIterator<Item = impl Into<Fact>>) -> Vec<Fact> {
+    of.into_iter().map(Into::into).collect()
+}
+
 fn copies(recorded: Vec<Result<Recorded, StoreError>>) -> Vec<CopyNo> {
     recorded.into_iter().map(|recorded| recorded.unwrap().copy).collect()
 }
@@ -107,10 +112,10 @@ fn copies(recorded: Vec<Result<Recorded, StoreError>>) -> Vec<CopyNo> {
 async fn a_batch_of_all_kinds_ends_as_its_items_would_alone(log: &Log) {
     let pair = Pair::fresh();
     let other = pair.with_another();
-    log.record_all(&[pair.message(1, 30), pair.message(2, 30)]).await;
-    log.recall(&pair.recall(3)).await.unwrap();
-    log.recall(&pair.recall(2)).await.unwrap();
-    log.mark_read(&pair.receipt(20)).await.unwrap();
+    log.record(facts([pair.message(1, 30), pair.message(2, 30)])).await;
+    log.record_one(pair.recall(3).into()).await.unwrap();
+    log.record_one(pair.recall(2).into()).await.unwrap();
+    log.record_one(pair.receipt(20).into()).await.unwrap();
     let team = MessageKey { conv_type: ConvType::Team, server_id: id(1) };
     let batch = [
         pair.message(1, 30),
@@ -123,7 +128,7 @@ async fn a_batch_of_all_kinds_ends_as_its_items_would_alone(log: &Log) {
         Message { key: team, ..pair.message(1, 10) },
         Message { withheld: true, ..pair.message(7, 40) },
     ];
-    let recorded = log.record_all(&batch).await.into_iter().map(|recorded| recorded.unwrap());
+    let recorded = log.record(facts(batch.clone())).await.into_iter().map(|recorded| recorded.unwrap());
     let expected = [
         (Repeated, Some(pair.arrived_with_mark(1, 30, 20))),
         (Conflicting, Some(pair.arrived_with_mark(1, 30, 20))),
@@ -147,28 +152,62 @@ async fn a_batch_of_all_kinds_ends_as_its_items_would_alone(log: &Log) {
     assert_eq!(snapshot, with_recalled(unread, &pair, &[2, 3]));
 }
 
+/// A message, its receipt and its recall, in whatever order they stand.
+async fn facts_about_one_another_in_one_batch_see_each_other(log: &Log) {
+    for turn in 0..4 {
+        let pair = Pair::fresh();
+        let number = |n: i64| 10 * turn + n;
+        let messages = (1..=4).map(|n| Fact::from(pair.message(number(n), 10 * n)));
+        let about_them = [
+            pair.receipt(10).into(),
+            pair.receipt(20).into(),
+            pair.recall(number(2)).into(),
+            pair.recall(number(3)).into(),
+        ];
+        let mut batch: Vec<Fact> = messages.chain(about_them).collect();
+        batch.rotate_left(2 * usize::try_from(turn).unwrap());
+        let recorded = log.record(batch.clone()).await;
+        for (fact, recorded) in batch.iter().zip(recorded) {
+            let change = recorded.unwrap().change.unwrap();
+            match fact {
+                Fact::Message(message) => assert_eq!(change.peer, message.from),
+                Fact::Receipt(receipt) => assert_eq!(change, Change::read(receipt.clone())),
+                Fact::Recall(recall) => assert_eq!(change.recalled, Some(recall.key.server_id)),
+            }
+        }
+        assert_eq!(log.state(person(number(1))).await, Some(1), "turn {turn}");
+        let mut snapshot = sorted_snapshot(&**log, &pair).await;
+        snapshot.recalled.sort();
+        assert_eq!(
+            snapshot,
+            with_recalled(pair.snapshot([(number(4), 40)], Some(20)), &pair, &[number(2), number(3)]),
+            "turn {turn}"
+        );
+    }
+}
+
 async fn a_message_that_is_in_a_batch_twice_is_first_and_repeated(log: &Log) {
     let pair = Pair::fresh();
     let batch = [pair.message(1, 10), pair.message(2, 10), pair.message(1, 10), pair.message(2, 11)];
-    assert_eq!(copies(log.record_all(&batch).await), [First, First, Repeated, Conflicting]);
-    assert_eq!(copies(log.record_all(&batch).await), [Repeated, Repeated, Repeated, Conflicting]);
+    assert_eq!(copies(log.record(facts(batch.clone())).await), [First, First, Repeated, Conflicting]);
+    assert_eq!(copies(log.record(facts(batch.clone())).await), [Repeated, Repeated, Repeated, Conflicting]);
     assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(1, 10), (2, 10)], None));
 }
 
 async fn copies_of_a_batch_that_fill_one_tombstone_are_first_and_repeated(log: &Log) {
     let pair = Pair::fresh();
-    log.recall(&pair.recall(1)).await.unwrap();
-    let recorded = log.record_all(&[pair.message(1, 10), pair.message(1, 10), pair.message(1, 11)]).await;
+    log.record_one(pair.recall(1).into()).await.unwrap();
+    let recorded = log.record(facts([pair.message(1, 10), pair.message(1, 10), pair.message(1, 11)])).await;
     assert!(recorded.iter().all(|one| one.as_ref().unwrap().change == Some(pair.recalled(1))));
     assert_eq!(copies(recorded), [First, Repeated, Conflicting]);
 }
 
 async fn a_thousand_messages_are_stored_in_one_batch(log: &Log) {
     let pair = Pair::fresh();
-    log.mark_read(&pair.receipt(400)).await.unwrap();
-    log.record(&pair.message(500, 500)).await.unwrap();
+    log.record_one(pair.receipt(400).into()).await.unwrap();
+    log.record_one(pair.message(500, 500).into()).await.unwrap();
     let batch: Vec<_> = (1..=1_000).map(|n| pair.message(n, n)).collect();
-    let copies = copies(log.record_all(&batch).await);
+    let copies = copies(log.record(facts(batch.clone())).await);
     assert_eq!(copies.iter().filter(|copy| **copy == First).count(), 999);
     assert_eq!(copies[499], Repeated);
     let unread = (401..=1_000).map(|n| (n, n));
@@ -179,10 +218,10 @@ async fn receipts_of_one_batch_leave_the_newest_mark_of_each_pair(log: &Log) {
     let pair = Pair::fresh();
     let other = pair.with_another();
     let messages: Vec<_> = (1..=5).flat_map(|n| [pair.message(n, n), other.message(10 + n, n)]).collect();
-    log.record_all(&messages).await;
+    log.record(facts(messages.clone())).await;
     let batch = [pair.receipt(2), other.receipt(5), pair.receipt(4), pair.receipt(3)];
     for _ in 0..2 {
-        let marked = log.mark_all(&batch).await;
+        let marked = log.record(facts(batch.clone())).await;
         assert_eq!((marked.len(), marked.iter().all(Result::is_ok)), (4, true), "{marked:?}");
         let mut expected = pair.snapshot([(5, 5)], Some(4));
         expected.marks.extend(other.snapshot([], Some(5)).marks);
@@ -199,8 +238,12 @@ async fn batches_that_race_receipts_leave_none_behind(log: &Log) {
         let batch: Vec<_> = (1..=40).map(|n| pair.message(number(n), n)).collect();
         let receipts = [pair.receipt(10), pair.receipt(25)];
         let (early, late) = batch.split_at(20);
-        let (one, other, marked) =
-            join3(log.record_all(early), log.record_all(late), log.mark_all(&receipts)).await;
+        let (one, other, marked) = join3(
+            log.record(facts(early.to_vec())),
+            log.record(facts(late.to_vec())),
+            log.record(facts(receipts.clone())),
+        )
+        .await;
         assert!(one.iter().chain(&other).all(Result::is_ok), "{one:?} {other:?}");
         assert!(marked.iter().all(Result::is_ok), "{marked:?}");
         let unread = (26..=40).map(|n| (number(n), n));
@@ -217,9 +260,10 @@ async fn batches_that_race_recalls_and_one_another_count_nothing_twice(log: &Log
         let number = |n: i64| round * 100 + n;
         let batch: Vec<_> = (1..=10).map(|n| pair.message(number(n), n)).collect();
         let turned: Vec<_> = batch.iter().rev().cloned().collect();
-        let recalls = [pair.recall(number(3)), pair.recall(number(7))];
-        let recalled = join(log.recall(&recalls[0]), log.recall(&recalls[1]));
-        let (one, other, recalled) = join3(log.record_all(&batch), log.record_all(&turned), recalled).await;
+        let [one, other] = [3, 7].map(|n| pair.recall(number(n)).into());
+        let recalled = join(log.record_one(one), log.record_one(other));
+        let (one, other, recalled) =
+            join3(log.record(facts(batch.clone())), log.record(facts(turned.clone())), recalled).await;
         assert!(recalled.0.is_ok() && recalled.1.is_ok(), "{recalled:?}");
         let both = copies(one.into_iter().chain(other).collect());
         assert_eq!(both.iter().filter(|copy| **copy == First).count(), 10, "round {round}: {both:?}");
@@ -232,7 +276,6 @@ async fn batches_that_race_recalls_and_one_another_count_nothing_twice(log: &Log
 }
 
 async fn no_items_are_no_trouble(log: &Log) {
-    assert!(log.record_all(&[]).await.is_empty());
-    assert!(log.mark_all(&[]).await.is_empty());
+    assert!(log.record(Vec::new()).await.is_empty());
     assert_eq!(log.snapshot(&Pair::fresh().reader).await.unwrap(), Snapshot::default());
 }

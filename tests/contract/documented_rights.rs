@@ -158,11 +158,11 @@ async fn the_documented_role_of_mongodb_can_do_all_that_this_service_does() {
     mongo::can_write(&database).await.unwrap();
     let log = Arc::new(MongoLog::new(database.clone()));
     let pair = Pair::fresh();
-    log.record(&pair.message(1, 10)).await.unwrap();
-    log.mark_read(&pair.receipt(10)).await.unwrap();
-    log.record(&pair.message(2, 20)).await.unwrap();
-    log.record(&pair.message(3, 5)).await.unwrap();
-    log.recall(&pair.recall(2)).await.unwrap();
+    log.record_one(pair.message(1, 10).into()).await.unwrap();
+    log.record_one(pair.receipt(10).into()).await.unwrap();
+    log.record_one(pair.message(2, 20).into()).await.unwrap();
+    log.record_one(pair.message(3, 5).into()).await.unwrap();
+    log.record_one(pair.recall(2).into()).await.unwrap();
     assert_eq!(log.snapshot(&pair.reader).await.unwrap().unread, []);
     assert!(!log.is_big(&pair.reader).await.unwrap());
     assert_eq!(log.next_reader(None).await.unwrap().as_ref(), Some(&pair.reader));
@@ -179,7 +179,7 @@ async fn the_documented_role_of_mongodb_can_do_all_that_this_service_does() {
     let reads = mongo::database(&own.url_of("reader", "read", "otc_im").await, 1).await.unwrap();
     let said = mongo::can_write(&reads).await.unwrap_err().to_string();
     assert!(said.contains("not authorized"), "{said}");
-    let refused = MongoLog::new(reads).record(&pair.message(4, 30)).await.unwrap_err();
+    let refused = MongoLog::new(reads).record_one(pair.message(4, 30).into()).await.unwrap_err();
     assert!(matches!(refused, StoreError::Refused { .. }), "{refused:?}");
     database.run_command(doc! { "ping": 1 }).await.unwrap();
 }

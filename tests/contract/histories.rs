@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use otc_im::commands::mark_read::{Dated, mark_read};
-use otc_im::commands::recall_message::recall_message;
-use otc_im::commands::record_message::record_message;
+use otc_im::commands::receive_copy::record_fact;
 use otc_im::domain::ids::Accid;
 use otc_im::domain::message::Message;
 use otc_im::queries::unread_counts::UnreadCounts;
@@ -103,18 +101,17 @@ impl<'a> Run<'a> {
         match step {
             Step::Message(number, kind) => {
                 let message = self.message(number, kind);
-                assert!(record_message(log, view, clock, &message).await.is_ok());
+                record_fact(log, view, clock, message.clone().into()).await.unwrap();
                 self.model.messages.push(message);
             }
             Step::Receipt(reader, peer, up_to) => {
                 let receipt = self.pair(reader, peer).receipt(up_to);
-                let dated = Dated { receipt: receipt.clone(), latest: receipt.up_to };
-                assert!(mark_read(log, view, clock, 0, dated).await.is_ok());
+                record_fact(log, view, clock, receipt.clone().into()).await.unwrap();
                 self.model.receipts.push(receipt);
             }
             Step::Recall(number) => {
                 let recall = self.pair_of(number).recall(self.base + i64::from(number) + 1);
-                recall_message(log, view, clock, &recall).await.unwrap();
+                record_fact(log, view, clock, recall.clone().into()).await.unwrap();
                 self.model.recalls.push(recall);
             }
             Step::Poll(reader) => self.poll(reader).await?,

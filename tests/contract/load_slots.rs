@@ -45,7 +45,7 @@ impl Held {
     async fn pair(&self) -> Pair {
         let pair = Pair::fresh();
         let number = self.recorded.fetch_add(1, SeqCst) + 1;
-        self.behind.record(&pair.message(number, 10)).await.unwrap();
+        self.behind.record_one(pair.message(number, 10).into()).await.unwrap();
         pair
     }
 

@@ -6,8 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all, join5};
-use otc_im::commands::recall_message::recall_message;
-use otc_im::commands::record_message::record_message;
+use otc_im::commands::receive_copy::record_fact;
 use otc_im::domain::unread::{Merged, Reading, Snapshot};
 use otc_im::infra::memory::MemoryView;
 use otc_im::infra::mongo::{self, MongoLog};
@@ -44,7 +43,7 @@ on_each! {
 async fn two_messages(stack: &Stack) -> Pair {
     let pair = Pair::fresh();
     for number in [1, 2] {
-        stack.log.record(&pair.message(number, 10)).await.unwrap();
+        stack.log.record_one(pair.message(number, 10).into()).await.unwrap();
     }
     pair
 }
@@ -99,8 +98,8 @@ async fn a_copy_that_comes_after_its_recall_and_a_loss_of_the_view_does_not_coun
     let pair = two_messages(stack).await;
     let counts = counts(stack.view.port.clone(), stack.log.messages.clone(), Arc::new(SetClock::default()));
     // Recorded, and then slow on its way to the view: slower than its recall, and than the loss of the view.
-    let late = stack.log.record(&pair.message(3, 30)).await.unwrap().change.unwrap();
-    recall_message(&*stack.log, &*stack.view, &SetClock::default(), &pair.recall(3)).await.unwrap();
+    let late = stack.log.record_one(pair.message(3, 30).into()).await.unwrap().change.unwrap();
+    record_fact(&*stack.log, &*stack.view, &SetClock::default(), pair.recall(3).into()).await.unwrap();
     stack.view.lose(&pair.reader, slice::from_ref(&pair.peer)).await;
     assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [2]);
     apply(&*stack.view, [late]).await;
@@ -114,10 +113,10 @@ async fn a_message_that_reached_the_log_alone_is_mended_by_its_redelivery(stack:
     assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [2]);
     let message = pair.message(3, 30);
     view.failing.store(true, SeqCst);
-    assert!(record_message(&*stack.log, &*view, &clock, &message).await.is_err());
+    assert!(record_fact(&*stack.log, &*view, &clock, message.clone().into()).await.is_err());
     view.failing.store(false, SeqCst);
     for _ in 0..2 {
-        assert!(record_message(&*stack.log, &*view, &clock, &message).await.is_ok());
+        assert!(record_fact(&*stack.log, &*view, &clock, message.clone().into()).await.is_ok());
         assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [3]);
     }
 }
@@ -129,7 +128,7 @@ async fn an_old_load_is_compared_with_the_log_in_the_background(stack: &Stack) {
     assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [2]);
     // Drift both ways: the view counts what the log does not know, and lacks what it knows.
     apply(&*stack.view, [pair.arrived(8, 10), pair.arrived(9, 10)]).await;
-    stack.log.record(&pair.message(3, 10)).await.unwrap();
+    stack.log.record_one(pair.message(3, 10).into()).await.unwrap();
     clock.0.store(NOW.plus(RECHECK_AFTER).0, SeqCst);
     assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [4], "not old enough");
     assert_eq!(loads.rechecks.get(), 0);
@@ -197,7 +196,7 @@ async fn a_memory_view_with_room_for_few_answers_rightly_about_many() {
     for round in 1..=3 {
         for (at, pair) in (0..).zip(&pairs) {
             let message = pair.message(round * 100 + at, round);
-            assert!(record_message(&*log, &*view, &*clock, &message).await.is_ok());
+            assert!(record_fact(&*log, &*view, &*clock, message.clone().into()).await.is_ok());
             let answer = counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap();
             assert_eq!(answer, [round.unsigned_abs()]);
         }
@@ -212,9 +211,9 @@ async fn a_mongodb_that_is_gone_is_an_error_in_time() {
     let (message, receipt, recall) = (pair.message(1, 10), pair.receipt(10), pair.recall(1));
     let letter = DeadLetter { id: "a".into(), received_at: NOW, reason: "b".into(), raw: "c".into() };
     let calls = join5(
-        log.record(&message),
-        log.mark_read(&receipt),
-        log.recall(&recall),
+        log.record_one(message.into()),
+        log.record_one(receipt.into()),
+        log.record_one(recall.into()),
         log.snapshot(&pair.reader),
         log.keep_all(slice::from_ref(&letter)),
     );

@@ -53,7 +53,7 @@ async fn a_copy_is_the_first_then_a_repeated_one(log: &Log) {
     let pair = Pair::fresh();
     let message = pair.message(1, 10);
     for copy in [First, Repeated, Repeated] {
-        let recorded = log.record(&message).await.unwrap();
+        let recorded = log.record_one(message.clone().into()).await.unwrap();
         assert_eq!((recorded.copy, recorded.change), (copy, Some(pair.arrived(1, 10))));
     }
     assert_eq!(log.state(person(1)).await, Some(0));
@@ -62,7 +62,7 @@ async fn a_copy_is_the_first_then_a_repeated_one(log: &Log) {
 
 async fn a_copy_that_differs_is_told_and_the_first_stays(log: &Log) {
     let pair = Pair::fresh();
-    log.record(&pair.message(1, 10)).await.unwrap();
+    log.record_one(pair.message(1, 10).into()).await.unwrap();
     let nick = Details { from_nick: Some("other".into()), ..pair.message(1, 10).details };
     let others = [
         pair.message(1, 99),
@@ -72,22 +72,22 @@ async fn a_copy_that_differs_is_told_and_the_first_stays(log: &Log) {
         Message { msg_type: "PICTURE".into(), ..pair.message(1, 10) },
     ];
     for other in others {
-        let recorded = log.record(&other).await.unwrap();
+        let recorded = log.record_one(other.clone().into()).await.unwrap();
         assert_eq!((recorded.copy, recorded.change), (Conflicting, Some(pair.arrived(1, 10))));
     }
-    assert_eq!(log.record(&pair.message(1, 10)).await.unwrap().copy, Repeated, "untouched");
+    assert_eq!(log.record_one(pair.message(1, 10).into()).await.unwrap().copy, Repeated, "untouched");
     assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(1, 10)], None));
 }
 
 async fn a_conflicting_copy_is_told_with_the_mark_of_the_pair_that_stays(log: &Log) {
     let pair = Pair::fresh();
     let other = pair.with_another();
-    log.record(&pair.message(1, 10)).await.unwrap();
-    log.mark_read(&other.receipt(50)).await.unwrap();
-    let recorded = log.record(&other.message(1, 10)).await.unwrap();
+    log.record_one(pair.message(1, 10).into()).await.unwrap();
+    log.record_one(other.receipt(50).into()).await.unwrap();
+    let recorded = log.record_one(other.message(1, 10).into()).await.unwrap();
     assert_eq!((recorded.copy, recorded.change), (Conflicting, Some(pair.arrived(1, 10))));
-    log.mark_read(&pair.receipt(7)).await.unwrap();
-    let recorded = log.record(&other.message(1, 10)).await.unwrap();
+    log.record_one(pair.receipt(7).into()).await.unwrap();
+    let recorded = log.record_one(other.message(1, 10).into()).await.unwrap();
     assert_eq!(recorded.change, Some(pair.arrived_with_mark(1, 10, 7)));
     assert_eq!(log.state(person(1)).await, Some(0));
 }
@@ -96,9 +96,9 @@ async fn a_person_and_a_notice_may_have_the_same_number(log: &Log) {
     let pair = Pair::fresh();
     let notice = MessageKey { conv_type: ConvType::CustomPerson, server_id: id(1) };
     let as_notice = Message { key: notice, ..pair.message(1, 10) };
-    assert_eq!(log.record(&as_notice).await.unwrap().copy, First);
-    assert_eq!(log.record(&pair.message(1, 10)).await.unwrap().copy, First);
-    log.recall(&Recall { key: notice, ..pair.recall(1) }).await.unwrap();
+    assert_eq!(log.record_one(as_notice.clone().into()).await.unwrap().copy, First);
+    assert_eq!(log.record_one(pair.message(1, 10).into()).await.unwrap().copy, First);
+    log.record_one(Recall { key: notice, ..pair.recall(1) }.into()).await.unwrap();
     assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([(1, 10)], None));
 }
 
@@ -108,16 +108,16 @@ async fn two_senders_may_have_the_same_client_id(log: &Log) {
     let details = Details { msgid_client: Some("c-1".into()), ..Details::default() };
     for (pair, number) in [(&pair, 1), (&other, 2)] {
         let message = Message { details: details.clone(), ..pair.message(number, 10) };
-        assert_eq!(log.record(&message).await.unwrap().copy, First);
+        assert_eq!(log.record_one(message.clone().into()).await.unwrap().copy, First);
     }
     assert_eq!(log.snapshot(&pair.reader).await.unwrap().unread.len(), 2);
 }
 
 async fn a_message_under_the_mark_is_read_when_it_comes(log: &Log) {
     let pair = Pair::fresh();
-    log.mark_read(&pair.receipt(20)).await.unwrap();
+    log.record_one(pair.receipt(20).into()).await.unwrap();
     for (number, at, state) in [(1, 19, 1), (2, 20, 1), (3, 21, 0)] {
-        let recorded = log.record(&pair.message(number, at)).await.unwrap();
+        let recorded = log.record_one(pair.message(number, at).into()).await.unwrap();
         assert_eq!(recorded.change, Some(pair.arrived_with_mark(number, at, 20)));
         assert_eq!(log.state(person(number)).await, Some(state));
     }
@@ -127,10 +127,10 @@ async fn a_message_under_the_mark_is_read_when_it_comes(log: &Log) {
 async fn a_receipt_reads_up_to_and_at_its_time(log: &Log) {
     let pair = Pair::fresh();
     for (number, at) in [(1, 10), (2, 20), (3, 20), (4, 21)] {
-        log.record(&pair.message(number, at)).await.unwrap();
+        log.record_one(pair.message(number, at).into()).await.unwrap();
     }
     for _ in 0..2 {
-        log.mark_read(&pair.receipt(20)).await.unwrap();
+        log.record_one(pair.receipt(20).into()).await.unwrap();
         for (number, state) in [(1, 1), (2, 1), (3, 1), (4, 0)] {
             assert_eq!(log.state(person(number)).await, Some(state), "message {number}");
         }
@@ -140,9 +140,9 @@ async fn a_receipt_reads_up_to_and_at_its_time(log: &Log) {
 
 async fn an_older_receipt_never_lowers_the_mark(log: &Log) {
     let pair = Pair::fresh();
-    log.mark_read(&pair.receipt(20)).await.unwrap();
-    log.mark_read(&pair.receipt(10)).await.unwrap();
-    log.record(&pair.message(1, 15)).await.unwrap();
+    log.record_one(pair.receipt(20).into()).await.unwrap();
+    log.record_one(pair.receipt(10).into()).await.unwrap();
+    log.record_one(pair.message(1, 15).into()).await.unwrap();
     assert_eq!(log.state(person(1)).await, Some(1));
     assert_eq!(sorted_snapshot(&**log, &pair).await, pair.snapshot([], Some(20)));
 }
@@ -151,9 +151,9 @@ async fn a_receipt_leaves_other_pairs(log: &Log) {
     let pair = Pair::fresh();
     let (other, turned) = (pair.with_another(), pair.turned());
     for (number, pair) in [(1, &pair), (2, &other), (3, &turned)] {
-        log.record(&pair.message(number, 10)).await.unwrap();
+        log.record_one(pair.message(number, 10).into()).await.unwrap();
     }
-    log.mark_read(&pair.receipt(10)).await.unwrap();
+    log.record_one(pair.receipt(10).into()).await.unwrap();
     let states = [log.state(person(1)).await, log.state(person(2)).await, log.state(person(3)).await];
     assert_eq!(states, [Some(1), Some(0), Some(0)]);
     assert_eq!(sorted_snapshot(&**log, &turned).await, turned.snapshot([(3, 10)], None));
@@ -169,7 +169,7 @@ async fn what_does_not_count_is_kept_but_not_unread(log: &Log) {
     messages.push(Message { from: pair.reader.clone(), ..pair.message(3, 10) });
     for message in &messages {
         for copy in [First, Repeated] {
-            let recorded = log.record(message).await.unwrap();
+            let recorded = log.record_one(message.clone().into()).await.unwrap();
             assert_eq!((recorded.copy, recorded.change), (copy, None), "{}", message.key);
         }
         assert_eq!(log.state(message.key).await, Some(0));
@@ -179,16 +179,16 @@ async fn what_does_not_count_is_kept_but_not_unread(log: &Log) {
 
 async fn a_recalled_message_counts_no_more(log: &Log) {
     let pair = Pair::fresh();
-    log.record(&pair.message(1, 10)).await.unwrap();
-    log.record(&pair.message(2, 10)).await.unwrap();
+    log.record_one(pair.message(1, 10).into()).await.unwrap();
+    log.record_one(pair.message(2, 10).into()).await.unwrap();
     for _ in 0..2 {
-        log.recall(&pair.recall(1)).await.unwrap();
+        log.record_one(pair.recall(1).into()).await.unwrap();
         assert_eq!(
             sorted_snapshot(&**log, &pair).await,
             with_recalled(pair.snapshot([(2, 10)], None), &pair, &[1])
         );
     }
-    let recorded = log.record(&pair.message(1, 10)).await.unwrap();
+    let recorded = log.record_one(pair.message(1, 10).into()).await.unwrap();
     assert_eq!((recorded.copy, recorded.change), (Repeated, Some(pair.recalled(1))), "a view is told again");
     assert_eq!(
         sorted_snapshot(&**log, &pair).await,
@@ -199,23 +199,23 @@ async fn a_recalled_message_counts_no_more(log: &Log) {
 async fn a_message_that_was_recalled_before_it_came_never_counts(log: &Log) {
     let pair = Pair::fresh();
     for _ in 0..2 {
-        log.recall(&pair.recall(1)).await.unwrap();
+        log.record_one(pair.recall(1).into()).await.unwrap();
     }
     assert_eq!(log.snapshot(&pair.reader).await.unwrap(), Snapshot::default());
     for copy in [First, Repeated] {
-        let recorded = log.record(&pair.message(1, 10)).await.unwrap();
+        let recorded = log.record_one(pair.message(1, 10).into()).await.unwrap();
         assert_eq!((recorded.copy, recorded.change), (copy, Some(pair.recalled(1))));
     }
-    assert_eq!(log.record(&pair.message(1, 11)).await.unwrap().copy, Conflicting);
+    assert_eq!(log.record_one(pair.message(1, 11).into()).await.unwrap().copy, Conflicting);
     assert_eq!(log.snapshot(&pair.reader).await.unwrap(), with_recalled(Snapshot::default(), &pair, &[1]));
 }
 
 async fn a_recall_of_a_read_message_changes_no_count(log: &Log) {
     let pair = Pair::fresh();
-    log.record(&pair.message(1, 10)).await.unwrap();
-    log.record(&pair.message(2, 20)).await.unwrap();
-    log.mark_read(&pair.receipt(10)).await.unwrap();
-    log.recall(&pair.recall(1)).await.unwrap();
+    log.record_one(pair.message(1, 10).into()).await.unwrap();
+    log.record_one(pair.message(2, 20).into()).await.unwrap();
+    log.record_one(pair.receipt(10).into()).await.unwrap();
+    log.record_one(pair.recall(1).into()).await.unwrap();
     assert_eq!(
         sorted_snapshot(&**log, &pair).await,
         with_recalled(pair.snapshot([(2, 20)], Some(10)), &pair, &[1])
@@ -227,12 +227,12 @@ async fn a_snapshot_tells_of_the_recalls_of_the_last_hour_alone(log: &Log) {
     let pair = Pair::fresh();
     let now = System.now();
     for (number, minutes_ago) in [(1, 120), (2, 61), (3, 59)] {
-        log.record(&pair.message(number, 10)).await.unwrap();
-        log.recall(&pair.recall(number)).await.unwrap();
+        log.record_one(pair.message(number, 10).into()).await.unwrap();
+        log.record_one(pair.recall(number).into()).await.unwrap();
         log.set_recalled_at(person(number), now.plus(-minutes_ago * MINUTE)).await;
     }
     assert_eq!(sorted_snapshot(&**log, &pair).await, with_recalled(Snapshot::default(), &pair, &[3]));
-    let recorded = log.record(&pair.message(1, 10)).await.unwrap();
+    let recorded = log.record_one(pair.message(1, 10).into()).await.unwrap();
     assert_eq!(recorded.change, Some(pair.recalled(1)), "the log itself forgets none");
 }
 
@@ -245,15 +245,15 @@ async fn how_far_a_pair_goes_is_known(log: &Log) {
     };
     assert_eq!(reach().await, (None, None), "nobody has written");
     for (pair, number, at) in [(&pair, 1, 10), (&pair, 2, 30), (&pair, 3, 20), (&other, 4, 90)] {
-        log.record(&pair.message(number, at)).await.unwrap();
+        log.record_one(pair.message(number, at).into()).await.unwrap();
     }
-    log.record(&Message { withheld: true, ..pair.message(5, 80) }).await.unwrap();
+    log.record_one(Message { withheld: true, ..pair.message(5, 80) }.into()).await.unwrap();
     assert_eq!(reach().await, (Some(30), None));
-    log.recall(&pair.recall(2)).await.unwrap();
+    log.record_one(pair.recall(2).into()).await.unwrap();
     assert_eq!(reach().await, (Some(20), None));
-    log.mark_read(&pair.receipt(10)).await.unwrap();
+    log.record_one(pair.receipt(10).into()).await.unwrap();
     assert_eq!(reach().await, (Some(20), Some(10)));
-    log.mark_read(&pair.receipt(25)).await.unwrap();
+    log.record_one(pair.receipt(25).into()).await.unwrap();
     assert_eq!(reach().await, (None, Some(25)), "all is read");
 }
 
@@ -262,10 +262,10 @@ async fn a_snapshot_holds_one_reader_whole(log: &Log) {
     let (other, silent, stranger) = (pair.with_another(), pair.with_another(), Pair::fresh());
     assert_eq!(log.snapshot(&pair.reader).await.unwrap(), Snapshot::default(), "nobody has heard of them");
     for (pair, number, at) in [(&pair, 1, 10), (&pair, i64::MAX, 30), (&other, 2, 10), (&stranger, 3, 10)] {
-        log.record(&pair.message(number, at)).await.unwrap();
+        log.record_one(pair.message(number, at).into()).await.unwrap();
     }
     for receipt in [pair.receipt(10), silent.receipt(99), stranger.receipt(5)] {
-        log.mark_read(&receipt).await.unwrap();
+        log.record_one(receipt.clone().into()).await.unwrap();
     }
     let mut expected = pair.snapshot([(i64::MAX, 30)], Some(10));
     expected.unread.extend(other.snapshot([(2, 10)], None).unread);
@@ -291,17 +291,17 @@ async fn text_comes_back_as_it_came(log: &Log) {
             resend_flag: some(),
         };
         let message = Message { details, msg_type: text.into(), ..pair.message(number, 10) };
-        assert_eq!(log.record(&message).await.unwrap().copy, First);
-        assert_eq!(log.record(&message).await.unwrap().copy, Repeated);
+        assert_eq!(log.record_one(message.clone().into()).await.unwrap().copy, First);
+        assert_eq!(log.record_one(message.clone().into()).await.unwrap().copy, Repeated);
         let other = Details { body: Some(format!("{text}.")), ..message.details.clone() };
         let other = Message { details: other, ..message };
-        assert_eq!(log.record(&other).await.unwrap().copy, Conflicting);
+        assert_eq!(log.record_one(other.clone().into()).await.unwrap().copy, Conflicting);
     }
     assert_eq!(log.snapshot(&pair.reader).await.unwrap().unread.len(), 6);
     let bare = Message { details: Details::default(), to: fresh_accid(), ..pair.message(1, 10) };
-    assert_eq!(log.record(&bare).await.unwrap().copy, First);
-    assert_eq!(log.record(&bare).await.unwrap().copy, Repeated);
-    let change = log.record(&bare).await.unwrap().change.unwrap();
+    assert_eq!(log.record_one(bare.clone().into()).await.unwrap().copy, First);
+    assert_eq!(log.record_one(bare.clone().into()).await.unwrap().copy, Repeated);
+    let change = log.record_one(bare.clone().into()).await.unwrap().change.unwrap();
     assert_eq!(change, Change::arrived(bare.unread().unwrap(), None));
 }
 

@@ -8,6 +8,7 @@ use mongodb::event::EventHandler;
 use mongodb::event::command::CommandEvent;
 use mongodb::options::ClientOptions;
 use mongodb::{Client, Database, IndexModel};
+use otc_im::domain::message::Fact;
 use otc_im::infra::mongo::{self, INDEXES, Lack, MongoLog};
 use otc_im::ports::message_log::{BIG, CopyNo, MessageLog};
 
@@ -41,11 +42,11 @@ async fn messages_are_inserted_before_marks_are_looked_at_and_marks_raised_befor
     let pair = Pair::fresh();
     taken(&asked);
     let receipts = [pair.receipt(10), pair.receipt(20)];
-    assert!(log.mark_all(&receipts).await.iter().all(Result::is_ok));
+    assert!(log.record(receipts.into_iter().map(Fact::from).collect()).await.iter().all(Result::is_ok));
     assert_eq!(taken(&asked), ["update read_marks", "update messages"]);
     let batch = [pair.message(1, 15), pair.message(2, 25), pair.message(3, 5)];
     for copy in [CopyNo::First, CopyNo::Repeated] {
-        let recorded = log.record_all(&batch).await;
+        let recorded = log.record(batch.iter().cloned().map(Fact::from).collect()).await;
         assert!(recorded.iter().all(|recorded| recorded.as_ref().unwrap().copy == copy), "{recorded:?}");
         let asked = taken(&asked);
         let repeated = ["insert messages", "find messages", "find read_marks"];

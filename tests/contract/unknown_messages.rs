@@ -25,7 +25,7 @@ on_each! {
 /// A reader whom the view knows, and so many messages that only the view knows.
 async fn with_unknown(stack: &Stack, many: usize) -> Pair {
     let pair = Pair::fresh();
-    stack.log.record(&pair.message(1, 10)).await.unwrap();
+    stack.log.record_one(pair.message(1, 10).into()).await.unwrap();
     let clock = Arc::new(SetClock::default());
     let counts = counts(stack.view.port.clone(), stack.log.messages.clone(), clock);
     assert_eq!(counts.of(&pair.reader, slice::from_ref(&pair.peer)).await.unwrap(), [1]);
@@ -46,7 +46,7 @@ async fn a_few_unknown_messages_are_removed(stack: &Stack) {
 
 async fn many_unknown_messages_are_kept_until_somebody_insists(stack: &Stack) {
     let (pair, projector) = (with_unknown(stack, REMOVE_UNKNOWN + 1).await, of(stack));
-    stack.log.record(&pair.message(2, 30)).await.unwrap();
+    stack.log.record_one(pair.message(2, 30).into()).await.unwrap();
     let kept = Reloaded { merged: Merged::Done { added: 1, removed: 0 }, kept_unknown: REMOVE_UNKNOWN + 1 };
     assert_eq!(projector.compare(&pair.reader).await.unwrap(), kept, "what is missing is added all the same");
     assert_eq!(projector.counters().kept_unknown.get(), 4);
@@ -62,8 +62,8 @@ async fn many_unknown_messages_are_kept_until_somebody_insists(stack: &Stack) {
 async fn messages_that_the_log_knows_to_be_read_or_recalled_are_removed_however_many(stack: &Stack) {
     let pair = with_unknown(stack, 0).await;
     for number in 2..=6 {
-        stack.log.record(&pair.message(number, 10)).await.unwrap();
-        stack.log.recall(&pair.recall(number)).await.unwrap();
+        stack.log.record_one(pair.message(number, 10).into()).await.unwrap();
+        stack.log.record_one(pair.recall(number).into()).await.unwrap();
     }
     // A view that missed the recalls.
     apply(&*stack.view, (2..=6).map(|number| pair.arrived(number, 10))).await;
@@ -74,9 +74,9 @@ async fn messages_that_the_log_knows_to_be_read_or_recalled_are_removed_however_
 
 async fn a_log_tells_which_messages_it_knows_nothing_of(stack: &Stack) {
     let (pair, other) = (Pair::fresh(), Pair::fresh());
-    stack.log.record(&pair.message(1, 10)).await.unwrap();
-    stack.log.record(&other.message(2, 10)).await.unwrap();
-    stack.log.recall(&pair.recall(3)).await.unwrap();
+    stack.log.record_one(pair.message(1, 10).into()).await.unwrap();
+    stack.log.record_one(other.message(2, 10).into()).await.unwrap();
+    stack.log.record_one(pair.recall(3).into()).await.unwrap();
     let ids: Vec<_> = (1..=2_500).map(id).collect();
     let unknown = stack.log.messages.unknown(&pair.reader, &ids).await.unwrap();
     assert_eq!((unknown.len(), unknown.contains(&id(1)), unknown.contains(&id(3))), (2_498, false, false));

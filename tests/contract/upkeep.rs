@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 use futures_util::TryStreamExt;
 use otc_im::commands::forget_old::forget_read;
-use otc_im::commands::receive_copy::{Inbox, Ports};
+use otc_im::commands::receive_copy::Inbox;
 use otc_im::commands::recount::Recounter;
 use otc_im::commands::redrive::{Redriven, redrive};
 use otc_im::domain::ids::{Accid, Millis};
@@ -52,10 +52,10 @@ fn recounter(stack: &Stack) -> Recounter {
 
 async fn every_reader_is_walked_once_and_in_order(stack: &Stack) {
     let (unread, marked) = (Pair::fresh(), Pair::fresh());
-    stack.log.record(&unread.message(1, 10)).await.unwrap();
-    stack.log.record(&unread.message(2, 10)).await.unwrap();
-    stack.log.mark_read(&marked.receipt(5)).await.unwrap();
-    stack.log.mark_read(&unread.receipt(5)).await.unwrap();
+    stack.log.record_one(unread.message(1, 10).into()).await.unwrap();
+    stack.log.record_one(unread.message(2, 10).into()).await.unwrap();
+    stack.log.record_one(marked.receipt(5).into()).await.unwrap();
+    stack.log.record_one(unread.receipt(5).into()).await.unwrap();
     let mut expected = vec![unread.reader, marked.reader];
     expected.sort();
     let mut walked: Vec<Accid> = Vec::new();
@@ -70,8 +70,8 @@ async fn every_reader_is_walked_once_and_in_order(stack: &Stack) {
 async fn a_recount_adds_what_the_view_lacks_and_removes_what_the_log_does_not_count(stack: &Stack) {
     let pair = Pair::fresh();
     load(&*stack.view, &pair.reader, &pair.snapshot([], None)).await;
-    stack.log.record(&pair.message(1, 10)).await.unwrap();
-    stack.log.record(&pair.message(2, 11)).await.unwrap();
+    stack.log.record_one(pair.message(1, 10).into()).await.unwrap();
+    stack.log.record_one(pair.message(2, 11).into()).await.unwrap();
     apply(&*stack.view, [pair.arrived(9, 12)]).await;
     assert_eq!(count(&*stack.view, &pair).await, Some(1), "the view has drifted");
     let done: Vec<_> = recounter(stack).all(None).try_collect().await.unwrap();
@@ -85,7 +85,7 @@ async fn a_recount_adds_what_the_view_lacks_and_removes_what_the_log_does_not_co
 async fn a_recount_of_all_leaves_readers_whom_the_view_does_not_know(stack: &Stack) {
     let (first, second) = (Pair::fresh(), Pair::fresh());
     for (number, pair) in [(1, &first), (2, &second)] {
-        stack.log.record(&pair.message(number, 10)).await.unwrap();
+        stack.log.record_one(pair.message(number, 10).into()).await.unwrap();
     }
     let done: Vec<_> = recounter(stack).all(None).try_collect().await.unwrap();
     assert_eq!(done.iter().map(|one| one.known).collect::<Vec<_>>(), [false, false]);
@@ -103,7 +103,7 @@ async fn a_recount_of_nobody_says_so_and_lays_nothing(stack: &Stack) {
     assert_eq!(begun.token, "first", "no load of theirs has begun");
 
     let (marked, polled) = (Pair::fresh(), Pair::fresh());
-    stack.log.mark_read(&marked.receipt(5)).await.unwrap();
+    stack.log.record_one(marked.receipt(5).into()).await.unwrap();
     assert!(recounter(stack).reader(marked.reader).await.unwrap().is_some(), "somebody who has read");
     load(&*stack.view, &polled.reader, &polled.snapshot([], None)).await;
     apply(&*stack.view, [polled.arrived(9, 12)]).await;
@@ -113,8 +113,8 @@ async fn a_recount_of_nobody_says_so_and_lays_nothing(stack: &Stack) {
 
 async fn an_explanation_tells_log_from_view(stack: &Stack) {
     let pair = Pair::fresh();
-    stack.log.mark_read(&pair.receipt(5)).await.unwrap();
-    stack.log.record(&pair.message(1, 10)).await.unwrap();
+    stack.log.record_one(pair.receipt(5).into()).await.unwrap();
+    stack.log.record_one(pair.message(1, 10).into()).await.unwrap();
     apply(&*stack.view, [pair.arrived(9, 12)]).await;
     let unknown = explain(&*stack.log.messages, &*stack.log.upkeep, &*stack.view, &pair.reader, &pair.peer)
         .await
@@ -132,14 +132,13 @@ async fn an_explanation_tells_log_from_view(stack: &Stack) {
 }
 
 fn inbox(stack: &Stack) -> Inbox {
-    let ports = Ports {
+    Inbox {
         log: stack.log.messages.clone(),
         view: stack.view.port.clone(),
-        letters: stack.log.letters.clone(),
+        dead_letters: stack.log.letters.clone(),
         clock: Arc::new(SetClock::default()),
         receipt_allowance_ms: 1_000,
-    };
-    Inbox { ports }
+    }
 }
 
 async fn a_dead_letter_is_taken_in_again_once_it_can_be_understood(stack: &Stack) {
@@ -180,15 +179,15 @@ async fn forgetting_read_messages_changes_no_count(stack: &Stack) {
     let (pair, clock) = (Pair::fresh(), SetClock::default());
     let old = clock.now().0 - 31 * DAY;
     for (number, at) in [(1, old), (2, old + 1), (3, old + 2), (4, clock.now().0)] {
-        stack.log.record(&pair.message(number, at)).await.unwrap();
+        stack.log.record_one(pair.message(number, at).into()).await.unwrap();
     }
-    stack.log.mark_read(&pair.receipt(old + 1)).await.unwrap();
+    stack.log.record_one(pair.receipt(old + 1).into()).await.unwrap();
     let before = stack.log.snapshot(&pair.reader).await.unwrap();
     assert_eq!(before.counts(from_ref(&pair.peer)), [2], "an old message may be unread");
     assert_eq!(forget_read(&*stack.log.upkeep, &clock, 30).await.unwrap(), 2);
     assert_eq!(forget_read(&*stack.log.upkeep, &clock, 30).await.unwrap(), 0);
     assert_eq!(stack.log.snapshot(&pair.reader).await.unwrap(), before);
-    let late = stack.log.record(&pair.message(1, old)).await.unwrap();
+    let late = stack.log.record_one(pair.message(1, old).into()).await.unwrap();
     assert_eq!(
         late.change,
         Some(pair.arrived_with_mark(1, old, old + 1)),
@@ -199,9 +198,9 @@ async fn forgetting_read_messages_changes_no_count(stack: &Stack) {
 
 async fn without_its_view_a_poll_is_answered_by_the_log_or_not_at_all(stack: &Stack) {
     let (pair, stranger) = (Pair::fresh(), fresh_accid());
-    stack.log.mark_read(&pair.receipt(5)).await.unwrap();
+    stack.log.record_one(pair.receipt(5).into()).await.unwrap();
     for (number, at) in [(1, 5), (2, 6), (3, 7)] {
-        stack.log.record(&pair.message(number, at)).await.unwrap();
+        stack.log.record_one(pair.message(number, at).into()).await.unwrap();
     }
     let view = WatchedView::over(&stack.view.port);
     view.failing.store(true, SeqCst);

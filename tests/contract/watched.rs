@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use otc_im::commands::projector::{LoadBounds, LoadCounters, Projector};
 use otc_im::domain::ids::{Accid, Millis, ServerId};
-use otc_im::domain::message::{Message, Recall, Receipt};
+use otc_im::domain::message::Fact;
 use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
 use otc_im::infra::clock::System;
 use otc_im::ports::StoreError;
@@ -92,17 +92,11 @@ impl WatchedLog {
 
 #[async_trait]
 impl MessageLog for WatchedLog {
-    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
-        self.inner.record_all(messages).await
-    }
-    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
-        self.inner.mark_all(receipts).await
+    async fn record(&self, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>> {
+        self.inner.record(facts).await
     }
     async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
         self.inner.reach(reader, peer).await
-    }
-    async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
-        self.inner.recall(recall).await
     }
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
         self.snapshots.fetch_add(1, SeqCst);

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
-use super::scene::{Budget, Fact, Grain, Scene, message, recall, receipt};
+use otc_im::domain::message::Fact;
+
+use super::scene::{Budget, Grain, Scene, message, recall, receipt};
 use super::situations as reached;
 
 /// Explores a scene; `least` states, so that a scene that was cut short by accident is noticed.

@@ -7,12 +7,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use otc_im::commands::mark_read::{Dated, mark_read};
 use otc_im::commands::projector::{LoadBounds, Projector};
-use otc_im::commands::recall_message::recall_message;
-use otc_im::commands::record_message::record_message;
+use otc_im::commands::receive_copy::record_fact;
 use otc_im::domain::ids::{Accid, Millis, ServerId};
-use otc_im::domain::message::{Message, Recall, Receipt};
+use otc_im::domain::message::Fact;
 use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
 use otc_im::ports::StoreError;
 use otc_im::ports::clock::{Clock, Ids};
@@ -22,7 +20,6 @@ use otc_im::ports::unread_view::{UnreadView, ViewedPair};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::scene::Fact;
 use super::stage::Stage;
 use super::world::NOW;
 
@@ -30,8 +27,6 @@ use super::world::NOW;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
     Record,
-    MarkRead,
-    Recall,
     Snapshot,
     Apply,
     BeginLoad,
@@ -55,15 +50,7 @@ impl Machine {
         let fact = fact.clone();
         let work = tokio::spawn(async move {
             let (log, view): (&dyn MessageLog, &dyn UnreadView) = (&gate, &gate);
-            match fact {
-                Fact::Message(message) => record_message(log, view, &Still, &message).await.is_ok(),
-                Fact::Receipt(receipt) => {
-                    // Receipts of the future are not what is explored here.
-                    let dated = Dated { latest: receipt.up_to, receipt };
-                    mark_read(log, view, &Still, 0, dated).await.is_ok()
-                }
-                Fact::Recall(recall) => recall_message(log, view, &Still, &recall).await.is_ok(),
-            }
+            record_fact(log, view, &Still, fact).await.is_ok()
         });
         Self::waiting(calls, work).await
     }
@@ -134,27 +121,15 @@ impl Gate {
 
 #[async_trait]
 impl MessageLog for Gate {
-    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
+    async fn record(&self, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>> {
         match self.pass(Call::Record).await {
-            Ok(()) => self.log.record_all(messages).await,
-            Err(refused) => refused.of_all(messages.len()),
-        }
-    }
-
-    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
-        match self.pass(Call::MarkRead).await {
-            Ok(()) => self.log.mark_all(receipts).await,
-            Err(refused) => refused.of_all(receipts.len()),
+            Ok(()) => self.log.record(facts).await,
+            Err(refused) => refused.of_all(facts.len()),
         }
     }
 
     async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
         self.log.reach(reader, peer).await
-    }
-
-    async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
-        self.pass(Call::Recall).await?;
-        self.log.recall(recall).await
     }
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {

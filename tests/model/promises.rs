@@ -1,9 +1,9 @@
 //! What holds in every state of every scene.
 
 use otc_im::domain::ids::Accid;
-use otc_im::domain::message::Message;
+use otc_im::domain::message::{Fact, Message};
 
-use super::scene::{Fact, Scene};
+use super::scene::Scene;
 use super::world::{Sent, World};
 
 type Promise = fn(&Scene, &World) -> bool;

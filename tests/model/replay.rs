@@ -11,7 +11,7 @@ use otc_im::domain::unread::Snapshot;
 use stateright::{Checker, HasDiscoveries, Model};
 
 use super::machine::{Call, Machine};
-use super::scene::{Budget, Fact, Scene, message, recall, receipt};
+use super::scene::{Budget, Scene, message, recall, receipt};
 use super::situations as reached;
 use super::stage::{Dump, Stage};
 use super::steps::{Action, fresh_token};
@@ -145,7 +145,7 @@ impl<'a> Play<'a> {
                 // A delivery that dies before its first write is as if it had not been; the model leaves it out.
                 Machine::handler(self.stage, fact).await.crash().await;
                 let mut handler = Machine::handler(self.stage, fact).await;
-                handler.step(first_call(fact)).await;
+                handler.step(Call::Record).await;
                 self.handlers.insert(self.world.place_of_handler(copy), handler);
             }
             Action::Step(at) => match self.world.handlers[at].next {
@@ -211,14 +211,6 @@ fn sorted(snapshot: Snapshot) -> [BTreeSet<(Accid, i64)>; 3] {
     let marks = snapshot.marks.into_iter().map(|(peer, mark)| (peer, mark.0));
     let recalled = snapshot.recalled.into_iter().map(|(peer, id)| (peer, id.get()));
     [unread.collect(), marks.collect(), recalled.collect()]
-}
-
-fn first_call(fact: &Fact) -> Call {
-    match fact {
-        Fact::Message(_) => Call::Record,
-        Fact::Receipt(_) => Call::MarkRead,
-        Fact::Recall(_) => Call::Recall,
-    }
 }
 
 /// Plays everything on one stage.

@@ -1,16 +1,7 @@
 //! What happens in one model: the copies that NetEase sends, and how much may go wrong.
 
 use otc_im::domain::ids::{Accid, Millis, ServerId};
-use otc_im::domain::message::{ConvType, Details, Message, MessageKey, Recall, Receipt};
-
-/// What a copy says.
-#[expect(clippy::large_enum_variant, reason = "a scene has a handful of them")]
-#[derive(Debug, Clone)]
-pub enum Fact {
-    Message(Message),
-    Receipt(Receipt),
-    Recall(Recall),
-}
+use otc_im::domain::message::{ConvType, Details, Fact, Message, MessageKey, Recall, Receipt};
 
 /// How finely the work is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +66,7 @@ impl Scene {
     /// The messages, with their places among the facts.
     pub fn messages(&self) -> impl Iterator<Item = (usize, &Message)> {
         self.facts.iter().enumerate().filter_map(|(at, fact)| match fact {
-            Fact::Message(message) => Some((at, message)),
+            Fact::Message(message) => Some((at, &**message)),
             _ => None,
         })
     }
@@ -91,7 +82,7 @@ impl Scene {
         let key = |key: MessageKey| self::key(key.server_id.get() + offset);
         let fact = |fact: &Fact| match fact.clone() {
             Fact::Message(m) => {
-                Fact::Message(Message { key: key(m.key), to: name(&m.to), from: name(&m.from), ..m })
+                Fact::from(Message { key: key(m.key), to: name(&m.to), from: name(&m.from), ..*m })
             }
             Fact::Receipt(r) => Fact::Receipt(Receipt { reader: name(&r.reader), peer: name(&r.peer), ..r }),
             Fact::Recall(r) => Fact::Recall(Recall { key: key(r.key), to: name(&r.to), from: name(&r.from) }),
@@ -111,7 +102,7 @@ fn key(id: i64) -> MessageKey {
 
 /// `from` wrote to `to`.
 pub fn message(id: i64, from: &str, to: &str, at: i64) -> Fact {
-    Fact::Message(Message {
+    Fact::from(Message {
         key: key(id),
         to: Accid::of_user(to),
         from: Accid::of_user(from),

@@ -1,8 +1,9 @@
 //! What a scene has to reach, so that its promises are known to have been put to the test.
 
+use otc_im::domain::message::Fact;
 use otc_im::domain::unread::{Merged, Reading, Snapshot};
 
-use super::scene::{Fact, Scene};
+use super::scene::Scene;
 use super::work::{Read, Step};
 use super::world::{Sent, World};
 

@@ -1,11 +1,12 @@
 //! Work under way: the commands and loads as machines of single steps.
 
 use otc_im::domain::ids::{Accid, Millis, ServerId};
+use otc_im::domain::message::Fact;
 use otc_im::domain::unread::{Change, Load, Snapshot};
 use otc_im::ports::message_log::{CopyNo, Recorded};
 
 use super::log::Log;
-use super::scene::{Fact, Scene};
+use super::scene::Scene;
 
 /// One delivery of a copy, with its first step on the log done: before that, nothing has happened.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,7 +23,7 @@ pub enum Step {
     LookAtMark,
     /// `record`: the mark covers the message; set `state`.
     SetState { mark: Millis },
-    /// `mark_read`: the mark is raised; set `state`.
+    /// `record` of a receipt: the mark is raised; set `state`.
     SetStates,
     /// The log is done: tell the view.
     View(Change),
@@ -78,7 +79,7 @@ impl Handler {
 fn tell_view(scene: &Scene, copy: usize, recalled: bool, mark: Option<Millis>) -> Step {
     let Fact::Message(message) = &scene.facts[copy] else { unreachable!("only messages are recorded") };
     // Which copy it is makes no difference to what the view is told.
-    Recorded::of(CopyNo::First, message, recalled, mark).change.map_or(Step::Ack, Step::View)
+    Recorded::message(CopyNo::First, message, recalled, mark).change.map_or(Step::Ack, Step::View)
 }
 
 /// A load or a recheck: both take the same steps.

@@ -1,11 +1,11 @@
 //! A state of the model.
 
 use otc_im::domain::ids::{Accid, Millis};
-use otc_im::domain::message::Message;
+use otc_im::domain::message::{Fact, Message};
 use otc_im::domain::unread::{Merged, ReaderView, Reading};
 
 use super::log::Log;
-use super::scene::{Budget, Fact, Scene};
+use super::scene::{Budget, Scene};
 use super::work::{Handler, Loading, Read};
 
 /// The hour at which everything happens: nothing in the rules depends on time passing, as long as work under way is

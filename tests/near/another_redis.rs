@@ -42,7 +42,7 @@ fn counts(view: Arc<dyn UnreadView>, log: &Log) -> UnreadCounts {
 async fn behind(server: &OwnRedis, log: &Log) -> Pair {
     let (pair, view) = (Pair::fresh(), backends::redis_view_at(&server.url()).await);
     for number in 1..=3 {
-        log.record(&pair.message(number, number)).await.unwrap();
+        log.record_one(pair.message(number, number).into()).await.unwrap();
     }
     let load = view.begin_load(&pair.reader, "token").await.unwrap();
     view.merge(&pair.reader, &load, &pair.snapshot([(1, 1)], None), System.now()).await.unwrap();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use otc_im::domain::ids::{Accid, Millis, ServerId};
-use otc_im::domain::message::{ConvType, Message, MessageKey, Recall, Receipt};
+use otc_im::domain::message::{ConvType, Fact, Message, MessageKey, Recall, Receipt};
 use otc_im::domain::unread::Snapshot;
 use otc_im::infra::mongo::steps::{self, Entry, Pair, Steps};
 use otc_im::ports::StoreError;
@@ -139,6 +139,11 @@ impl SimLog {
         self.step("raise mark", about, move |disk| disk.raise(&raise)).await
     }
 
+    async fn lay_tombstone(&self, recall: &Recall) -> Result<(), StoreError> {
+        let (about, recall) = (About::Key(recall.key), recall.clone());
+        self.step("recall", about, move |disk| disk.lay_tombstone(&recall)).await
+    }
+
     async fn mark_messages(&self, receipt: &Receipt) -> Result<(), StoreError> {
         let (about, mark) = (About::Pair(receipt.reader.clone(), receipt.peer.clone()), receipt.clone());
         self.step("mark messages", about, move |disk| disk.mark_messages(&mark)).await
@@ -148,9 +153,14 @@ impl SimLog {
 /// The steps of a batch, each with faults of its own; their order is the adapter's.
 #[async_trait]
 impl Steps for SimLog {
-    async fn insert_or_find<'a>(&self, messages: &'a [Message]) -> Vec<Result<Entry<'a>, StoreError>> {
+    async fn insert_or_find<'a>(&self, messages: &[&'a Message]) -> Vec<Result<Entry<'a>, StoreError>> {
         let inserted = join_all(messages.iter().map(|message| self.insert_or_find_one(message)));
         self.port.carry(Store::Log, messages.len(), inserted).await
+    }
+
+    async fn lay_tombstones(&self, recalls: &[&Recall]) -> Vec<Result<(), StoreError>> {
+        let laid = join_all(recalls.iter().map(|recall| self.lay_tombstone(recall)));
+        self.port.carry(Store::Log, recalls.len(), laid).await
     }
 
     async fn marks(
@@ -168,7 +178,7 @@ impl Steps for SimLog {
         self.step("read late", About::Nothing, move |disk| disk.read(&keys)).await
     }
 
-    async fn raise_marks(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
+    async fn raise_marks(&self, receipts: &[&Receipt]) -> Vec<Result<(), StoreError>> {
         let raised = join_all(receipts.iter().map(|receipt| self.raise(receipt)));
         self.port.carry(Store::Log, receipts.len(), raised).await
     }
@@ -180,12 +190,8 @@ impl Steps for SimLog {
 
 #[async_trait]
 impl MessageLog for SimLog {
-    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
-        steps::record(self, messages).await
-    }
-
-    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
-        steps::mark_read(self, receipts).await
+    async fn record(&self, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>> {
+        steps::record(self, facts).await
     }
 
     async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
@@ -198,11 +204,6 @@ impl MessageLog for SimLog {
         let of = (reader.clone(), peer.clone());
         let mark = self.step("find mark", about, move |disk| disk.marks.get(&of).copied()).await?;
         Ok(Reach { unread, mark })
-    }
-
-    async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
-        let recall = recall.clone();
-        self.step("recall", About::Key(recall.key), move |disk| disk.lay_tombstone(&recall)).await
     }
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {

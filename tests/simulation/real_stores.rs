@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{StreamExt, stream};
 use otc_im::commands::projector::{LoadBounds, Projector};
-use otc_im::commands::receive_copy::{Inbox, Ports};
+use otc_im::commands::receive_copy::Inbox;
 use otc_im::commands::recount::Recounter;
 use otc_im::domain::ids::{Accid, Millis};
 use otc_im::domain::unread::{Reading, Snapshot};
@@ -136,15 +136,12 @@ fn acts(rng: &mut Rng, history: &History) -> Vec<(Act, usize, Accid)> {
 impl Run {
     fn new(backend: Backend, history: History) -> Self {
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(Still), Arc::new(Numbers::default()));
-        let inbox = |view: &Arc<dyn UnreadView>| {
-            let ports = Ports {
-                log: Arc::new(GroupedLog::new(Arc::clone(&backend.log), AT_ONCE)),
-                view: Arc::clone(view),
-                letters: Arc::clone(&backend.letters),
-                clock: Arc::clone(&clock),
-                receipt_allowance_ms: ALLOWANCE_MS,
-            };
-            Inbox { ports }
+        let inbox = |view: &Arc<dyn UnreadView>| Inbox {
+            log: Arc::new(GroupedLog::new(Arc::clone(&backend.log), AT_ONCE)),
+            view: Arc::clone(view),
+            dead_letters: Arc::clone(&backend.letters),
+            clock: Arc::clone(&clock),
+            receipt_allowance_ms: ALLOWANCE_MS,
         };
         let projector = |view: &Arc<dyn UnreadView>| {
             let (log, view) = (Arc::clone(&backend.log), Arc::clone(view));

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use otc_im::commands::projector::{LoadBounds, Projector};
-use otc_im::commands::receive_copy::{Inbox, Ports};
+use otc_im::commands::receive_copy::Inbox;
 use otc_im::domain::ids::Millis;
 use otc_im::infra::group_commit::GroupedLog;
 use otc_im::ports::clock::{Clock, Ids};
@@ -81,7 +81,7 @@ impl Instance {
         let log = Arc::new(SimLog { port: port.clone(), disk: Arc::clone(&self.stores.disk) });
         let view: Arc<dyn UnreadView> =
             Arc::new(SimView { port, server: Arc::clone(&self.stores.server), began: Mutex::default() });
-        let letters: Arc<dyn DeadLetters> = Arc::clone(&log) as _;
+        let dead_letters: Arc<dyn DeadLetters> = Arc::clone(&log) as _;
         let log: Arc<dyn MessageLog> = log;
         let (now, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(clock()), Arc::new(clock()));
         let (at_once, fallbacks) = self.world.draw(|rng| (*rng.pick(&[1, 2]), *rng.pick(&[0, 1])));
@@ -99,8 +99,7 @@ impl Instance {
         };
         let group = self.world.draw(|rng| *rng.pick(&[1, 2, 200]));
         let log = Arc::new(GroupedLog::new(log, group));
-        let ports = Ports { log, view, letters, clock: now, receipt_allowance_ms: ALLOWANCE_MS };
-        let inbox = Inbox { ports };
+        let inbox = Inbox { log, view, dead_letters, clock: now, receipt_allowance_ms: ALLOWANCE_MS };
         self.world.note(self.name, "starts", About::Nothing, "");
         self.replace(Some(Arc::new(Service { life, inbox, counts, clock: clock(), projector })));
     }

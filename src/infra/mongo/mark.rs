@@ -2,50 +2,19 @@
 
 use mongodb::bson::{Document, doc};
 
-use super::connect::durably;
-use super::document::STORE;
-use super::operation::{bounded, refusal, store_error};
 use super::{MongoLog, pair};
 use crate::domain::message::Receipt;
 use crate::ports::StoreError;
 
 impl MongoLog {
-    pub(super) async fn raise_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
-        self.update_each("read_marks", receipts.iter().map(raise).collect()).await
+    pub(super) async fn raise_all(&self, receipts: &[&Receipt]) -> Vec<Result<(), StoreError>> {
+        let raised = self.update_each("read_marks", receipts.iter().map(|receipt| raise(receipt)).collect());
+        raised.await.into_iter().map(|outcome| outcome.map_err(|why| why.error)).collect()
     }
 
     pub(super) async fn read_all(&self, receipts: &[&Receipt]) -> Vec<Result<(), StoreError>> {
-        self.update_each("messages", receipts.iter().map(|receipt| read_up_to(receipt)).collect()).await
-    }
-
-    /// Makes the updates in one command, in no order; answers one outcome for each.
-    ///
-    /// The driver has no call for this that servers before 8.0 know, and tries none of it twice: NetEase will.
-    async fn update_each(&self, collection: &str, updates: Vec<Document>) -> Vec<Result<(), StoreError>> {
-        let count = updates.len();
-        if count == 0 {
-            return Vec::new();
-        }
-        let command =
-            doc! { "update": collection, "updates": updates, "ordered": false, "writeConcern": durably() };
-        let database = self.database.clone();
-        let answer = match bounded(async move { database.run_command(command).await }).await {
-            Ok(answer) => answer,
-            Err(error) => return store_error(error).of_all(count),
-        };
-        if let Ok(failed) = answer.get_document("writeConcernError") {
-            return StoreError::unavailable(STORE, failed.to_string()).of_all(count);
-        }
-        let mut outcomes: Vec<_> = (0..count).map(|_| Ok(())).collect();
-        for failed in answer.get_array("writeErrors").into_iter().flatten() {
-            let number = |name| failed.as_document().and_then(|failed| failed.get_i32(name).ok());
-            let (refused, index) = (refusal(number("code"), failed.to_string()), number("index"));
-            match index.and_then(|index| outcomes.get_mut(usize::try_from(index).ok()?)) {
-                Some(outcome) => *outcome = Err(refused),
-                None => return refused.of_all(count),
-            }
-        }
-        outcomes
+        let read = self.update_each("messages", receipts.iter().map(|receipt| read_up_to(receipt)).collect());
+        read.await.into_iter().map(|outcome| outcome.map_err(|why| why.error)).collect()
     }
 }
 

@@ -1,9 +1,8 @@
 //! The message log on MongoDB.
 //!
-//! No transaction: each method is a few writes, each of one document or of many one by one, in an order that lets any
-//! interleaving, and any crash followed by the same call again, end in the same documents. A mark is written before the
-//! messages that it covers are updated, and a message is written before its mark is looked at, so one of the two sides
-//! always sees the other: of a batch as of a single one, for a step begins only when the one before has ended for all.
+//! There is no transaction. A batch of facts is a few commands, in an order (`steps`) that lets any interleaving, and any
+//! crash followed by the same call again, end in the same documents: a mark is written before the messages that it covers
+//! are updated, and a message is written before its mark is looked at, so one of the two sides always sees the other.
 //!
 //! `messages` is meant to be sharded by `to`: the same message always has the same `to`, so `_id` stays unique.
 
@@ -13,25 +12,27 @@ mod document;
 mod indexes;
 mod mark;
 mod operation;
+mod recall;
 mod record;
 mod snapshot;
 pub mod steps;
+mod update;
 mod upkeep;
 
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use mongodb::bson::{DateTime, Document, doc};
+use mongodb::bson::{Document, doc};
 use mongodb::{Collection, Database};
 
 pub use connect::{close, database};
 pub use indexes::{INDEXES, Index, Lack, can_write, lacks, prepare};
-use operation::{bounded, is_duplicate, store_error};
+use operation::{bounded, store_error};
 use steps::{Entry, Pair, Steps};
 
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::message::{Message, MessageKey, Recall, Receipt};
+use crate::domain::message::{Fact, Message, MessageKey, Recall, Receipt};
 use crate::domain::unread::Snapshot;
 use crate::ports::StoreError;
 use crate::ports::message_log::{MessageLog, Reach, Recorded};
@@ -62,23 +63,6 @@ impl MongoLog {
         found.await.map_err(store_error)?.map(|mark| document::millis(&mark, "mark")).transpose()
     }
 
-    async fn upsert(
-        &self,
-        collection: &Collection<Document>,
-        filter: Document,
-        update: Document,
-    ) -> mongodb::error::Result<()> {
-        let upsert = || {
-            let (collection, filter, update) = (collection.clone(), filter.clone(), update.clone());
-            bounded(async move { collection.update_one(filter, update).upsert(true).await })
-        };
-        let outcome = match upsert().await {
-            Err(error) if is_duplicate(&error) => upsert().await,
-            outcome => outcome,
-        };
-        outcome.map(|_| ())
-    }
-
     /// The documents under these keys, by key.
     async fn found(
         &self,
@@ -101,8 +85,12 @@ impl MongoLog {
 
 #[async_trait]
 impl Steps for MongoLog {
-    async fn insert_or_find<'a>(&self, messages: &'a [Message]) -> Vec<Result<Entry<'a>, StoreError>> {
+    async fn insert_or_find<'a>(&self, messages: &[&'a Message]) -> Vec<Result<Entry<'a>, StoreError>> {
         self.insert_all(messages).await
+    }
+
+    async fn lay_tombstones(&self, recalls: &[&Recall]) -> Vec<Result<(), StoreError>> {
+        self.recall_all(recalls).await
     }
 
     async fn marks(
@@ -116,7 +104,7 @@ impl Steps for MongoLog {
         self.set_state(keys).await
     }
 
-    async fn raise_marks(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
+    async fn raise_marks(&self, receipts: &[&Receipt]) -> Vec<Result<(), StoreError>> {
         self.raise_all(receipts).await
     }
 
@@ -127,12 +115,8 @@ impl Steps for MongoLog {
 
 #[async_trait]
 impl MessageLog for MongoLog {
-    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
-        steps::record(self, messages).await
-    }
-
-    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
-        steps::mark_read(self, receipts).await
+    async fn record(&self, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>> {
+        steps::record(self, facts).await
     }
 
     async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
@@ -148,25 +132,6 @@ impl MessageLog for MongoLog {
         let unread = newest.map(|message| document::millis(&message, "msgTimestamp")).transpose()?;
         // The mark last: whatever is read meanwhile has raised it before.
         Ok(Reach { unread, mark: self.mark_of(reader, peer).await? })
-    }
-
-    async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
-        let tombstone = doc! {
-            "$set": { "recalled": true, "counted": false, "recalledAt": DateTime::now() },
-            "$setOnInsert": { "fromAccount": recall.from.as_str() },
-        };
-        let key = recall.key.to_string();
-        // An upsert has to name the shard key. A message that went to somebody else is recalled all the same.
-        let outcome =
-            self.upsert(&self.messages, doc! { "_id": &key, "to": recall.to.as_str() }, tombstone.clone());
-        match outcome.await {
-            Err(error) if is_duplicate(&error) => {
-                let messages = self.messages.clone();
-                let lay = async move { messages.update_one(doc! { "_id": key }, tombstone).await };
-                bounded(lay).await.map(|_| ()).map_err(store_error)
-            }
-            outcome => outcome.map_err(store_error),
-        }
     }
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {

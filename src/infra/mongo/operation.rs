@@ -50,10 +50,6 @@ async fn run<T: Send + 'static>(
     }
 }
 
-pub(super) fn is_duplicate(error: &Error) -> bool {
-    code(error) == Some(DUPLICATE_KEY)
-}
-
 fn code(error: &Error) -> Option<i32> {
     match &*error.kind {
         ErrorKind::Write(WriteFailure::WriteError(refusal)) => Some(refusal.code),

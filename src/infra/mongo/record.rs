@@ -15,11 +15,15 @@ use crate::ports::StoreError;
 
 impl MongoLog {
     /// Inserts the messages, or fills in the tombstones that came before them, or finds what was there first.
-    pub(super) async fn insert_all<'a>(&self, messages: &'a [Message]) -> Vec<Result<Entry<'a>, StoreError>> {
+    pub(super) async fn insert_all<'a>(
+        &self,
+        messages: &[&'a Message],
+    ) -> Vec<Result<Entry<'a>, StoreError>> {
         if messages.is_empty() {
             return Vec::new();
         }
-        let (log, documents) = (self.messages.clone(), messages.iter().map(to_document).collect::<Vec<_>>());
+        let (log, documents) =
+            (self.messages.clone(), messages.iter().map(|message| to_document(message)).collect::<Vec<_>>());
         let insert = async move { log.insert_many(documents).ordered(false).await };
         let refused = match bounded(insert).await.map_or_else(refusals, |_| Ok(HashMap::new())) {
             Ok(refused) => refused,
@@ -30,7 +34,7 @@ impl MongoLog {
             (0..messages.len()).filter(there).map(|n| messages[n].key.to_string()).collect();
         let mut found = self.found(&self.messages, keys).await;
         let mut outcomes = Vec::with_capacity(messages.len());
-        for (index, message) in messages.iter().enumerate() {
+        for (index, &message) in messages.iter().enumerate() {
             outcomes.push(match (refused.get(&index), &found) {
                 (None, _) => Ok(Entry::first(message, false)),
                 (Some((DUPLICATE_KEY, _)), Ok(there)) => {

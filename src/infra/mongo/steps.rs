@@ -1,15 +1,17 @@
 //! The order of the log's writes, apart from the writes themselves.
 //!
-//! [`record`] and [`mark_read`] decide what comes before what; a [`Steps`] does each step. MongoDB is one, a simulated
-//! disk in the tests is another, so what the tests explore is this order and no copy of it.
+//! [`record`] decides what comes before what; a [`Steps`] does each step. MongoDB is one, a simulated disk in the tests is
+//! another, so what the tests explore is this order and no copy of it.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
+use futures_util::future::join;
 
+use super::document::STORE;
 use crate::domain::ids::{Accid, Millis};
-use crate::domain::message::{Message, MessageKey, Receipt};
+use crate::domain::message::{Fact, Message, MessageKey, Recall, Receipt};
 use crate::ports::StoreError;
 use crate::ports::message_log::{CopyNo, Recorded};
 
@@ -21,7 +23,11 @@ pub type Pair = (Accid, Accid);
 pub trait Steps: Sync {
     /// Inserts each message, or fills in the tombstone that came before it, or finds the copy that was there first.
     /// One outcome for each, in their order.
-    async fn insert_or_find<'a>(&self, messages: &'a [Message]) -> Vec<Result<Entry<'a>, StoreError>>;
+    async fn insert_or_find<'a>(&self, messages: &[&'a Message]) -> Vec<Result<Entry<'a>, StoreError>>;
+
+    /// Takes the messages back, those that are there and those that are still to come. One outcome for each recall, in
+    /// their order.
+    async fn lay_tombstones(&self, recalls: &[&Recall]) -> Vec<Result<(), StoreError>>;
 
     /// The read marks of these pairs; a pair without one is left out.
     async fn marks(
@@ -33,7 +39,7 @@ pub trait Steps: Sync {
     async fn set_read(&self, keys: Vec<MessageKey>) -> Result<(), StoreError>;
 
     /// Raises the mark of each pair, never lowers it. One outcome for each receipt, in their order.
-    async fn raise_marks(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>>;
+    async fn raise_marks(&self, receipts: &[&Receipt]) -> Vec<Result<(), StoreError>>;
 
     /// Sets `state` 1 on all that each receipt covers. One outcome for each, in their order.
     async fn set_read_up_to(&self, receipts: &[&Receipt]) -> Vec<Result<(), StoreError>>;
@@ -84,10 +90,57 @@ impl Marked<'_> {
     }
 }
 
-/// Records messages: all of them durable first, only then a look at the marks. [`mark_read`] writes marks before it looks
-/// for messages, so of a message and its receipt one always sees the other.
-pub async fn record(log: &impl Steps, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
-    let entries = log.insert_or_find(messages).await;
+/// Records facts: all of them durable first, and only then the look at what they mean for each other. So of a message
+/// and its receipt, in one batch or in two, one always sees the other.
+pub async fn record(log: &impl Steps, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>> {
+    let Sorted { messages, receipts, recalls } = Sorted::of(&facts);
+    let (raised, (entries, laid)) = join(log.raise_marks(&receipts), async {
+        // A tombstone that is laid first would stand in the way of its message until a majority has it.
+        let entries = log.insert_or_find(&messages).await;
+        (entries, log.lay_tombstones(&recalls).await)
+    })
+    .await;
+    let (stored, read) = join(stored(log, entries), read(log, &receipts, raised)).await;
+    let (mut stored, mut read, mut laid) = (stored.into_iter(), read.into_iter(), laid.into_iter());
+    let outcome = |fact| match fact {
+        Fact::Message(_) => stored.next(),
+        Fact::Receipt(receipt) => read.next().map(|done| done.map(|()| Recorded::receipt(receipt))),
+        Fact::Recall(recall) => laid.next().map(|done| done.map(|()| Recorded::recall(recall))),
+    };
+    facts.into_iter().map(outcome).map(|known| known.unwrap_or_else(no_outcome)).collect()
+}
+
+/// Facts of each kind, in their order.
+#[derive(Default)]
+struct Sorted<'a> {
+    messages: Vec<&'a Message>,
+    receipts: Vec<&'a Receipt>,
+    recalls: Vec<&'a Recall>,
+}
+
+impl<'a> Sorted<'a> {
+    fn of(facts: &'a [Fact]) -> Self {
+        let mut sorted = Self::default();
+        for fact in facts {
+            match fact {
+                Fact::Message(message) => sorted.messages.push(message),
+                Fact::Receipt(receipt) => sorted.receipts.push(receipt),
+                Fact::Recall(recall) => sorted.recalls.push(recall),
+            }
+        }
+        sorted
+    }
+}
+
+fn no_outcome<T>() -> Result<T, StoreError> {
+    Err(StoreError::unavailable(STORE, "no outcome"))
+}
+
+/// Brings the `state` of messages in line with the marks.
+async fn stored<'a>(
+    log: &impl Steps,
+    entries: Vec<Result<Entry<'a>, StoreError>>,
+) -> Vec<Result<Recorded, StoreError>> {
     let mut marked = with_marks(log, entries).await;
     let late = marked.iter().flatten().filter(|marked| marked.is_late());
     let late: Vec<MessageKey> = late.map(|marked| marked.entry.kept.key).collect();
@@ -98,7 +151,7 @@ pub async fn record(log: &impl Steps, messages: &[Message]) -> Vec<Result<Record
             *outcome = Err(error.again());
         }
     }
-    let recorded = |Marked { entry, mark }| Recorded::of(entry.copy, &entry.kept, entry.recalled, mark);
+    let recorded = |Marked { entry, mark }| Recorded::message(entry.copy, &entry.kept, entry.recalled, mark);
     marked.into_iter().map(|outcome| outcome.map(recorded)).collect()
 }
 
@@ -121,14 +174,17 @@ async fn with_marks<'a>(
     entries.into_iter().map(|outcome| outcome.and_then(with_mark)).collect()
 }
 
-/// Takes in receipts: all marks durable first, only then the messages that they cover.
-pub async fn mark_read(log: &impl Steps, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
-    let raised = log.raise_marks(receipts).await;
-    let marked: Vec<_> =
-        raised.iter().zip(receipts).filter(|(raised, _)| raised.is_ok()).map(|(_, r)| r).collect();
+/// Sets `state` 1 on the messages that the raised marks cover.
+async fn read(
+    log: &impl Steps,
+    receipts: &[&Receipt],
+    raised: Vec<Result<(), StoreError>>,
+) -> Vec<Result<(), StoreError>> {
+    let marked = raised.iter().zip(receipts).filter(|(raised, _)| raised.is_ok());
+    let marked: Vec<&Receipt> = marked.map(|(_, receipt)| *receipt).collect();
     if marked.is_empty() {
         return raised;
     }
     let mut read = log.set_read_up_to(&marked).await.into_iter();
-    raised.into_iter().map(|raised| raised.and_then(|()| read.next().unwrap_or(Ok(())))).collect()
+    raised.into_iter().map(|raised| raised.and_then(|()| read.next().unwrap_or_else(no_outcome))).collect()
 }

@@ -1,4 +1,4 @@
-//! The message log on SQLite: each method is one transaction.
+//! The message log on SQLite: a batch of facts is one transaction.
 
 mod dead_letters;
 mod upkeep;
@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::store_error;
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::message::{ConvType, Details, Message, MessageKey, Recall, Receipt};
+use crate::domain::message::{ConvType, Details, Fact, Message, MessageKey, Recall, Receipt};
 use crate::domain::unread::{Snapshot, TOMBSTONE_MS};
 use crate::infra::clock::System;
 use crate::ports::StoreError;
@@ -41,15 +41,17 @@ impl SqliteLog {
         Ok((turn, self.pool.begin_with("BEGIN IMMEDIATE").await?))
     }
 
-    async fn record_in_one(
-        &self,
-        messages: &[Message],
-    ) -> Result<Vec<Result<Recorded, StoreError>>, StoreError> {
+    async fn record_in_one(&self, facts: &[Fact]) -> Result<Vec<Result<Recorded, StoreError>>, StoreError> {
         let classed = store_error(STORE);
         let (_turn, mut tx) = self.begin().await.map_err(&classed)?;
-        let mut outcomes = Vec::with_capacity(messages.len());
-        for message in messages {
-            match record(&mut tx, message).await.map_err(&classed) {
+        let mut outcomes = Vec::with_capacity(facts.len());
+        for fact in facts {
+            let recorded = match fact {
+                Fact::Message(message) => store(&mut tx, message).await,
+                Fact::Receipt(receipt) => mark_read(&mut tx, receipt).await,
+                Fact::Recall(recall) => lay_tombstone(&mut tx, recall).await,
+            };
+            match recorded.map_err(&classed) {
                 Err(all @ StoreError::Unavailable { .. }) => return Err(all),
                 // One that came upon a row which was never written by us is nobody else's trouble.
                 outcome => outcomes.push(outcome),
@@ -57,36 +59,6 @@ impl SqliteLog {
         }
         tx.commit().await.map_err(&classed)?;
         Ok(outcomes)
-    }
-
-    async fn mark_in_one(&self, receipts: &[Receipt]) -> sqlx::Result<()> {
-        let (_turn, mut tx) = self.begin().await?;
-        for Receipt { reader, peer, up_to } in receipts {
-            let (reader, peer) = (reader.as_str(), peer.as_str());
-            let raise = "INSERT INTO read_marks (reader, peer, mark) VALUES (?, ?, ?)
-                 ON CONFLICT (reader, peer) DO UPDATE SET mark = max(mark, excluded.mark)";
-            sqlx::query(raise).bind(reader).bind(peer).bind(up_to.0).execute(&mut *tx).await?;
-            let read = r#"UPDATE messages SET state = 1
-                 WHERE "to" = ? AND "fromAccount" = ? AND "msgTimestamp" <= ? AND state = 0 AND counted = 1"#;
-            sqlx::query(read).bind(reader).bind(peer).bind(up_to.0).execute(&mut *tx).await?;
-        }
-        tx.commit().await
-    }
-
-    async fn recall_in_one(&self, recall: &Recall) -> sqlx::Result<()> {
-        let sql = r#"INSERT INTO messages
-                (id, "convType", "to", "fromAccount", "msgTimestamp", "msgidServer", recalled, counted, "recalledAt")
-             VALUES (?, ?, ?, ?, 0, ?, TRUE, FALSE, ?)
-             ON CONFLICT (id) DO UPDATE SET recalled = TRUE, counted = FALSE, "recalledAt" = excluded."recalledAt""#;
-        let insert = sqlx::query(sql)
-            .bind(recall.key.to_string())
-            .bind(recall.key.conv_type.as_str())
-            .bind(recall.to.as_str())
-            .bind(recall.from.as_str())
-            .bind(recall.key.server_id.get())
-            .bind(System.now().0);
-        let _turn = self.writing.lock().await;
-        insert.execute(&self.pool).await.map(|_| ())
     }
 
     async fn snapshot_in_one(&self, reader: &Accid) -> sqlx::Result<Snapshot> {
@@ -118,15 +90,8 @@ impl SqliteLog {
 
 #[async_trait]
 impl MessageLog for SqliteLog {
-    async fn record_all(&self, messages: &[Message]) -> Vec<Result<Recorded, StoreError>> {
-        self.record_in_one(messages).await.unwrap_or_else(|error| error.of_all(messages.len()))
-    }
-
-    async fn mark_all(&self, receipts: &[Receipt]) -> Vec<Result<(), StoreError>> {
-        match self.mark_in_one(receipts).await.map_err(store_error(STORE)) {
-            Ok(()) => receipts.iter().map(|_| Ok(())).collect(),
-            Err(error) => error.of_all(receipts.len()),
-        }
+    async fn record(&self, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>> {
+        self.record_in_one(&facts).await.unwrap_or_else(|error| error.of_all(facts.len()))
     }
 
     async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
@@ -138,10 +103,6 @@ impl MessageLog for SqliteLog {
         let known = known.bind(reader.as_str()).bind(peer.as_str()).fetch_one(&self.pool).await;
         let (unread, mark) = known.map_err(store_error(STORE))?;
         Ok(Reach { unread: unread.map(Millis), mark: mark.map(Millis) })
-    }
-
-    async fn recall(&self, recall: &Recall) -> Result<(), StoreError> {
-        self.recall_in_one(recall).await.map_err(store_error(STORE))
     }
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
@@ -176,7 +137,7 @@ struct StoredMessage {
     recalled: bool,
 }
 
-async fn record(tx: &mut Transaction<'_, Sqlite>, message: &Message) -> sqlx::Result<Recorded> {
+async fn store(tx: &mut Transaction<'_, Sqlite>, message: &Message) -> sqlx::Result<Recorded> {
     let (copy, kept, recalled) = match find(tx, message.key).await? {
         Some(StoredMessage { message: Some(kept), recalled }) if kept == *message => {
             (CopyNo::Repeated, kept, recalled)
@@ -189,7 +150,36 @@ async fn record(tx: &mut Transaction<'_, Sqlite>, message: &Message) -> sqlx::Re
         let read = mark.is_some_and(|mark| message.timestamp <= mark);
         insert(tx, message, recalled, read).await?;
     }
-    Ok(Recorded::of(copy, &kept, recalled, mark))
+    Ok(Recorded::message(copy, &kept, recalled, mark))
+}
+
+async fn mark_read(tx: &mut Transaction<'_, Sqlite>, receipt: &Receipt) -> sqlx::Result<Recorded> {
+    let Receipt { reader, peer, up_to } = receipt;
+    let raise = "INSERT INTO read_marks (reader, peer, mark) VALUES (?, ?, ?)
+         ON CONFLICT (reader, peer) DO UPDATE SET mark = max(mark, excluded.mark)";
+    let raise = sqlx::query(raise).bind(reader.as_str()).bind(peer.as_str()).bind(up_to.0);
+    raise.execute(&mut **tx).await?;
+    let read = r#"UPDATE messages SET state = 1
+         WHERE "to" = ? AND "fromAccount" = ? AND "msgTimestamp" <= ? AND state = 0 AND counted = 1"#;
+    let read = sqlx::query(read).bind(reader.as_str()).bind(peer.as_str()).bind(up_to.0);
+    read.execute(&mut **tx).await?;
+    Ok(Recorded::receipt(receipt.clone()))
+}
+
+async fn lay_tombstone(tx: &mut Transaction<'_, Sqlite>, recall: &Recall) -> sqlx::Result<Recorded> {
+    let sql = r#"INSERT INTO messages
+            (id, "convType", "to", "fromAccount", "msgTimestamp", "msgidServer", recalled, counted, "recalledAt")
+         VALUES (?, ?, ?, ?, 0, ?, TRUE, FALSE, ?)
+         ON CONFLICT (id) DO UPDATE SET recalled = TRUE, counted = FALSE, "recalledAt" = excluded."recalledAt""#;
+    let lay = sqlx::query(sql)
+        .bind(recall.key.to_string())
+        .bind(recall.key.conv_type.as_str())
+        .bind(recall.to.as_str())
+        .bind(recall.from.as_str())
+        .bind(recall.key.server_id.get())
+        .bind(System.now().0);
+    lay.execute(&mut **tx).await?;
+    Ok(Recorded::recall(recall.clone()))
 }
 
 async fn find(tx: &mut Transaction<'_, Sqlite>, key: MessageKey) -> sqlx::Result<Option<StoredMessage>> {
