@@ -11,7 +11,7 @@ const MAY_USE: [(&str, &[&str]); 7] = [
     ("commands", &["commands", "domain", "ports", "log_gate"]),
     ("queries", &["queries", "domain", "ports", "log_gate"]),
     ("infra", &["infra", "domain", "ports", "log_gate"]),
-    ("http", &["http", "domain", "ports", "commands", "queries", "log_gate"]),
+    ("http", &["http", "domain", "ports", "commands", "queries", "config", "log_gate"]),
     ("demo", &["demo"]),
 ];
 

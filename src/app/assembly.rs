@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::listener::{Silence, make_room};
 use super::retention::Retention;
-use super::settings::{authenticator, bounds, limits, millis, netease, reserved, system_account};
+use super::settings::{authenticator, bounds, millis, netease, reserved, system_account};
 use super::{App, Bounds, Phases, StartError, Stores};
 use crate::commands::bind_account::Binder;
 use crate::commands::caller_limits::CallerLimits;
@@ -20,11 +20,17 @@ use crate::commands::receive_copy::Inbox;
 use crate::commands::register_account::Registrar;
 use crate::commands::send_notification::Notifier;
 use crate::config::Config;
-use crate::http::api::Api;
+use crate::http::bind::BindState;
 use crate::http::connection::ConnectionCounters;
+use crate::http::edge::Edge;
+use crate::http::health::OperationState;
 use crate::http::metrics::Metrics;
-use crate::http::router::router;
+use crate::http::notifications::NoticeState;
+use crate::http::router::{Surfaces, router};
 use crate::http::streams::Streams;
+use crate::http::unread::PollState;
+use crate::http::unread_stream::StreamState;
+use crate::http::webhook::WebhookState;
 use crate::infra::clock::System;
 use crate::infra::group_commit::GroupedLog;
 use crate::infra::netease::Netease;
@@ -65,31 +71,38 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
     worker.counters().register(&mut registry);
     connections.register(&mut registry);
     telemetry::register_metrics(&mut registry);
-    let api = Api {
-        inbox: Arc::new(inbox(config, stores)),
-        binder: Arc::new(parts.binder(netease)),
-        notifier: Arc::new(parts.notifier(Arc::clone(&worker))?),
-        worker: Arc::clone(&worker),
-        notifications: Arc::clone(&stores.notifications),
-        accounts: Arc::clone(&stores.accounts),
-        health: Arc::clone(&health),
-        case: config.accounts.case,
-        reserved: reserved(config)?,
-        metrics: Metrics::new(registry),
-        counts: parts.counts(projector),
-        changes: Arc::clone(&stores.changes),
-        streams: Arc::clone(&streams),
-        draining: phases.draining.clone(),
-        winding_down: phases.winding_down.clone(),
+    let edge = Arc::new(Edge {
         authenticator: authenticator(&config.auth, &clock)?,
-        clock: Arc::clone(&clock),
-        app_secrets: [from_ref(&config.netease.app_secret), &*config.netease.previous_app_secrets].concat(),
-        limits: limits(config),
+        case: config.accounts.case,
+        limits: config.limits.clone(),
         tasks: tasks.clone(),
-        webhook_slots: Arc::new(Semaphore::new(config.limits.webhooks_at_once)),
+    });
+    let (metrics, counts) = (Metrics::new(registry), Arc::new(parts.counts(projector)));
+    let surfaces = Surfaces {
+        bind: BindState {
+            edge: Arc::clone(&edge),
+            binder: Arc::new(parts.binder(netease)),
+            reserved: reserved(config)?,
+        },
+        notices: NoticeState {
+            edge: Arc::clone(&edge),
+            notifier: Arc::new(parts.notifier(Arc::clone(&worker), tasks.clone())?),
+            notifications: Arc::clone(&stores.notifications),
+        },
+        polls: PollState { edge: Arc::clone(&edge), counts: Arc::clone(&counts) },
+        streams: StreamState {
+            edge: Arc::clone(&edge),
+            counts,
+            changes: Arc::clone(&stores.changes),
+            streams,
+            winding_down: phases.winding_down.clone(),
+            clock: Arc::clone(&clock),
+        },
+        webhook: parts.webhook(edge, Arc::clone(&metrics)),
+        operation: OperationState { health: Arc::clone(&health), draining: phases.draining.clone(), metrics },
     };
     Ok(App {
-        router: router(Arc::new(api), &config.http.cors_origins),
+        router: router(surfaces, &config.http.cors_origins),
         worker,
         retention: Retention::new(config, stores, clock),
         health,
@@ -145,16 +158,31 @@ impl Parts<'_> {
         }
     }
 
-    fn notifier(&self, worker: Arc<DeliveryWorker>) -> Result<Notifier, StartError> {
+    fn notifier(&self, worker: Arc<DeliveryWorker>, tasks: TaskTracker) -> Result<Notifier, StartError> {
         Ok(Notifier {
             notifications: Arc::clone(&self.stores.notifications),
             worker,
+            tasks,
+            patience: self.config.notifications.patience,
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),
             system_account: system_account(self.config)?,
             resend_unknown: self.config.notifications.resend_unknown,
             max_queued: self.config.notifications.max_queued,
         })
+    }
+
+    fn webhook(&self, edge: Arc<Edge>, metrics: Arc<Metrics>) -> WebhookState {
+        let netease = &self.config.netease;
+        WebhookState {
+            inbox: Arc::new(inbox(self.config, self.stores)),
+            app_secrets: [from_ref(&netease.app_secret), &*netease.previous_app_secrets].concat(),
+            max_age: netease.max_age,
+            slots: Arc::new(Semaphore::new(edge.limits.webhooks_at_once)),
+            clock: Arc::clone(&self.clock),
+            edge,
+            metrics,
+        }
     }
 
     fn health(&self) -> Arc<StoreHealth> {

@@ -9,7 +9,6 @@ use crate::commands::deliver::Bounds;
 use crate::config::{Auth, AuthMode, Config, ConfigError};
 use crate::domain::ids::{Accid, UserId};
 use crate::domain::outbox::Policy;
-use crate::http::api::Limits;
 use crate::infra::clock::System;
 use crate::infra::jwt::{JwtAuthenticator, JwtSettings};
 use crate::infra::netease::{Netease, NeteaseSettings};
@@ -94,21 +93,6 @@ pub(super) fn reserved(config: &Config) -> Result<HashSet<Accid>, StartError> {
         reserved.insert(accid.map_err(|rule| ConfigError(format!("accounts.reserved: `{user}` {rule}")))?);
     }
     Ok(reserved)
-}
-
-pub(super) fn limits(config: &Config) -> Limits {
-    let limits = &config.limits;
-    Limits {
-        poll_users: limits.poll_users,
-        webhook_body: limits.webhook_body,
-        body: limits.body,
-        body_timeout: limits.body_timeout,
-        webhook_timeout: limits.webhook_timeout,
-        poll_timeout: limits.poll_timeout,
-        netease_timeout: limits.netease_timeout,
-        notice_patience: config.notifications.patience,
-        max_age: config.netease.max_age,
-    }
 }
 
 pub(super) fn millis(duration: Duration) -> i64 {

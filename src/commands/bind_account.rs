@@ -8,7 +8,7 @@ use super::register_account::{RegisterError, Registrar};
 use crate::domain::ids::{Accid, UserId};
 use crate::log_gate::LogGate;
 use crate::ports::StoreError;
-use crate::ports::accounts::Accounts;
+use crate::ports::accounts::{Accounts, Registration};
 use crate::ports::clock::Clock;
 use crate::ports::gateway::{Gateway, GatewayError};
 use crate::ports::outbox::Outbox;
@@ -87,6 +87,9 @@ impl Binder {
     /// A buyer whom NetEase knows already gets the token even while NetEase is out of reach. A seller of whom nothing is
     /// known is a new account of the caller's making.
     pub async fn bind(&self, bind: Bind) -> Result<Bound, BindError> {
+        if let Some(bound) = self.already_bound(&bind).await? {
+            return Ok(bound);
+        }
         let _turn = self.limits.turn(bind.buyer.accid()).await?;
         let buyer = self.registrar.claim(&bind.buyer, bind.buyer_name.as_deref()).await?;
         let friend = bind.seller.accid().clone();
@@ -112,6 +115,29 @@ impl Binder {
             Err(error) => return Err(error.into()),
         };
         Ok(Bound { accid: buyer.accid, token: buyer.token, friend, friendship })
+    }
+
+    /// The pair, if nothing is left to do for it: NetEase has confirmed the buyer's token and present name, the seller's
+    /// account and the friendship. Read through the cache in front of the rows.
+    async fn already_bound(&self, bind: &Bind) -> Result<Option<Bound>, StoreError> {
+        let (buyer, seller) = (bind.buyer.accid(), bind.seller.accid());
+        let known = self.accounts.find(buyer).await?.filter(|account| {
+            let name = bind.buyer_name.as_deref();
+            let named = name.is_none_or(|name| account.confirmed_name.as_deref() == Some(name));
+            let confirmed = account.registration == Registration::Confirmed;
+            confirmed && account.user == bind.buyer && named && account.name == account.confirmed_name
+        });
+        let Some(account) = known else { return Ok(None) };
+        let seller_known = self.accounts.find(seller).await?.is_some_and(|account| {
+            account.registration != Registration::Unconfirmed && account.user == bind.seller
+        });
+        let friends = seller_known && self.accounts.are_friends(buyer, seller).await?;
+        Ok(friends.then(|| Bound {
+            accid: buyer.clone(),
+            token: account.token,
+            friend: seller.clone(),
+            friendship: Friendship::Added,
+        }))
     }
 }
 

@@ -1,6 +1,11 @@
 //! Accepts a custom system notice to one user or many: from then on it is owed, and [`DeliveryWorker`] delivers it.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use super::deliver::{DeliveryWorker, Leased};
 use crate::domain::ids::UserId;
@@ -43,12 +48,10 @@ pub enum OrderError {
 }
 
 /// An order that was accepted, now or before.
-#[derive(Debug)]
-pub struct AcceptedOrder {
-    /// How far it is.
-    pub status: NotificationStatus,
-    /// What may be delivered at once, by whoever got this answer; everything else is the worker's.
-    pub held: Vec<Leased>,
+struct AcceptedOrder {
+    status: NotificationStatus,
+    /// What is leased to this order, to be delivered at once; everything else is the worker's.
+    leased: Vec<Leased>,
 }
 
 /// Accepts orders.
@@ -57,6 +60,10 @@ pub struct Notifier {
     pub notifications: Arc<dyn Notifications>,
     /// Delivers them.
     pub worker: Arc<DeliveryWorker>,
+    /// Deliveries under way, which go on when their caller has left; shutdown waits for them.
+    pub tasks: TaskTracker,
+    /// How long the answer to an accepted notice waits for its delivery.
+    pub patience: Duration,
     /// Dates them.
     pub clock: Arc<dyn Clock>,
     /// Names them.
@@ -70,8 +77,21 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Accepts `order`: once this has answered, the order is durable.
-    pub async fn accept(&self, order: Notification) -> Result<AcceptedOrder, OrderError> {
+    /// Accepts `order`, which is durable from then on, and delivers it at once if nothing waits before it. Answers how
+    /// far it is: what takes longer than `patience` is told as queued, and goes on.
+    ///
+    /// Not cancel-safe: what was leased and is not delivered waits until its lease has run out.
+    pub async fn send(&self, order: Notification) -> Result<NotificationStatus, OrderError> {
+        let AcceptedOrder { mut status, leased } = self.accept(order).await?;
+        let worker = Arc::clone(&self.worker);
+        let deliver = async move { join_all(leased.into_iter().map(|it| worker.deliver(it))).await };
+        if let Ok(Ok(outcomes)) = timeout(self.patience, self.tasks.spawn(deliver)).await {
+            status.learn(outcomes.into_iter().flatten());
+        }
+        Ok(status)
+    }
+
+    async fn accept(&self, order: Notification) -> Result<AcceptedOrder, OrderError> {
         if self.worker.queued() >= self.max_queued {
             return Err(OrderError::Full(self.worker.queued()));
         }
@@ -79,20 +99,20 @@ impl Notifier {
         let lease = self.worker.is_free().then(|| self.worker.lease());
         match self.notifications.accept(&new, lease.as_ref()).await? {
             Accepted::New(claimed) => {
-                let held = lease.map_or_else(Vec::new, |lease| Leased::all(&lease, claimed));
+                let leased = lease.map_or_else(Vec::new, |lease| Leased::all(&lease, claimed));
                 tracing::info!(id = %new.id, recipients = new.to.len(), "a notification is accepted");
-                let at_once: usize = held.iter().map(|held| held.claimed.work.entries().len()).sum();
+                let at_once: usize = leased.iter().map(|leased| leased.claimed.work.entries().len()).sum();
                 if at_once < new.to.len() {
                     self.worker.expect((new.to.len() - at_once) as u64);
                 }
-                Ok(AcceptedOrder { status: new.into(), held })
+                Ok(AcceptedOrder { status: new.into(), leased })
             }
             Accepted::Repeated(id) => {
                 // A server that lags behind the one that has the key does not have the notification yet.
                 let unseen =
                     || StoreError::unavailable("outbox", format!("notification {id} cannot be seen"));
                 let status = self.notifications.status(&id).await?.ok_or_else(unseen)?;
-                Ok(AcceptedOrder { status, held: Vec::new() })
+                Ok(AcceptedOrder { status, leased: Vec::new() })
             }
             Accepted::KeyTaken => Err(OrderError::KeyTaken),
         }

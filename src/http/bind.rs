@@ -1,6 +1,7 @@
 //! `POST /v1/accounts/bind`
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,13 +10,29 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::api::Api;
+use super::edge::Edge;
 use super::json::read_json;
 use super::problem::{Code, Problem};
 use super::request::{Authenticated, read_body};
-use crate::commands::bind_account::{Bind, Bound, Friendship};
+use crate::commands::bind_account::{Bind, Binder, Bound, Friendship};
+use crate::domain::ids::Accid;
 use crate::domain::names::check_name;
-use crate::queries::account_token::account_token;
+
+/// What this call needs.
+pub struct BindState {
+    /// What all calls need.
+    pub edge: Arc<Edge>,
+    /// Binds buyers to sellers.
+    pub binder: Arc<Binder>,
+    /// The system account, and others of the site's own that nobody may bind or chat with.
+    pub reserved: HashSet<Accid>,
+}
+
+impl AsRef<Edge> for BindState {
+    fn as_ref(&self) -> &Edge {
+        &self.edge
+    }
+}
 
 /// Who wants to chat with whom.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -90,28 +107,29 @@ pub enum FriendState {
         (status = 503, description = "`store_unavailable`, `netease_unavailable`, `overloaded`, \
             `keys_unavailable`", body = Problem)))]
 pub async fn bind(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<BindState>>,
     caller: Authenticated,
     body: Body,
 ) -> Result<Json<BindAnswer>, Problem> {
-    let body = read_body(body, api.limits.body, api.limits.body_timeout).await?;
-    let bind = read(&api, read_json(&body)?)?;
-    caller.must_be(api.case, "buyer", bind.buyer.as_str())?;
-    if api.reserved.contains(bind.buyer.accid()) {
+    let (edge, limits) = (&state.edge, &state.edge.limits);
+    let body = read_body(body, limits.body, limits.body_timeout).await?;
+    let bind = read(&state, read_json(&body)?)?;
+    caller.must_be(edge.case, "buyer", bind.buyer.as_str())?;
+    if state.reserved.contains(bind.buyer.accid()) {
         return Err(Problem::new(Code::Forbidden, "this account is the site's own: nobody binds it"));
     }
-    let work = Arc::clone(&api);
-    let bound = api.detached(api.limits.netease_timeout, async move { run(&work, bind).await }).await?;
+    let binder = Arc::clone(&state.binder);
+    let bound = edge.detached(limits.netease_timeout, async move { Ok(binder.bind(bind).await?) }).await?;
     Ok(Json(bound.into()))
 }
 
-fn read(api: &Api, request: BindRequest<'_>) -> Result<Bind, Problem> {
-    let buyer = api.user_id("buyer", &request.buyer)?;
-    let seller = api.user_id("seller", &request.seller)?;
+fn read(state: &BindState, request: BindRequest<'_>) -> Result<Bind, Problem> {
+    let buyer = state.edge.user_id("buyer", &request.buyer)?;
+    let seller = state.edge.user_id("seller", &request.seller)?;
     if buyer == seller {
         return Err(Problem::invalid("seller", "must not be the buyer"));
     }
-    if api.reserved.contains(seller.accid()) {
+    if state.reserved.contains(seller.accid()) {
         return Err(Problem::invalid("seller", "is the site's own account: nobody chats with it"));
     }
     let buyer_name = name("buyerName", request.buyer_name)?;
@@ -122,20 +140,6 @@ fn name(field: &str, name: Option<Cow<'_, str>>) -> Result<Option<String>, Probl
     let Some(name) = name else { return Ok(None) };
     check_name(&name).map_err(|rule| Problem::invalid(field, rule))?;
     Ok(Some(name.into_owned()))
-}
-
-/// Answers a pair that is bound already from the cache; only what is new or changed goes to the command.
-async fn run(api: &Api, bind: Bind) -> Result<Bound, Problem> {
-    let known = account_token(&*api.accounts, &bind.buyer, bind.buyer_name.as_deref(), &bind.seller).await?;
-    match known {
-        Some(token) => Ok(Bound {
-            accid: bind.buyer.accid().clone(),
-            token,
-            friend: bind.seller.accid().clone(),
-            friendship: Friendship::Added,
-        }),
-        None => Ok(api.binder.bind(bind).await?),
-    }
 }
 
 impl From<Bound> for BindAnswer {

@@ -7,10 +7,22 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use super::api::Api;
+use super::metrics::Metrics;
 use super::problem::{Code, Problem};
+use crate::queries::store_health::StoreHealth;
+
+/// What these calls need.
+pub struct OperationState {
+    /// Which stores answer.
+    pub health: Arc<StoreHealth>,
+    /// Cancelled when the service is about to stop: it is not ready any more, and serves on.
+    pub draining: CancellationToken,
+    /// Counters and histograms.
+    pub metrics: Arc<Metrics>,
+}
 
 /// The process is alive.
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,11 +58,11 @@ pub async fn healthz() -> Json<Health> {
 #[utoipa::path(get, path = "/readyz", tag = "operation",
     responses((status = 200, description = "Ready, perhaps degraded", body = Readiness),
         (status = 503, description = "`stopping`; `store_unavailable`, naming the stores", body = Problem)))]
-pub async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Readiness>, Problem> {
-    if api.draining.is_cancelled() {
+pub async fn readyz(State(state): State<Arc<OperationState>>) -> Result<Json<Readiness>, Problem> {
+    if state.draining.is_cancelled() {
         return Err(Problem::new(Code::Stopping, "this instance is about to stop; ask another one"));
     }
-    let answering = api.health.look().await;
+    let answering = state.health.look().await;
     let degraded = answering.silent();
     if answering.messages || answering.unread {
         return Ok(Json(Readiness { state: "ready", degraded }));
@@ -65,8 +77,8 @@ pub async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Readiness>, Prob
 /// Metrics in the OpenMetrics text format
 #[utoipa::path(get, path = "/metrics", tag = "operation",
     responses((status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text")))]
-pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
-    let text = api.metrics.text();
+pub async fn metrics(State(state): State<Arc<OperationState>>) -> Result<Response, Problem> {
+    let text = state.metrics.text();
     let text =
         text.map_err(|e| Problem::new(Code::Internal, format!("metrics could not be written: {e}")))?;
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -9,7 +9,7 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::api::Api;
+use super::edge::Edge;
 use super::json::{half_an_escape, optional_object};
 use super::problem::Problem;
 use crate::commands::send_notification::Notification;
@@ -95,7 +95,7 @@ impl<'de> Deserialize<'de> for Recipients {
 
 impl NotificationRequest {
     /// The order, within NetEase's limits.
-    pub fn read(self, api: &Api) -> Result<Notification, Problem> {
+    pub fn read(self, edge: &Edge) -> Result<Notification, Problem> {
         let option = self.option.unwrap_or_default();
         let save = match self.save.as_deref().map(RawValue::get) {
             Some("1") => 1,
@@ -106,8 +106,8 @@ impl NotificationRequest {
             }
         };
         Ok(Notification {
-            to: recipients(api, self.to)?,
-            from: self.from.map(|from| api.user_id("from", &from)).transpose()?,
+            to: recipients(edge, self.to)?,
+            from: self.from.map(|from| edge.user_id("from", &from)).transpose()?,
             content: NoticeContent {
                 attach: at_most("attach", MAX_ATTACH_CHARS, text_of("attach", &self.attach)?)?,
                 push_content: optional("pushContent", MAX_PUSH_CONTENT_CHARS, self.push_content)?,
@@ -124,16 +124,16 @@ impl NotificationRequest {
 }
 
 /// Each once, in the order of the request.
-fn recipients(api: &Api, to: Recipients) -> Result<Vec<UserId>, Problem> {
+fn recipients(edge: &Edge, to: Recipients) -> Result<Vec<UserId>, Problem> {
     let many = match to {
-        Recipients::One(one) => return Ok(vec![api.user_id("to", &one)?]),
+        Recipients::One(one) => return Ok(vec![edge.user_id("to", &one)?]),
         Recipients::Many(many) => many,
     };
     if !(1..=BATCH as usize).contains(&many.len()) {
         return Err(Problem::invalid("to", format!("must name 1 to {BATCH} users")));
     }
     let mut seen = HashSet::new();
-    let parsed = many.iter().enumerate().map(|(at, user)| api.user_id(&format!("to[{at}]"), user));
+    let parsed = many.iter().enumerate().map(|(at, user)| edge.user_id(&format!("to[{at}]"), user));
     parsed.filter(|user| user.as_ref().map_or(true, |user| seen.insert(user.clone()))).collect()
 }
 

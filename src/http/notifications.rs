@@ -7,23 +7,38 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use futures_util::future::join_all;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::api::Api;
+use super::edge::Edge;
 use super::idempotency::order_key;
 use super::json::read_json;
 use super::notification_order::NotificationRequest;
 use super::problem::{Code, Problem};
 use super::request::{Authenticated, read_body};
-use crate::commands::send_notification::{AcceptedOrder, OrderError};
+use crate::commands::send_notification::{Notifier, OrderError};
 use crate::domain::outbox;
-use crate::ports::outbox::{Delivery, NotificationStatus};
+use crate::ports::outbox::{Delivery, NotificationStatus, Notifications};
 
 /// The scope that a token needs.
 const SCOPE: &str = "notify";
+
+/// What these calls need.
+pub struct NoticeState {
+    /// What all calls need.
+    pub edge: Arc<Edge>,
+    /// Accepts notices and sees to their delivery.
+    pub notifier: Arc<Notifier>,
+    /// Notices and what became of them.
+    pub notifications: Arc<dyn Notifications>,
+}
+
+impl AsRef<Edge> for NoticeState {
+    fn as_ref(&self) -> &Edge {
+        &self.edge
+    }
+}
 
 /// A notification, and how far it is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -95,28 +110,19 @@ pub enum DeliveryState {
         (status = 503, description = "`store_unavailable`, `overloaded`: it may have been accepted, so repeat it with \
             its key; `keys_unavailable`", body = Problem)))]
 pub async fn notify(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<NoticeState>>,
     caller: Authenticated,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<NotificationAnswer>), Problem> {
     caller.must_have(SCOPE)?;
-    let body = read_body(body, api.limits.body, api.limits.body_timeout).await?;
-    let mut order = read_json::<NotificationRequest>(&body)?.read(&api)?;
+    let (edge, limits) = (&state.edge, &state.edge.limits);
+    let body = read_body(body, limits.body, limits.body_timeout).await?;
+    let mut order = read_json::<NotificationRequest>(&body)?.read(edge)?;
     order.key = order_key(&headers, &caller, &body)?;
-    let work = Arc::clone(&api);
-    // What is held is carried even if the caller leaves now.
-    let accept = async move {
-        let AcceptedOrder { status, held } = work.notifier.accept(order).await?;
-        let worker = Arc::clone(&work.worker);
-        let deliver = async move { join_all(held.into_iter().map(|it| worker.deliver(it))).await };
-        Ok((status, work.tasks.spawn(deliver)))
-    };
-    let (mut status, carried) = api.detached(api.limits.netease_timeout, accept).await?;
-    // It goes on either way; a notice that takes longer is told as queued.
-    if let Ok(Ok(outcomes)) = tokio::time::timeout(api.limits.notice_patience, carried).await {
-        status.learn(outcomes.into_iter().flatten());
-    }
+    let notifier = Arc::clone(&state.notifier);
+    let status =
+        edge.detached(limits.netease_timeout, async move { Ok(notifier.send(order).await?) }).await?;
     Ok((StatusCode::ACCEPTED, Json(status.into())))
 }
 
@@ -132,7 +138,7 @@ pub async fn notify(
         (status = 500, description = "`internal`", body = Problem),
         (status = 503, description = "`store_unavailable`, `overloaded`, `keys_unavailable`", body = Problem)))]
 pub async fn status(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<NoticeState>>,
     caller: Authenticated,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<NotificationAnswer>, Problem> {
@@ -140,9 +146,9 @@ pub async fn status(
     let unknown = || Problem::new(Code::NotFound, "there is no notification of this id, or it is forgotten");
     // Every id is a UUID: what is none, or no text at all, needs no store to be unknown.
     let id = path.ok().and_then(|Path(id)| Uuid::try_parse(&id).ok()).ok_or_else(unknown)?;
-    let notifications = Arc::clone(&api.notifications);
+    let notifications = Arc::clone(&state.notifications);
     let look = async move { notifications.status(&id.to_string()).await?.ok_or_else(unknown) };
-    let status = api.detached(api.limits.netease_timeout, look).await?;
+    let status = state.edge.detached(state.edge.limits.netease_timeout, look).await?;
     Ok(Json(status.into()))
 }
 

@@ -10,7 +10,7 @@ use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
 use http_body_util::BodyExt;
 
-use super::api::Api;
+use super::edge::Edge;
 use super::problem::{Code, Problem};
 use crate::domain::ids::LetterCase;
 use crate::ports::authenticator::Caller;
@@ -67,15 +67,16 @@ async fn gather(mut body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
 /// that takes this before the body reads no byte of a stranger's.
 pub struct Authenticated(pub Caller);
 
-impl FromRequestParts<Arc<Api>> for Authenticated {
+impl<S: AsRef<Edge> + Send + Sync> FromRequestParts<Arc<S>> for Authenticated {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<S>) -> Result<Self, Problem> {
+        let edge = (**state).as_ref();
         // Bytes that are not text are no token; an empty one says so without quoting them.
         let value = parts.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-        let mut caller = api.authenticator.authenticate(value).await?;
+        let mut caller = edge.authenticator.authenticate(value).await?;
         if let Caller::Token { subject, .. } = &mut caller {
-            api.case.fold(subject);
+            edge.case.fold(subject);
         }
         Ok(Self(caller))
     }

@@ -13,27 +13,66 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::api::Api;
+use super::bind::BindState;
 use super::connection::close_if_untaken;
-use super::metrics::Timing;
+use super::health::OperationState;
+use super::metrics::{Metrics, Timing};
+use super::notifications::NoticeState;
 use super::problem::{Code, Problem, quoted};
 use super::request::one_host;
+use super::unread::PollState;
+use super::unread_stream::StreamState;
+use super::webhook::WebhookState;
 use super::{bind, cors, docs, health, notifications, unread, unread_stream, webhook};
 
+/// What the handlers of each surface need.
+pub struct Surfaces {
+    /// `POST /v1/accounts/bind`
+    pub bind: BindState,
+    /// `/v1/notifications`
+    pub notices: NoticeState,
+    /// `/v1/unread`
+    pub polls: PollState,
+    /// `GET /v1/unread/stream`
+    pub streams: StreamState,
+    /// `POST /receiveMsg.action`
+    pub webhook: WebhookState,
+    /// `/healthz`, `/readyz`, `/metrics`
+    pub operation: OperationState,
+}
+
 /// The whole HTTP surface; pages of `cors_origins` may call it, the webhook apart.
-pub fn router(api: Arc<Api>, cors_origins: &[String]) -> Router {
+pub fn router(surfaces: Surfaces, cors_origins: &[String]) -> Router {
+    let Surfaces { bind, notices, polls, streams, webhook, operation } = surfaces;
+    let metrics = Arc::clone(&operation.metrics);
     let (site, mut document) = OpenApiRouter::with_openapi(docs::document())
-        .routes(routes!(bind::bind))
-        .routes(routes!(notifications::notify))
-        .routes(routes!(notifications::status))
-        .routes(routes!(unread::post_unread, unread::get_unread))
-        .routes(routes!(unread_stream::stream_unread))
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .routes(routes!(health::metrics))
+        .merge(OpenApiRouter::new().routes(routes!(bind::bind)).with_state(Arc::new(bind)))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(notifications::notify))
+                .routes(routes!(notifications::status))
+                .with_state(Arc::new(notices)),
+        )
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(unread::post_unread, unread::get_unread))
+                .with_state(Arc::new(polls)),
+        )
+        .merge(
+            OpenApiRouter::new().routes(routes!(unread_stream::stream_unread)).with_state(Arc::new(streams)),
+        )
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(health::healthz))
+                .routes(routes!(health::readyz))
+                .routes(routes!(health::metrics))
+                .with_state(Arc::new(operation)),
+        )
         .split_for_parts();
-    let (webhook, webhook_document) =
-        OpenApiRouter::new().routes(routes!(webhook::receive)).split_for_parts();
+    let (webhook, webhook_document) = OpenApiRouter::new()
+        .routes(routes!(webhook::receive))
+        .with_state(Arc::new(webhook))
+        .split_for_parts();
     document.merge(webhook_document);
 
     let webhook = webhook.method_not_allowed_fallback(method_not_allowed).layer(CatchPanicLayer::custom(
@@ -48,12 +87,12 @@ pub fn router(api: Arc<Api>, cors_origins: &[String]) -> Router {
         Some(cors) => site.layer(cors),
         None => site,
     };
-    site.merge(webhook).layer(middleware::from_fn_with_state(Arc::clone(&api), every_request)).with_state(api)
+    site.merge(webhook).layer(middleware::from_fn_with_state(metrics, every_request))
 }
 
 /// What is done for every request, whatever its path.
-async fn every_request(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let timing = Timing::begin(&api.metrics, &request);
+async fn every_request(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+    let timing = Timing::begin(&metrics, &request);
     let is_http2 = request.version() == Version::HTTP_2;
     let connection = request.extensions().get::<ConnectionShutdown>().filter(|_| is_http2).cloned();
     let response = match one_host(&request) {

@@ -7,11 +7,26 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::api::Api;
+use super::edge::Edge;
 use super::json::read_json;
 use super::problem::Problem;
 use super::request::{Authenticated, read_body};
 use super::unread_page::{Page, UnreadRequest, Users, read_query, validator};
+use crate::queries::unread_counts::UnreadCounts;
+
+/// What these calls need.
+pub struct PollState {
+    /// What all calls need.
+    pub edge: Arc<Edge>,
+    /// Answers polls.
+    pub counts: Arc<UnreadCounts>,
+}
+
+impl AsRef<Edge> for PollState {
+    fn as_ref(&self) -> &Edge {
+        &self.edge
+    }
+}
 
 /// How many messages from each user the reader has not read
 #[utoipa::path(post, path = "/v1/unread", tag = "chat", request_body = UnreadRequest, security(("jwt" = [])),
@@ -27,14 +42,14 @@ use super::unread_page::{Page, UnreadRequest, Users, read_query, validator};
         (status = 500, description = "`internal`", body = Problem),
         (status = 503, description = "`store_unavailable`, `overloaded`, `keys_unavailable`", body = Problem)))]
 pub async fn post_unread(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<PollState>>,
     caller: Authenticated,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = read_body(body, api.limits.body, api.limits.body_timeout).await?;
+    let body = read_body(body, state.edge.limits.body, state.edge.limits.body_timeout).await?;
     let request: UnreadRequest<'_> = read_json(&body)?;
-    let page = Page::of(request, &api, &caller)?;
-    let map = page.map(&page.counts(&api).await?)?;
+    let page = Page::of(request, &state.edge, &caller)?;
+    let map = page.map(&page.counts(&state.counts, state.edge.limits.poll_timeout).await?)?;
     let json = HeaderValue::from_static("application/json");
     let private = HeaderValue::from_static("no-store");
     Ok(([(header::CONTENT_TYPE, json), (header::CACHE_CONTROL, private)], map).into_response())
@@ -60,14 +75,14 @@ pub async fn post_unread(
         (status = 500, description = "`internal`", body = Problem),
         (status = 503, description = "`store_unavailable`, `overloaded`, `keys_unavailable`", body = Problem)))]
 pub async fn get_unread(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<PollState>>,
     caller: Authenticated,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
-    let page = Page::of(read_query(&query)?, &api, &caller)?;
-    let counts = page.counts(&api).await?;
+    let page = Page::of(read_query(&query)?, &state.edge, &caller)?;
+    let counts = page.counts(&state.counts, state.edge.limits.poll_timeout).await?;
     let etag = format!("\"{}\"", validator(&counts));
     // The answer is one person's; a browser may keep it, if it asks each time whether it still holds.
     let mut response = if none_match(&headers, &etag) {

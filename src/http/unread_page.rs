@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use percent_encoding::percent_decode_str;
@@ -11,10 +12,11 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::api::{Api, too_slow};
+use super::edge::{Edge, too_slow};
 use super::problem::{Code, Problem};
 use super::request::Authenticated;
 use crate::domain::ids::{Accid, MAX_USER_ID_CHARS};
+use crate::queries::unread_counts::UnreadCounts;
 
 /// Whose unread messages, and from whom.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -125,10 +127,10 @@ pub struct Page<'a> {
 
 impl<'a> Page<'a> {
     /// A question that keeps to the rules, from somebody who may ask it.
-    pub fn of(request: UnreadRequest<'a>, api: &Api, caller: &Authenticated) -> Result<Self, Problem> {
+    pub fn of(request: UnreadRequest<'a>, edge: &Edge, caller: &Authenticated) -> Result<Self, Problem> {
         let UnreadRequest { reader: user, mut users } = request;
-        let reader = api.case.accid(&user).map_err(|rule| Problem::invalid("self", rule))?;
-        let (count, limit) = (users.len(), api.limits.poll_users);
+        let reader = edge.case.accid(&user).map_err(|rule| Problem::invalid("self", rule))?;
+        let (count, limit) = (users.len(), edge.limits.poll_users);
         if count == 0 {
             return Err(Problem::invalid("users", "must name at least one user"));
         }
@@ -140,10 +142,10 @@ impl<'a> Page<'a> {
         }
         let mut peers = Vec::with_capacity(count);
         for (at, Text(user)) in users.iter().enumerate() {
-            let peer = api.case.accid(user);
+            let peer = edge.case.accid(user);
             peers.push(peer.map_err(|rule| Problem::invalid(format!("users[{at}]"), rule))?);
         }
-        caller.may_read(api.case, &user)?;
+        caller.may_read(edge.case, &user)?;
         let mut seen = HashSet::with_capacity_and_hasher(count, RandomState::default());
         let repeated: Vec<usize> = (0..count).filter(|at| !seen.insert(&*users[*at].0)).collect();
         for at in repeated.into_iter().rev() {
@@ -159,9 +161,9 @@ impl<'a> Page<'a> {
         Page { reader: self.reader, users, peers: self.peers }
     }
 
-    /// One count for each user. Nobody has messages to oneself.
-    pub async fn counts(&self, api: &Api) -> Result<Vec<u64>, Problem> {
-        let counts = tokio::time::timeout(api.limits.poll_timeout, api.counts.of(&self.reader, &self.peers));
+    /// One count for each user, within `patience`. Nobody has messages to oneself.
+    pub async fn counts(&self, counts: &UnreadCounts, patience: Duration) -> Result<Vec<u64>, Problem> {
+        let counts = tokio::time::timeout(patience, counts.of(&self.reader, &self.peers));
         let mut counts = counts.await.map_err(|_| too_slow())??;
         for (count, peer) in counts.iter_mut().zip(&self.peers) {
             if *peer == self.reader {

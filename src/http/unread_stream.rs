@@ -12,16 +12,41 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
-use super::api::Api;
 use super::connection::HangUp;
+use super::edge::Edge;
 use super::problem::{Code, Problem};
 use super::request::Authenticated;
-use super::streams::spread;
+use super::streams::{Streams, spread};
 use super::unread_page::{Page, Users, read_query, validator};
 use crate::domain::ids::Accid;
 use crate::log_gate::LogGates;
+use crate::ports::clock::Clock;
 use crate::ports::unread_changes::{ReaderWatch, UnreadChanges};
+use crate::queries::unread_counts::UnreadCounts;
+
+/// What this call needs.
+pub struct StreamState {
+    /// What all calls need.
+    pub edge: Arc<Edge>,
+    /// Answers each look.
+    pub counts: Arc<UnreadCounts>,
+    /// Hears which readers change.
+    pub changes: Arc<dyn UnreadChanges>,
+    /// Streams that are open.
+    pub streams: Arc<Streams>,
+    /// Cancelled when the service stops: streams end then, or nothing else would.
+    pub winding_down: CancellationToken,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl AsRef<Edge> for StreamState {
+    fn as_ref(&self) -> &Edge {
+        &self.edge
+    }
+}
 
 /// A comment is sent when nothing else was for so long, so that all on the way see that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -56,20 +81,21 @@ const SLOWEST: Duration = Duration::from_secs(10);
         (status = 500, description = "`internal`", body = Problem),
         (status = 503, description = "`store_unavailable`, `overloaded`, `keys_unavailable`", body = Problem)))]
 pub async fn stream_unread(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<StreamState>>,
     caller: Authenticated,
     Extension(hang_up): Extension<HangUp>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
-    let page = Page::of(read_query(&query)?, &api, &caller)?.into_owned();
-    let place = api.streams.enter(&page.reader)?;
-    let (watch, counts) = watched(&*api.changes, &page.reader, page.counts(&api)).await?;
+    let page = Page::of(read_query(&query)?, &state.edge, &caller)?.into_owned();
+    let place = state.streams.enter(&page.reader)?;
+    let look = page.counts(&state.counts, state.edge.limits.poll_timeout);
+    let (watch, counts) = watched(&*state.changes, &page.reader, look).await?;
     let (events, out) = channel(1);
     hang_up.set(true);
-    let expires = caller.0.expires_at().map(|at| at.since(api.clock.now()).max(0).unsigned_abs());
-    let feed = Feed { api: Arc::clone(&api), page, events, ends: expires.map(Duration::from_millis) };
-    api.tasks.spawn(async move {
+    let expires = caller.0.expires_at().map(|at| at.since(state.clock.now()).max(0).unsigned_abs());
+    let feed = Feed { state: Arc::clone(&state), page, events, ends: expires.map(Duration::from_millis) };
+    state.edge.tasks.spawn(async move {
         let _place = place;
         if let Err(problem) = feed.run(counts, watch).await {
             tell_ended(&problem);
@@ -102,7 +128,7 @@ async fn watched<T>(
 
 /// What one stream is made of.
 struct Feed {
-    api: Arc<Api>,
+    state: Arc<StreamState>,
     page: Page<'static>,
     events: Sender<Event>,
     /// How long its token holds.
@@ -124,7 +150,7 @@ impl Feed {
                     sent = self.events.send_timeout(told, SLOWEST) => if sent.is_err() { return Ok(()) },
                 }
             }
-            let every = spread(if self.api.changes.are_live() { LOOK_EVERY.0 } else { LOOK_EVERY.1 });
+            let every = spread(if self.state.changes.are_live() { LOOK_EVERY.0 } else { LOOK_EVERY.1 });
             tokio::select! {
                 () = &mut end => return Ok(()),
                 () = async { sleep(PAUSE).await; watch.changed().await } => {}
@@ -141,7 +167,8 @@ impl Feed {
 
     /// The counts now, in turn with other streams.
     async fn look(&self) -> Result<Vec<u64>, Problem> {
-        self.api.streams.in_turn(|| self.page.counts(&self.api)).await
+        let StreamState { edge, counts, streams, .. } = &*self.state;
+        streams.in_turn(|| self.page.counts(counts, edge.limits.poll_timeout)).await
     }
 
     async fn end(&self) {
@@ -153,7 +180,7 @@ impl Feed {
         };
         tokio::select! {
             () = self.events.closed() => {}
-            () = self.api.winding_down.cancelled() => {}
+            () = self.state.winding_down.cancelled() => {}
             () = expiry => {}
         }
     }

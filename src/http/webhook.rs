@@ -4,26 +4,47 @@
 //! answered 503, and nothing here ever answers 500.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
-use super::api::Api;
+use super::edge::Edge;
+use super::metrics::Metrics;
 use super::problem::{Code, Problem};
 use super::request::read_body;
-use crate::commands::receive_copy::{Outcome, Received};
+use crate::commands::receive_copy::{Inbox, Outcome, Received};
 use crate::domain::ids::Millis;
 use crate::domain::signature::{SignatureError, Signed, SignedHeaders};
 use crate::log_gate::LogGate;
+use crate::ports::clock::Clock;
 
 /// Between two machines that keep time, with room for a copy's way.
 const CLOCKS_MAY_DIFFER_MS: i64 = 30_000;
+
+/// What this call needs.
+pub struct WebhookState {
+    /// What all calls need.
+    pub edge: Arc<Edge>,
+    /// Takes in message copies.
+    pub inbox: Arc<Inbox>,
+    /// NetEase's present app secret and those it had before.
+    pub app_secrets: Vec<SecretString>,
+    /// Copies signed longer ago, or further ahead, than this are refused; `None` takes any.
+    pub max_age: Option<Duration>,
+    /// One permit per copy under way.
+    pub slots: Arc<Semaphore>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Counts copies.
+    pub metrics: Arc<Metrics>,
+}
 
 /// What NetEase gets when a copy is durable. It reads the status alone.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,24 +69,25 @@ pub struct Acknowledged {
         (status = 422, description = "`invalid`: a third-party callback, not a copy", body = Problem),
         (status = 503, description = "`store_unavailable`, `overloaded`: send it again", body = Problem)))]
 pub async fn receive(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<WebhookState>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Acknowledged>, Problem> {
-    let deadline = Instant::now() + api.limits.webhook_timeout;
-    let signed = verify(&api, &headers).map_err(|error| refused(&api, error))?;
+    let limits = &state.edge.limits;
+    let deadline = Instant::now() + limits.webhook_timeout;
+    let signed = verify(&state, &headers).map_err(|error| refused(&state, error))?;
     // After the signature, so that strangers cannot take NetEase's places; before the body, so that places bound memory.
-    let slot = Arc::clone(&api.webhook_slots)
+    let slot = Arc::clone(&state.slots)
         .try_acquire_owned()
         .map_err(|_| Problem::new(Code::Overloaded, "too many copies are under way; send it again"))?;
-    let body = read_body(body, api.limits.webhook_body, api.limits.webhook_timeout).await?;
-    signed.covers(&body).map_err(|error| refused(&api, error))?;
+    let body = read_body(body, limits.webhook_body, limits.webhook_timeout).await?;
+    signed.covers(&body).map_err(|error| refused(&state, error))?;
     // A header `type` marks a real-time-call copy, whose event types mean other things.
     if headers.contains_key("type") {
-        api.metrics.count_copy(&Received { event_type: "real_time_call", outcome: Outcome::Acknowledged });
+        state.metrics.count_copy(&Received { event_type: "real_time_call", outcome: Outcome::Acknowledged });
         return Ok(Json(Acknowledged { code: 200 }));
     }
-    let (inbox, metrics) = (Arc::clone(&api.inbox), Arc::clone(&api.metrics));
+    let (inbox, metrics) = (Arc::clone(&state.inbox), Arc::clone(&state.metrics));
     // Counted within, so that a copy counts whose sender waited no longer.
     let work = async move {
         let _slot = slot;
@@ -73,8 +95,8 @@ pub async fn receive(
         metrics.count_copy(&received);
         Ok(received)
     };
-    let received =
-        api.detached(deadline.saturating_duration_since(Instant::now()), work).await.map_err(never_500)?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    let received = state.edge.detached(left, work).await.map_err(never_500)?;
     accept(&received)
 }
 
@@ -88,16 +110,16 @@ fn accept(received: &Received) -> Result<Json<Acknowledged>, Problem> {
     }
 }
 
-fn refused(api: &Api, error: SignatureError) -> Problem {
+fn refused(state: &WebhookState, error: SignatureError) -> Problem {
     static REFUSED: LogGate = LogGate::new();
-    api.metrics.count_bad_signature();
+    state.metrics.count_bad_signature();
     if let Some(count) = REFUSED.pass() {
         tracing::warn!(count, %error, "a webhook call was not NetEase's");
     }
     Problem::new(Code::BadSignature, error.to_string())
 }
 
-fn verify(api: &Api, headers: &HeaderMap) -> Result<Signed, SignatureError> {
+fn verify(state: &WebhookState, headers: &HeaderMap) -> Result<Signed, SignatureError> {
     let one = |name: &'static str| {
         let mut values = headers.get_all(name).iter();
         match (values.next().map(|value| value.to_str()), values.next()) {
@@ -106,10 +128,10 @@ fn verify(api: &Api, headers: &HeaderMap) -> Result<Signed, SignatureError> {
         }
     };
     let headers = SignedHeaders { cur_time: one("CurTime")?, md5: one("MD5")?, check_sum: one("CheckSum")? };
-    let signed = headers.verify(api.app_secrets.iter().map(ExposeSecret::expose_secret))?;
-    let now = api.clock.now();
+    let signed = headers.verify(state.app_secrets.iter().map(ExposeSecret::expose_secret))?;
+    let now = state.clock.now();
     tell_if_behind(now, signed.at);
-    match api.limits.max_age {
+    match state.max_age {
         Some(age) if u128::from(now.0.abs_diff(signed.at.0)) > age.as_millis() => Err(SignatureError::Age),
         _ => Ok(signed),
     }
