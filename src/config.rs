@@ -194,9 +194,9 @@ section! {
     Auth {
         /// `jwt` or `none`.
         mode: AuthMode = AuthMode::Jwt, within Any;
-        /// The shared secret of HS256, at least 32 bytes.
+        /// The HMAC secret of tokens: at least 32 bytes (HS256), 48 for HS384, 64 for HS512.
         hs256_secret: Option<SecretString> = None, within Secret("is blank: set it, or leave it out");
-        /// A PEM file with an RSA (RS256) or P-256 (ES256) public key.
+        /// A PEM file with a public key: RSA (RS256, PS256), P-256 (ES256) or Ed25519 (`EdDSA`).
         public_key_file: Option<PathBuf> = None, within Filled;
         /// Where the issuer publishes its keys.
         jwks_url: Option<String> = None, within addresses::JWKS;

@@ -1,6 +1,7 @@
-//! No two files of the service import each other, directly or by way of others: each can be read after those that it names.
+//! No two files of a crate import each other, directly or by way of others: each can be read after those it names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use crate::architecture::{all_sources, is_word, module_of, without_tests};
 
@@ -44,6 +45,9 @@ fn named(module: &[String], text: &str) -> Vec<Module> {
         expand(&[], &text[at + "crate::".len()..], &mut found);
     }
     let begins = |at: usize| !text[..at].ends_with(is_word) && !text[..at].ends_with("super::");
+    for (at, _) in text.match_indices("self::").filter(|(at, _)| begins(*at)) {
+        expand(module, &text[at + "self::".len()..], &mut found);
+    }
     for (at, _) in text.match_indices("super::").filter(|(at, _)| begins(*at)) {
         let (mut rest, mut above) = (&text[at..], module);
         while let Some(next) = rest.strip_prefix("super::") {
@@ -86,23 +90,44 @@ fn imports(sources: &[(Module, String)]) -> BTreeMap<Module, BTreeSet<Module>> {
     let modules: BTreeSet<Module> = sources.iter().map(|(module, _)| module.clone()).collect();
     let mut edges = BTreeMap::<Module, BTreeSet<Module>>::new();
     for (module, text) in sources {
-        if module.last().is_some_and(|last| last == "tests") {
+        if module.iter().any(|part| part == "tests") {
             continue;
         }
         let code = without_tests(text).lines().filter(|line| !line.trim_start().starts_with("//"));
         for path in named(module, &code.collect::<Vec<_>>().join("\n")) {
             let file =
-                (1..=path.len()).rev().map(|end| path[..end].to_vec()).find(|part| modules.contains(part));
+                (0..=path.len()).rev().map(|end| path[..end].to_vec()).find(|part| modules.contains(part));
             edges.entry(module.clone()).or_default().extend(file.filter(|file| file != module));
         }
     }
     edges
 }
 
+/// The edges between the rooms of a crate, the modules right below its root: what their files name of each other.
+fn between_rooms(edges: &BTreeMap<Module, BTreeSet<Module>>) -> BTreeMap<Module, BTreeSet<Module>> {
+    let mut rooms = BTreeMap::<Module, BTreeSet<Module>>::new();
+    for (from, named) in edges.iter().filter(|(from, _)| !from.is_empty()) {
+        let others = named.iter().filter(|to| to[0] != from[0]).map(|to| to[..1].to_vec());
+        rooms.entry(from[..1].to_vec()).or_default().extend(others);
+    }
+    rooms
+}
+
 #[test]
 fn no_file_is_in_a_circle_of_imports() {
-    let service = all_sources().into_iter().filter(|(path, _)| path.starts_with("src"));
-    let edges = imports(&service.map(|(path, text)| (module_of(&path), text)).collect::<Vec<_>>());
-    assert!(edges.len() > 100, "the imports of {} files were seen", edges.len());
-    assert_eq!(in_circles(&edges), [] as [String; 0]);
+    let mut crates = BTreeMap::<PathBuf, Vec<(Module, String)>>::new();
+    for (path, text) in all_sources() {
+        let of_crate = path.iter().take_while(|part| *part != "src").collect();
+        crates.entry(of_crate).or_default().push((module_of(&path), text));
+    }
+    assert!(crates.len() > 1, "the service and the crates beside it were found");
+    let mut files = 0;
+    for (of_crate, sources) in crates {
+        let edges = imports(&sources);
+        files += edges.len();
+        assert_eq!(in_circles(&edges), [] as [String; 0], "files of {}", of_crate.display());
+        let rooms = between_rooms(&edges);
+        assert_eq!(in_circles(&rooms), [] as [String; 0], "rooms of {}", of_crate.display());
+    }
+    assert!(files > 100, "the imports of {files} files were seen");
 }

@@ -181,15 +181,25 @@ async fn check_finds_a_wrong_secret_and_is_content_without_netease() {
 #[tokio::test]
 async fn check_looks_at_the_key_set() {
     let folder = Folder::new();
-    let keyless = axum::Router::new().fallback(|| async { "{\"keys\":[]}" });
+    let unusable = r#"{"keys":[{"kid":"k","kty":"EC","crv":"P-384","alg":"ES384","x":"AA","y":"AA"}]}"#;
+    let keyless = axum::Router::new()
+        .route("/unusable", axum::routing::get(move || async move { unusable }))
+        .fallback(|| async { r#"{"keys":[]}"# });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let issuer = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, keyless).await });
     let site = Site::new(Stores::embedded()).await;
     let migrated = tokio::task::spawn_blocking(move || {
         let mut settings = site.settings();
         settings.retain(|(key, _)| !key.starts_with("auth."));
-        for (url, words) in [(url, "holds no key"), ("http://127.0.0.1:1/keys".to_owned(), "out of reach")] {
+        for (url, words) in [
+            (format!("{issuer}/keys"), "holds no key"),
+            (
+                format!("{issuer}/unusable"),
+                "the key with kid \"k\", kty \"EC\", crv \"P-384\", alg \"ES384\" is on another",
+            ),
+            ("http://127.0.0.1:1/keys".to_owned(), "out of reach"),
+        ] {
             let settings = [&settings[..], &[("auth.jwks_url", url)]].concat();
             fails(&["check"], &settings, &folder, 1, &["auth.jwks_url", words]);
         }

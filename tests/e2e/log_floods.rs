@@ -1,8 +1,11 @@
 //! However many requests an outage fails, it is told once a second, and one outage does not hide another.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use axum::Router;
 use futures_util::future::join_all;
 use otc_im::infra::sql;
 use serde_json::{Value, json};
@@ -144,4 +147,34 @@ async fn the_ends_of_many_streams_are_told_once_a_second() {
     log.each("a stream of counts ends", "problem");
     let stores: Vec<_> = log.each("a store failed", "error").into_keys().collect();
     assert_eq!(stores, ["unread is out of reach"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_set_without_a_usable_key_is_told_once_a_fetch_with_its_reasons() {
+    let fetches = Arc::new(AtomicUsize::new(0));
+    let fetched = Arc::clone(&fetches);
+    let keys = r#"{"keys":[{"kty":"EC","crv":"P-384","x":"AA","y":"AA"},{"kty":"oct","k":"AA"}]}"#;
+    let issuer = Router::new().fallback(async move || {
+        fetched.fetch_add(1, Ordering::SeqCst);
+        keys
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, issuer).await });
+    let site = Site::new(Stores::embedded()).await.unset("auth.hs256_secret").set("auth.jwks_url", &url);
+    let process = site.spawn().await;
+    let (client, began) = (process.client.as_user("alice"), Instant::now());
+    let polls = (0..MANY).map(|_| client.get("/v1/unread?self=alice&users=bob"));
+    for answer in join_all(polls).await {
+        answer.problem(503, "keys_unavailable");
+    }
+    let log = Log::of(process, began).await;
+    let told = |line: &&Value| line["message"] == "the keys that verify tokens could not be fetched";
+    let told: Vec<_> = log.lines.iter().filter(told).collect();
+    assert_eq!(told.len(), fetches.load(Ordering::SeqCst), "{told:#?}");
+    assert!(!told.is_empty() && told.len() <= log.most, "{told:#?}");
+    for line in told {
+        let error = line["error"].as_str().unwrap();
+        assert!(error.contains("P-384") && error.contains("is a secret") && !error.contains("AA"), "{error}");
+    }
 }

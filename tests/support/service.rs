@@ -49,9 +49,15 @@ impl Site {
     }
 
     /// The same site with one more setting.
-    pub fn set(mut self, key: &'static str, value: &str) -> Self {
+    pub fn set(self, key: &'static str, value: &str) -> Self {
+        let mut site = self.unset(key);
+        site.settings.push((key, value.to_owned()));
+        site
+    }
+
+    /// The same site without this setting.
+    pub fn unset(mut self, key: &str) -> Self {
         self.settings.retain(|(known, _)| *known != key);
-        self.settings.push((key, value.to_owned()));
         self
     }
 

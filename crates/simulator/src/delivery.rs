@@ -10,12 +10,16 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::clock::Clock;
-use super::lock;
-use super::queue::{Counts, Job, MOST_COPIES, Next, Pace, Queue};
-use super::signing::{self, Signature};
-use super::switchboard::Switchboard;
-use super::webhook::{WebhookClient, is_delivered};
+use self::queue::{Counts, Job, MOST_COPIES, Next, Pace, Queue};
+use self::webhook::{WebhookClient, is_delivered};
+use crate::clock::Clock;
+use crate::lock::lock;
+use crate::signing::{self, Signature};
+use crate::switchboard::Switchboard;
+
+pub mod copies;
+mod queue;
+pub mod webhook;
 
 /// A handle on the deliveries; clones share them.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::calls::Api;
+use crate::api::Api;
 
 /// The switchboard's settings, as read and written by `/simulator/faults`. Times are in milliseconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]

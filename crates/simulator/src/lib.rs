@@ -3,14 +3,19 @@
 //! The simulator shares no code with the service it tests. Where it goes wrong, it does so on its own account,
 //! and a mistake in the service's signing or parsing cannot hide behind the same mistake in here.
 //!
-//! - `POST /nimserver/{api}.action`: `server_api` (the gate), then `calls` and `notice_calls`.
-//! - `/simulator/…`: `control` (the frame) and `control_*`; `GET /simulator` lists what can be asked.
-//! - Copies to the webhook: `copies` (bodies), `queue` and `delivery` (order, retries), `webhook` (one post).
-//! - Misbehaviour: `faults` (settings and their bounds), `switchboard` (the live ones, with seeded dice).
+//! Each room names only those above it in this list:
+//!
+//! - `clock`, `connection`, `lock`, `signing`: tools.
+//! - `world`: what NIM knows, accounts, messages and notices; `gate`: quotas and the log of calls.
+//! - `api`: the calls by name; `faults`: every misbehaviour, with its bounds; `switchboard`: the settings in force,
+//!   with seeded dice.
+//! - `delivery`: copies (`copies`), their order and retries (`queue`), one signed post (`webhook`).
+//! - `state`: all of these, as the routes share them.
+//! - `server_api`: `POST /nimserver/{api}.action`. `control`: `/simulator/…`; `GET /simulator` lists what can be asked.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -23,34 +28,24 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::clock::Clock;
 use self::connection::{CuttableListener, Line};
 use self::delivery::Delivery;
-use self::state::{Gate, Shared, World};
+use self::gate::Gate;
+use self::state::Shared;
 use self::switchboard::Switchboard;
+use self::world::World;
 
-mod accounts;
-mod calls;
+mod api;
 mod clock;
 mod connection;
 mod control;
-mod control_copy;
-mod control_facts;
-mod control_read;
-mod control_send;
-mod copies;
 mod delivery;
 mod faults;
-mod messages;
-mod notice_calls;
-mod params;
-mod queue;
-mod quota;
+mod gate;
+mod lock;
 mod server_api;
 mod signing;
 mod state;
 mod switchboard;
-mod webhook;
-
-#[cfg(test)]
-mod tests;
+mod world;
 
 /// The largest request body; `sendBatchAttachMsg` with 5000 accids, percent-encoded, fits well.
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
@@ -177,7 +172,5 @@ fn routes(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// Locks, and carries on after a panic elsewhere: a fake's state is worth more half-changed than not at all.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+#[cfg(test)]
+mod tests;

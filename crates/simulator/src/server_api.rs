@@ -8,14 +8,18 @@ use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::calls::{self, Api};
-use super::connection::Line;
-use super::faults::FailMode;
-use super::lock;
-use super::params::{Answer, Params};
-use super::quota::Limit;
-use super::signing;
-use super::state::Shared;
+use self::params::{Answer, Params};
+use crate::api::Api;
+use crate::connection::Line;
+use crate::faults::FailMode;
+use crate::gate::Limit;
+use crate::lock::lock;
+use crate::signing;
+use crate::state::Shared;
+
+mod calls;
+mod notice_calls;
+mod params;
 
 /// `CheckSum` holds this long, either side of the simulator's clock.
 const CHECK_SUM_LIFE_MS: i64 = 5 * 60 * 1_000;

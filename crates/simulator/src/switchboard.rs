@@ -4,9 +4,9 @@ use std::sync::{Mutex, MutexGuard};
 
 use serde_json::{Map, Value};
 
-use super::clock::Dice;
-use super::faults::{FailMode, Faults, names};
-use super::lock;
+use crate::clock::Dice;
+use crate::faults::{FailMode, Faults, names};
+use crate::lock::lock;
 
 /// Shared by the server API and the deliveries; every method is one short critical section.
 pub struct Switchboard {

@@ -23,8 +23,8 @@ pub(super) fn invalid(reason: Reason) -> AuthError {
     AuthError::Invalid(reason.to_owned())
 }
 
-/// The claims that we read (RFC 7519, 4.1; `scope`: RFC 8693, 4.2; `scp`: what some issuers call it). A claim given twice
-/// is a parse error.
+/// The claims that we read (RFC 7519, 4.1; `scope`: RFC 8693, 4.2; `scp`: what some issuers call it). A claim given
+/// twice is a parse error.
 ///
 /// They are taken as any JSON first, so that a claim of the wrong type gets a reason of its own.
 #[derive(Debug, Default, Deserialize)]
@@ -40,7 +40,8 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// `exp` must be there and ahead, `nbf` may be there and must be past, give or take [`LEEWAY_SECS`]; both in seconds.
+    /// `exp` must be there and ahead, `nbf` may be there and must be past, give or take [`LEEWAY_SECS`]; both in
+    /// seconds.
     pub(super) fn check_times(&self, now: Millis) -> Result<(), Reason> {
         let now = seconds(now);
         let expires = match &self.exp {
@@ -81,8 +82,8 @@ impl Claims {
         Ok(())
     }
 
-    /// The caller that `sub` names, a text or an integer, with the words of `scope` and of `scp`, texts or lists. What
-    /// cannot be read of those two gives no scope: a call that needs one says so.
+    /// The caller that `sub` names, a text or an integer, with the words of `scope` and of `scp`, texts or lists.
+    /// What cannot be read of those two gives no scope: a call that needs one says so.
     pub(super) fn into_caller(self) -> Result<Caller, Reason> {
         let subject = match self.sub {
             Value::String(subject) if !subject.is_empty() => subject,

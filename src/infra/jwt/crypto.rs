@@ -1,4 +1,5 @@
-//! The crypto behind `jsonwebtoken`, on ring: HS256 both ways, RS256 and ES256 to verify, and nothing else.
+//! The crypto behind `jsonwebtoken`, on ring: HS256 to sign; HS256, HS384, HS512, RS256, PS256, ES256 and `EdDSA`
+//! (Ed25519) to verify; nothing else.
 //!
 //! The crate comes without a backend of its own: `aws_lc_rs` would be a second crypto library in this binary, and
 //! `rust_crypto` brings the `rsa` crate with RUSTSEC-2023-0071.
@@ -9,7 +10,8 @@ use jsonwebtoken::signature::{Error as SignatureError, Signer, Verifier};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey};
 use ring::hmac;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaParameters,
+    RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
 };
 
 static PROVIDER: CryptoProvider = CryptoProvider {
@@ -35,9 +37,7 @@ pub(super) fn install() {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is the crate's")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     match (algorithm, key.family()) {
-        (Algorithm::HS256, AlgorithmFamily::Hmac) => {
-            Ok(Box::new(Hs256(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()))))
-        }
+        (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hmac::new(*algorithm, key.as_bytes())?)),
         _ => Err(ErrorKind::UnsupportedAlgorithm.into()),
     }
 }
@@ -45,80 +45,109 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
 /// The family of the key is checked as well: a public key must never serve as the secret of an HMAC.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is the crate's")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
-    match (algorithm, key.family()) {
-        (Algorithm::HS256, AlgorithmFamily::Hmac) => {
-            Ok(Box::new(Hs256(hmac::Key::new(hmac::HMAC_SHA256, key.try_get_as_bytes()?))))
+    if algorithm.family() != key.family() {
+        return Err(ErrorKind::UnsupportedAlgorithm.into());
+    }
+    let (algorithm, key) = (*algorithm, key.clone());
+    Ok(match algorithm {
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
+            Box::new(Hmac::new(algorithm, key.try_get_as_bytes()?)?)
         }
-        (Algorithm::RS256, AlgorithmFamily::Rsa) => Ok(Box::new(Rs256(key.clone()))),
-        (Algorithm::ES256, AlgorithmFamily::Ec) => Ok(Box::new(Es256(key.clone()))),
-        _ => Err(ErrorKind::UnsupportedAlgorithm.into()),
+        Algorithm::RS256 => Box::new(Rsa { algorithm, parameters: &RSA_PKCS1_2048_8192_SHA256, key }),
+        Algorithm::PS256 => Box::new(Rsa { algorithm, parameters: &RSA_PSS_2048_8192_SHA256, key }),
+        // FIXED: a JWS carries r ‖ s, not ASN.1 (RFC 7518, 3.4).
+        Algorithm::ES256 => Box::new(Curve { algorithm, scheme: &ECDSA_P256_SHA256_FIXED, key }),
+        Algorithm::EdDSA => Box::new(Curve { algorithm, scheme: &ED25519, key }),
+        _ => return Err(ErrorKind::UnsupportedAlgorithm.into()),
+    })
+}
+
+struct Hmac {
+    algorithm: Algorithm,
+    key: hmac::Key,
+}
+
+impl Hmac {
+    fn new(algorithm: Algorithm, secret: &[u8]) -> Result<Self> {
+        let hash = match algorithm {
+            Algorithm::HS256 => hmac::HMAC_SHA256,
+            Algorithm::HS384 => hmac::HMAC_SHA384,
+            Algorithm::HS512 => hmac::HMAC_SHA512,
+            _ => return Err(ErrorKind::UnsupportedAlgorithm.into()),
+        };
+        Ok(Self { algorithm, key: hmac::Key::new(hash, secret) })
     }
 }
 
-struct Hs256(hmac::Key);
-
-impl Signer<Vec<u8>> for Hs256 {
+impl Signer<Vec<u8>> for Hmac {
     fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, SignatureError> {
-        Ok(hmac::sign(&self.0, message).as_ref().to_vec())
+        Ok(hmac::sign(&self.key, message).as_ref().to_vec())
     }
 }
 
-impl JwtSigner for Hs256 {
+impl JwtSigner for Hmac {
     fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
+        self.algorithm
     }
 }
 
-impl Verifier<Vec<u8>> for Hs256 {
+impl Verifier<Vec<u8>> for Hmac {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), SignatureError> {
-        hmac::verify(&self.0, message, signature).map_err(|_| SignatureError::new())
+        hmac::verify(&self.key, message, signature).map_err(|_| SignatureError::new())
     }
 }
 
-impl JwtVerifier for Hs256 {
+impl JwtVerifier for Hmac {
     fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
+        self.algorithm
     }
 }
 
-/// ring refuses moduli under 2048 bits and over 8192.
-struct Rs256(DecodingKey);
+/// RSA with SHA-256, padded as the parameters say. ring refuses moduli under 2048 bits and over 8192.
+struct Rsa {
+    algorithm: Algorithm,
+    parameters: &'static RsaParameters,
+    key: DecodingKey,
+}
 
-impl Verifier<Vec<u8>> for Rs256 {
+impl Verifier<Vec<u8>> for Rsa {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), SignatureError> {
-        let algorithm = &RSA_PKCS1_2048_8192_SHA256;
-        match self.0.kind() {
+        match self.key.kind() {
             DecodingKeyKind::SecretOrDer(der) => {
-                UnparsedPublicKey::new(algorithm, der).verify(message, signature)
+                UnparsedPublicKey::new(self.parameters, der).verify(message, signature)
             }
             DecodingKeyKind::RsaModulusExponent { n, e } => {
-                RsaPublicKeyComponents { n, e }.verify(algorithm, message, signature)
+                RsaPublicKeyComponents { n, e }.verify(self.parameters, message, signature)
             }
         }
         .map_err(|_| SignatureError::new())
     }
 }
 
-impl JwtVerifier for Rs256 {
+impl JwtVerifier for Rsa {
     fn algorithm(&self) -> Algorithm {
-        Algorithm::RS256
+        self.algorithm
     }
 }
 
-struct Es256(DecodingKey);
+/// A signature on an elliptic curve, under a key that is a point of it.
+struct Curve {
+    algorithm: Algorithm,
+    scheme: &'static dyn VerificationAlgorithm,
+    key: DecodingKey,
+}
 
-impl Verifier<Vec<u8>> for Es256 {
+impl Verifier<Vec<u8>> for Curve {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), SignatureError> {
-        let point = self.0.try_get_as_bytes().map_err(|_| SignatureError::new())?;
-        // FIXED: a JWS carries r ‖ s, not ASN.1 (RFC 7518, 3.4).
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+        let point = self.key.try_get_as_bytes().map_err(|_| SignatureError::new())?;
+        UnparsedPublicKey::new(self.scheme, point)
             .verify(message, signature)
             .map_err(|_| SignatureError::new())
     }
 }
 
-impl JwtVerifier for Es256 {
+impl JwtVerifier for Curve {
     fn algorithm(&self) -> Algorithm {
-        Algorithm::ES256
+        self.algorithm
     }
 }

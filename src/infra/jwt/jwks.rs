@@ -1,16 +1,17 @@
 //! The issuer's key set: held, and fetched anew in the background.
 //!
 //! *Keys in hand are served*, whatever becomes of a fetch: no token whose key is held ever waits for the issuer. Its
-//! outage, or its silence, must not become ours, at the price that the removal of a key is noticed only when it is back.
+//! outage, or its silence, must not become ours, at the price that the removal of a key is noticed only when it is
+//! back.
 //!
 //! *Single-flight:* one fetch at a time, shared by all who need one, and it outlives any of them.
 //!
-//! *Cool-down:* from the start of one fetch to the next, whatever the flood of invented key names. Only while no keys are
-//! held at all is it shorter: a *back-off* that begins at a second and doubles up to the cool-down.
+//! *Cool-down:* from the start of one fetch to the next, whatever the flood of invented key names. Only while no keys
+//! are held at all is it shorter: a *back-off* that begins at a second and doubles up to the cool-down.
 //!
 //! A fetch starts when there are no keys, when a token names a key that is not held, and when the keys have aged
-//! ([`REFRESH_AGE`]). A token whose key is not held is refused only if a fetch that began after the key's name was first
-//! heard of did not bring it: until then the key may just have been published, and the answer is to try again.
+//! ([`REFRESH_AGE`]). A token whose key is not held is refused only if a fetch that began after the key's name was
+//! first heard of did not bring it: until then the key may just have been published, and the answer is to try again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,7 +35,8 @@ pub const REFRESH_AGE: Duration = Duration::from_mins(10);
 /// A longer document is not read to its end, in bytes after decompression.
 pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
-/// While no keys are held, the second fetch begins this long after the first, and each further one after twice as long.
+/// While no keys are held, the second fetch begins this long after the first, and each further one after twice as
+/// long.
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 /// What to say while a fetch is under way: its end is not known.
 const SOON: Duration = Duration::from_secs(1);
@@ -175,7 +177,8 @@ impl Jwks {
         let mut state = lock(&self.state);
         match outcome {
             Ok(keys) => {
-                tracing::debug!(keys = keys.len(), "fetched the keys that verify tokens");
+                let passed_over = keys.passed_over();
+                tracing::debug!(keys = keys.len(), %passed_over, "fetched the keys that verify tokens");
                 state.failures = 0;
                 if let Some(old) = &state.held {
                     // What was there and is no more was removed, not published a moment ago.
@@ -205,7 +208,11 @@ impl Jwks {
             document.extend_from_slice(&chunk);
         }
         let keys = KeySet::parse(&document).ok_or(FetchError::NotAKeySet)?;
-        if keys.is_empty() { Err(FetchError::NoUsableKey) } else { Ok(keys) }
+        match keys.passed_over() {
+            _ if !keys.is_empty() => Ok(keys),
+            none if none.is_empty() => Err(FetchError::NoKey),
+            passed_over => Err(FetchError::NoUsableKey(passed_over)),
+        }
     }
 }
 
@@ -219,9 +226,11 @@ enum FetchError {
     TooLong,
     #[error("the issuer's document is not a key set")]
     NotAKeySet,
+    #[error("the issuer's key set holds no key")]
+    NoKey,
     /// A set that would refuse every token is a mistake, not a removal of all keys.
-    #[error("the issuer's key set holds no key for RS256 (2048 to 8192 bits) or ES256 (P-256)")]
-    NoUsableKey,
+    #[error("the issuer's key set holds no key that we can verify with: {0}")]
+    NoUsableKey(String),
 }
 
 impl FetchError {
@@ -241,3 +250,6 @@ fn apart(one: Millis, other: Millis) -> Duration {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,12 +10,14 @@ use crate::infra::http_client::HttpClientError;
 /// The section `auth` of the configuration, as far as tokens are concerned.
 #[derive(Debug, Clone)]
 pub struct JwtSettings {
-    /// HS256: the secret shared with whoever issues tokens, at least 32 bytes, taken as it is written.
+    /// HS256, from 48 bytes HS384 and from 64 HS512: the secret shared with whoever issues tokens, at least 32 bytes,
+    /// taken as it is written.
     pub hs256_secret: Option<SecretString>,
-    /// RS256 or ES256, as the key decides: a PEM file with one public key, RSA of 2048–8192 bits or EC on P-256.
+    /// A PEM file with one public key: RSA of 2048–8192 bits (RS256, PS256), EC on P-256 (ES256) or Ed25519
+    /// (`EdDSA`).
     pub public_key_file: Option<PathBuf>,
-    /// RS256 or ES256, key by key: where the issuer publishes its key set (RFC 7517). Use `https` unless the network
-    /// between is trusted: whoever can answer here can issue tokens.
+    /// Where the issuer publishes its key set (RFC 7517), with keys as in `public_key_file`. Use `https` unless the
+    /// network between is trusted: whoever can answer here can issue tokens.
     pub jwks_url: Option<String>,
     /// What `iss` must be; `None`: not looked at.
     pub issuer: Option<String>,

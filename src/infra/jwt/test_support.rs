@@ -8,7 +8,10 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::{Router, routing::get};
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    RsaEncoding, RsaKeyPair,
+};
 use ring::{hmac, rsa};
 use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 use serde_json::{Value, json};
@@ -22,6 +25,10 @@ use crate::ports::clock::Clock;
 pub const NOW: i64 = 1_700_000_000;
 /// 32 bytes exactly.
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+pub const UNREADABLE: &str = "it is not a signed JWT of a kind we take";
+pub const WRONG_ALGORITHM: &str = "its algorithm is not that of the key";
+pub const WRONG_SIGNATURE: &str = "its signature does not match";
 
 /// A clock that stands still until it is moved.
 pub struct TestClock(AtomicI64);
@@ -46,8 +53,19 @@ impl Clock for TestClock {
     }
 }
 
+fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/jwt")
+}
+
+/// A key in PEM.
 pub fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/jwt").join(format!("test-only-{name}.pem"))
+    fixtures().join(format!("test-only-{name}.pem"))
+}
+
+/// What another implementation made of the same keys.
+pub fn made_elsewhere(name: &str) -> Value {
+    let text = std::fs::read_to_string(fixtures().join(name)).unwrap();
+    serde_json::from_str(&text).unwrap()
 }
 
 fn private(name: &str) -> PrivatePkcs8KeyDer<'static> {
@@ -56,18 +74,34 @@ fn private(name: &str) -> PrivatePkcs8KeyDer<'static> {
 
 /// A key to sign with.
 pub enum Signer {
-    Hs256(Vec<u8>),
+    Hmac(&'static str, Vec<u8>),
     Rs256(RsaKeyPair),
+    Ps256(RsaKeyPair),
     Es256(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
 }
 
 impl Signer {
     pub fn secret(secret: impl Into<Vec<u8>>) -> Self {
-        Self::Hs256(secret.into())
+        Self::hmac("HS256", secret)
+    }
+
+    /// `HS256`, `HS384` or `HS512` with this secret.
+    pub fn hmac(alg: &'static str, secret: impl Into<Vec<u8>>) -> Self {
+        Self::Hmac(alg, secret.into())
     }
 
     pub fn rsa(name: &str) -> Self {
         Self::Rs256(RsaKeyPair::from_pkcs8(private(name).secret_pkcs8_der()).unwrap())
+    }
+
+    pub fn pss(name: &str) -> Self {
+        Self::Ps256(RsaKeyPair::from_pkcs8(private(name).secret_pkcs8_der()).unwrap())
+    }
+
+    pub fn ed25519() -> Self {
+        let key = private("ed25519");
+        Self::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.secret_pkcs8_der()).unwrap())
     }
 
     pub fn ec() -> Self {
@@ -79,24 +113,34 @@ impl Signer {
 
     pub fn alg(&self) -> &'static str {
         match self {
-            Self::Hs256(_) => "HS256",
+            Self::Hmac(alg, _) => alg,
             Self::Rs256(_) => "RS256",
+            Self::Ps256(_) => "PS256",
             Self::Es256(_) => "ES256",
+            Self::Ed25519(_) => "EdDSA",
         }
     }
 
     fn sign(&self, message: &[u8]) -> Vec<u8> {
         let rng = SystemRandom::new();
+        let by_rsa = |pair: &RsaKeyPair, padding: &'static dyn RsaEncoding| {
+            let mut signature = vec![0; pair.public().modulus_len()];
+            pair.sign(padding, &rng, message, &mut signature).unwrap();
+            signature
+        };
         match self {
-            Self::Hs256(secret) => {
-                hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message).as_ref().to_vec()
+            Self::Hmac(alg, secret) => {
+                let hash = match *alg {
+                    "HS256" => hmac::HMAC_SHA256,
+                    "HS384" => hmac::HMAC_SHA384,
+                    _ => hmac::HMAC_SHA512,
+                };
+                hmac::sign(&hmac::Key::new(hash, secret), message).as_ref().to_vec()
             }
-            Self::Rs256(pair) => {
-                let mut signature = vec![0; pair.public().modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &rng, message, &mut signature).unwrap();
-                signature
-            }
+            Self::Rs256(pair) => by_rsa(pair, &RSA_PKCS1_SHA256),
+            Self::Ps256(pair) => by_rsa(pair, &RSA_PSS_SHA256),
             Self::Es256(pair) => pair.sign(&rng, message).unwrap().as_ref().to_vec(),
+            Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
         }
     }
 
@@ -119,14 +163,18 @@ impl Signer {
     /// The public half as an issuer publishes it.
     pub fn jwk(&self, kid: &str) -> Value {
         match self {
-            Self::Hs256(secret) => json!({ "kty": "oct", "kid": kid, "k": base64url(secret) }),
-            Self::Rs256(pair) => {
+            Self::Hmac(_, secret) => json!({ "kty": "oct", "kid": kid, "k": base64url(secret) }),
+            Self::Rs256(pair) | Self::Ps256(pair) => {
                 let key: rsa::PublicKeyComponents<Vec<u8>> = pair.public().into();
                 json!({ "kty": "RSA", "kid": kid, "n": base64url(&key.n), "e": base64url(&key.e) })
             }
             Self::Es256(pair) => {
                 let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
                 json!({ "kty": "EC", "crv": "P-256", "kid": kid, "x": base64url(x), "y": base64url(y) })
+            }
+            Self::Ed25519(pair) => {
+                let x = base64url(pair.public_key().as_ref());
+                json!({ "kty": "OKP", "crv": "Ed25519", "kid": kid, "x": x })
             }
         }
     }
@@ -165,7 +213,11 @@ impl JwtAuthenticator {
 }
 
 pub fn hs256() -> JwtSettings {
-    JwtSettings { hs256_secret: Some(SECRET.into()), ..JwtSettings::default() }
+    secret(SECRET)
+}
+
+pub fn secret(secret: &str) -> JwtSettings {
+    JwtSettings { hs256_secret: Some(secret.into()), ..JwtSettings::default() }
 }
 
 pub fn key_file(name: &str) -> JwtSettings {

@@ -8,10 +8,6 @@ use super::*;
 use crate::domain::ids::{LetterCase, Millis};
 use crate::ports::authenticator::{AuthError, Authenticator, Caller};
 
-const UNREADABLE: &str = "it is not a signed JWT of a kind we take";
-const WRONG_ALGORITHM: &str = "its algorithm is not that of the key";
-const WRONG_SIGNATURE: &str = "its signature does not match";
-
 fn setup_error(settings: JwtSettings) -> String {
     JwtAuthenticator::new(settings, TestClock::new()).err().unwrap().to_string()
 }
@@ -44,7 +40,7 @@ fn refuses_keys_of_no_use() {
 
     assert!(setup_error(key_file("nowhere")).contains("test-only-nowhere.pem cannot be read"));
     assert!(setup_error(key_file("rsa.private")).ends_with("holds a private key: give the public one"));
-    for odd in ["rsa1024.public", "p384.public", "secp256k1.public", "ed25519.public"] {
+    for odd in ["rsa1024.public", "p384.public", "secp256k1.public", "x25519.public"] {
         let error = setup_error(key_file(odd));
         assert!(error.contains(odd) && error.contains("holds neither an RSA key"), "{error}");
     }
@@ -69,59 +65,22 @@ fn refuses_keys_of_no_use() {
 }
 
 #[tokio::test]
-async fn takes_each_algorithm_under_its_key() {
-    let cases = [
-        (hs256(), Signer::secret(SECRET)),
-        (key_file("rsa.public"), Signer::rsa("rsa")),
-        (key_file("rsa-pkcs1.public"), Signer::rsa("rsa")),
-        (key_file("ec.public"), Signer::ec()),
-    ];
-    for (settings, signer) in cases {
-        assert_eq!(authenticator(settings).check(&signer.token(None, &claims())).await, alice());
-    }
-}
-
-#[tokio::test]
 async fn refuses_another_key_and_touched_claims() {
     let wrong = Signer::secret("another secret of thirty-two byte").token(None, &claims());
     assert_eq!(authenticator(hs256()).check(&wrong).await, refused(WRONG_SIGNATURE));
     let wrong = Signer::rsa("rsa-other").token(None, &claims());
     assert_eq!(authenticator(key_file("rsa.public")).check(&wrong).await, refused(WRONG_SIGNATURE));
 
-    for (settings, signer) in [(hs256(), Signer::secret(SECRET)), (key_file("ec.public"), Signer::ec())] {
+    for (settings, signer) in [
+        (hs256(), Signer::secret(SECRET)),
+        (key_file("ec.public"), Signer::ec()),
+        (key_file("ed25519.public"), Signer::ed25519()),
+    ] {
         let token = signer.token(None, &claims());
         let parts: Vec<_> = token.split('.').collect();
         let bob = base64url(with("sub", json!("bob")).to_string().as_bytes());
         let touched = format!("{}.{bob}.{}", parts[0], parts[2]);
         assert_eq!(authenticator(settings).check(&touched).await, refused(WRONG_SIGNATURE));
-    }
-}
-
-#[tokio::test]
-async fn the_key_decides_the_algorithm() {
-    let none = |alg: &str| {
-        let header = base64url(json!({ "alg": alg }).to_string().as_bytes());
-        format!("{header}.{}.", base64url(claims().to_string().as_bytes()))
-    };
-    for settings in [hs256(), key_file("rsa.public"), key_file("ec.public")] {
-        let authenticator = authenticator(settings);
-        for alg in ["none", "None", "NONE", ""] {
-            assert_eq!(authenticator.check(&none(alg)).await, refused(UNREADABLE));
-        }
-    }
-    let other = Signer::ec().token(None, &claims());
-    assert_eq!(authenticator(key_file("rsa.public")).check(&other).await, refused(WRONG_ALGORITHM));
-    assert_eq!(authenticator(hs256()).check(&other).await, refused(WRONG_ALGORITHM));
-    let hs512 = Signer::secret(SECRET).token_of(r#"{"alg":"HS512"}"#, &claims().to_string());
-    assert_eq!(authenticator(hs256()).check(&hs512).await, refused(WRONG_ALGORITHM));
-}
-
-#[tokio::test]
-async fn a_public_key_is_no_secret() {
-    for name in ["rsa.public", "ec.public"] {
-        let pem = std::fs::read(fixture(name)).unwrap();
-        let forged = Signer::secret(pem).token(None, &claims());
-        assert_eq!(authenticator(key_file(name)).check(&forged).await, refused(WRONG_ALGORITHM));
     }
 }
 

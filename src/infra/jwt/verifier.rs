@@ -20,7 +20,8 @@ use crate::ports::clock::Clock;
 /// A longer `Authorization` value is refused unread, in bytes.
 pub const MAX_AUTHORIZATION_BYTES: usize = 8 * 1024;
 
-/// Tokens that are remembered at most; the least used are forgotten first. About 20 MB, if they say no more than usual.
+/// Tokens that are remembered at most; the least used are forgotten first. About 20 MB, if they say no more than
+/// usual.
 const MAX_REMEMBERED: u64 = 50_000;
 
 /// Verifies tokens with the one source of keys that was configured.
@@ -60,7 +61,7 @@ impl JwtAuthenticator {
         crypto::install();
         let keys = match (&settings.hs256_secret, &settings.public_key_file, &settings.jwks_url) {
             (Some(secret), None, None) => {
-                Keys::Fixed(Arc::new(VerifyingKey::hs256(secret).ok_or(JwtSetupError::ShortSecret)?))
+                Keys::Fixed(Arc::new(VerifyingKey::secret(secret).ok_or(JwtSetupError::ShortSecret)?))
             }
             (None, Some(path), None) => Keys::Fixed(Arc::new(read_key(path)?)),
             (None, None, Some(url)) => {
@@ -142,3 +143,6 @@ fn read_key(path: &Path) -> Result<VerifyingKey, JwtSetupError> {
     VerifyingKey::from_pem(&pem)
         .map_err(|what| JwtSetupError::KeyFileUnusable { path: path.to_owned(), what })
 }
+
+#[cfg(test)]
+mod tests;

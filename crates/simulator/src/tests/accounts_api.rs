@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Bench, KEY};
-use crate::quota::{Limit, Quota, RequestIds};
+use crate::gate::{Limit, Quota, RequestIds};
 
 #[tokio::test]
 async fn an_accid_is_lower_cased() {

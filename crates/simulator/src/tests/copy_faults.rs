@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Bench;
-use crate::lock;
+use crate::lock::lock;
 
 fn ids(copies: &[Value]) -> Vec<String> {
     copies.iter().map(|copy| copy["msgidServer"].as_str().unwrap().to_owned()).collect()

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::Bench;
-use crate::copies::{self, Receipt, Words};
+use crate::delivery::copies::{self, Receipt, Words};
 use crate::faults::ListForm;
-use crate::lock;
-use crate::messages::{ConvType, Message};
+use crate::lock::lock;
 use crate::signing;
+use crate::world::messages::{ConvType, Message};
 
 fn vectors() -> Value {
     serde_json::from_str(include_str!("../../../../tests/fixtures/nim_vectors.json")).unwrap()

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::faults::ListForm;
-use super::messages::Message;
-use super::notice_calls::Notice;
+use crate::faults::ListForm;
+use crate::world::messages::Message;
+use crate::world::notices::Notice;
 
 /// What a conversation copy says beyond the recorded facts.
 #[derive(Clone, Debug, Default)]

@@ -1,4 +1,4 @@
-//! NIM's quotas per API, and a log of calls that a test can measure peaks in.
+//! What stands between a caller and the API: quotas, request ids, and a log of calls to measure peaks in.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,6 +8,17 @@ use serde::Serialize;
 const REMEMBERED_MS: i64 = 10 * 60 * 1_000;
 /// …and at most this many per API, so that a load test cannot fill the memory.
 const REMEMBERED_CALLS: usize = 500_000;
+
+/// What stands between a caller and the API.
+#[derive(Default)]
+pub struct Gate {
+    /// By API name.
+    pub quotas: BTreeMap<&'static str, Quota>,
+    /// `RequestIds` of late.
+    pub request_ids: RequestIds,
+    /// Calls of late.
+    pub log: CallLog,
+}
 
 /// How many calls an API takes in which time, and how long it closes past that. Milliseconds.
 #[derive(Clone, Copy, Debug)]

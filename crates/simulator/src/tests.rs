@@ -13,7 +13,9 @@ use axum::routing::post;
 use serde_json::{Value, json};
 
 use super::clock::Clock;
-use super::{Simulator, SimulatorConfig, lock, signing, webhook};
+use super::delivery::webhook;
+use super::lock::lock;
+use super::{Simulator, SimulatorConfig, signing};
 
 mod accounts_api;
 mod call_faults;

@@ -1,71 +1,13 @@
-//! The server API's calls on accounts and friends, and the way from a name to a call.
+//! What a call does: to accounts and friends here, to notices in [`notice_calls`].
 
 use serde_json::{Value, json};
 
-use super::accounts::{Account, MOST_FRIENDS, NotFriends};
-use super::lock;
 use super::notice_calls;
 use super::params::{Answer, Params};
-use super::state::Shared;
-
-/// The calls of NIM's classic server API that the simulator knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Api {
-    /// user/create
-    UserCreate,
-    /// user/update
-    UserUpdate,
-    /// user/updateUinfo
-    UserUpdateUinfo,
-    /// user/refreshToken
-    UserRefreshToken,
-    /// user/getUinfos
-    UserGetUinfos,
-    /// friend/add
-    FriendAdd,
-    /// friend/get
-    FriendGet,
-    /// msg/sendAttachMsg
-    SendAttachMsg,
-    /// msg/sendBatchAttachMsg
-    SendBatchAttachMsg,
-}
-
-impl Api {
-    /// Every one of them.
-    pub const ALL: [Self; 9] = [
-        Self::UserCreate,
-        Self::UserUpdate,
-        Self::UserUpdateUinfo,
-        Self::UserRefreshToken,
-        Self::UserGetUinfos,
-        Self::FriendAdd,
-        Self::FriendGet,
-        Self::SendAttachMsg,
-        Self::SendBatchAttachMsg,
-    ];
-
-    /// The name in paths, faults and statistics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::UserCreate => "user/create",
-            Self::UserUpdate => "user/update",
-            Self::UserUpdateUinfo => "user/updateUinfo",
-            Self::UserRefreshToken => "user/refreshToken",
-            Self::UserGetUinfos => "user/getUinfos",
-            Self::FriendAdd => "friend/add",
-            Self::FriendGet => "friend/get",
-            Self::SendAttachMsg => "msg/sendAttachMsg",
-            Self::SendBatchAttachMsg => "msg/sendBatchAttachMsg",
-        }
-    }
-
-    /// The API of a path such as `user/create.action`.
-    pub fn named(action: &str) -> Option<Self> {
-        let name = action.strip_suffix(".action")?;
-        Self::ALL.into_iter().find(|api| api.name() == name)
-    }
-}
+use crate::api::Api;
+use crate::lock::lock;
+use crate::state::Shared;
+use crate::world::accounts::{Account, MOST_FRIENDS, NotFriends};
 
 /// Applies one call; an `Err` is an answer too, of a call that changed nothing.
 pub fn apply(shared: &Shared, api: Api, params: &Params) -> Result<Answer, Answer> {
@@ -80,11 +22,6 @@ pub fn apply(shared: &Shared, api: Api, params: &Params) -> Result<Answer, Answe
         Api::SendAttachMsg => notice_calls::send(shared, params),
         Api::SendBatchAttachMsg => notice_calls::send_batch(shared, params),
     }
-}
-
-/// The answer about an accid that is not registered.
-pub fn unknown(field: &str) -> Answer {
-    Answer::bad(field, "is not registered")
 }
 
 fn create(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
@@ -106,7 +43,7 @@ fn update_token(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     let accid = params.accid("accid")?;
     let token = params.text("token", 128)?;
     let mut world = lock(&shared.world);
-    let account = world.accounts.get_mut(&accid).ok_or_else(|| unknown("accid"))?;
+    let account = world.accounts.get_mut(&accid).ok_or_else(|| Answer::unknown("accid"))?;
     token.clone_into(&mut account.token);
     Ok(Answer::done())
 }
@@ -118,7 +55,7 @@ fn update_uinfo(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     check_profile(params)?;
 
     let mut world = lock(&shared.world);
-    let account = world.accounts.get_mut(&accid).ok_or_else(|| unknown("accid"))?;
+    let account = world.accounts.get_mut(&accid).ok_or_else(|| Answer::unknown("accid"))?;
     if let Some(name) = name {
         name.clone_into(&mut account.name);
     }
@@ -141,7 +78,7 @@ fn refresh_token(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     let accid = params.accid("accid")?;
     let token = shared.switchboard.hex_id();
     let mut world = lock(&shared.world);
-    let account = world.accounts.get_mut(&accid).ok_or_else(|| unknown("accid"))?;
+    let account = world.accounts.get_mut(&accid).ok_or_else(|| Answer::unknown("accid"))?;
     account.token.clone_from(&token);
     Ok(Answer::done_with("info", json!({ "token": token, "accid": accid })))
 }
@@ -179,7 +116,7 @@ fn add_friend(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     }
     match world.accounts.befriend(&accid, &friend) {
         Ok(()) => Ok(Answer::done()),
-        Err(NotFriends::UnknownAccid) => Err(unknown("accid")),
+        Err(NotFriends::UnknownAccid) => Err(Answer::unknown("accid")),
         Err(NotFriends::UnknownFriend) if friend_of_unknown == 200 => Ok(Answer::done()),
         Err(NotFriends::UnknownFriend) => Err(Answer::refused(friend_of_unknown, "faccid is not registered")),
         Err(NotFriends::TooMany) => Err(Answer::refused(419, &format!("more than {MOST_FRIENDS} friends"))),
@@ -189,7 +126,7 @@ fn add_friend(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
 fn get_friends(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     let accid = params.accid("accid")?;
     let world = lock(&shared.world);
-    let account = world.accounts.get(&accid).ok_or_else(|| unknown("accid"))?;
+    let account = world.accounts.get(&accid).ok_or_else(|| Answer::unknown("accid"))?;
     let friends: Vec<Value> =
         account.friends.iter().map(|friend| json!({ "faccid": friend, "bidirection": true })).collect();
     Ok(Answer::done_with("size", json!(friends.len())).and("friends", json!(friends)))

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::signing::Signature;
+use crate::signing::Signature;
 
 /// Copies that may be under way at once, retries and duplicates included.
 pub const MOST_COPIES: usize = 100_000;

@@ -8,10 +8,10 @@ use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::accounts::Account;
-use super::control::Refusal;
-use super::lock;
-use super::state::Shared;
+use super::refusal::Refusal;
+use crate::lock::lock;
+use crate::state::Shared;
+use crate::world::accounts::Account;
 
 type Asked<T> = Result<Query<T>, QueryRejection>;
 

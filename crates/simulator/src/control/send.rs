@@ -1,4 +1,4 @@
-//! `POST /simulator/send`: somebody writes; and what all control calls that post copies have in common.
+//! `POST /simulator/send`: somebody writes.
 
 use std::sync::Arc;
 
@@ -8,19 +8,17 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::control::{PATIENCE, Refusal, parse};
-use super::copies::{self, Words};
-use super::lock;
-use super::messages::{ConvType, Message};
-use super::state::{Shared, World};
+use super::posting::{Reply, check_registered, post, yes};
+use super::refusal::{Refusal, parse};
+use crate::delivery::copies::{self, Words};
+use crate::lock::lock;
+use crate::state::Shared;
+use crate::world::messages::{ConvType, Message};
 
 /// The most messages of one send.
 const MOST_AT_ONCE: usize = 10_000;
 /// The longest text of a message, in characters (`eventType` 1, `body`).
 const LONGEST_BODY: usize = 5_000;
-
-/// A control call's answer.
-pub type Reply = Result<Json<Value>, Refusal>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -139,37 +137,4 @@ fn identity(message: &Message) -> Value {
         "msgTimestamp": message.msg_timestamp,
         "msgidClient": message.msgid_client,
     })
-}
-
-/// For `#[serde(default = …)]`: control calls wait unless told otherwise.
-pub fn yes() -> bool {
-    true
-}
-
-/// Refuses accounts that NIM does not hold, unless `force` says that it does not matter.
-pub fn check_registered<'a>(
-    world: &World,
-    force: bool,
-    accids: impl IntoIterator<Item = &'a str>,
-) -> Result<(), Refusal> {
-    let unknown = accids.into_iter().find(|accid| !force && world.accounts.get(accid).is_none());
-    match unknown {
-        Some(accid) => Err(Refusal::missing(format!(
-            "no account `{accid}` is registered: bind it first, or add \"force\": true"
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// Posts copies; with `wait`, answers only when all are settled or the patience is at its end.
-pub async fn post(shared: &Shared, bodies: Vec<String>, wait: bool) -> Map<String, Value> {
-    let total = bodies.len();
-    let copies = shared.delivery.submit(bodies);
-    let (delivered, pending) = if wait {
-        let settled = shared.delivery.settle(copies, PATIENCE).await;
-        (settled.delivered, settled.pending)
-    } else {
-        (0, total)
-    };
-    Map::from_iter([("delivered".to_owned(), json!(delivered)), ("pending".to_owned(), json!(pending))])
 }

@@ -8,12 +8,12 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::control::{Refusal, parse};
-use super::control_send::{Reply, check_registered, post, yes};
-use super::copies::{self, Receipt};
-use super::faults::ListForm;
-use super::lock;
-use super::state::Shared;
+use super::posting::{Reply, check_registered, post, yes};
+use super::refusal::{Refusal, parse};
+use crate::delivery::copies::{self, Receipt};
+use crate::faults::ListForm;
+use crate::lock::lock;
+use crate::state::Shared;
 
 /// The most receipts of one copy.
 const MOST_RECEIPTS: usize = 10_000;

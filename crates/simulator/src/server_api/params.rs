@@ -44,6 +44,11 @@ impl Answer {
         Self::refused(414, &format!("{field} {why}"))
     }
 
+    /// 414 about an accid that is not registered.
+    pub fn unknown(field: &str) -> Self {
+        Self::bad(field, "is not registered")
+    }
+
     /// The JSON body.
     pub fn into_body(mut self) -> String {
         self.fields.insert("code".to_owned(), json!(self.code));

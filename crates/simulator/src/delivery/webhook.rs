@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::signing::Signature;
+use crate::signing::Signature;
 
 /// NetEase waits this long for the webhook.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,62 +1,28 @@
 //! The server API's calls that send a notice: msg/sendAttachMsg and msg/sendBatchAttachMsg.
 
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::calls::unknown;
-use super::copies;
-use super::faults::ListForm;
-use super::lock;
-use super::messages::{ConvType, Message};
 use super::params::{Answer, Params};
-use super::state::Shared;
+use crate::delivery::copies;
+use crate::faults::ListForm;
+use crate::lock::lock;
+use crate::state::Shared;
+use crate::world::messages::{ConvType, Message};
+use crate::world::notices::Notice;
 
-/// A notice as NIM received it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Notice {
-    /// Accid of the sender.
-    pub from: String,
-    /// Accid or team id.
-    pub to: String,
-    /// 0 to a person, 1 to a team.
-    pub msgtype: u8,
-    /// At most 4096 characters.
-    pub attach: String,
-    /// At most 500 characters.
-    pub pushcontent: Option<String>,
-    /// JSON of at most 2048 characters, as it was written.
-    pub payload: Option<String>,
-    /// At most 30 characters.
-    pub sound: Option<String>,
-    /// 1 for those online only, 2 to keep for later.
-    pub save: u8,
-    /// As given, without NIM's defaults.
-    pub option: Option<Value>,
-    /// When NIM took it, Unix time in milliseconds.
-    pub at: i64,
-}
-
-impl Notice {
-    fn read(params: &Params, from: String, to: String, msgtype: u8) -> Result<Self, Answer> {
-        Ok(Self {
-            from,
-            to,
-            msgtype,
-            attach: params.text("attach", 4_096)?.to_owned(),
-            pushcontent: params.optional("pushcontent", 500)?.map(str::to_owned),
-            payload: params.json_text("payload", 2_048)?.map(str::to_owned),
-            sound: params.optional("sound", 30)?.map(str::to_owned),
-            save: if params.choice("save", &["1", "2"])? == Some("1") { 1 } else { 2 },
-            option: params.json("option", 4_096)?,
-            at: 0,
-        })
-    }
-
-    /// Unless the option `route` is false, a notice is copied to the webhook.
-    fn is_routed(&self) -> bool {
-        let route = self.option.as_ref().and_then(|option| option.get("route"));
-        route != Some(&Value::Bool(false)) && route != Some(&json!("false"))
-    }
+fn read_notice(params: &Params, from: String, to: String, msgtype: u8) -> Result<Notice, Answer> {
+    Ok(Notice {
+        from,
+        to,
+        msgtype,
+        attach: params.text("attach", 4_096)?.to_owned(),
+        pushcontent: params.optional("pushcontent", 500)?.map(str::to_owned),
+        payload: params.json_text("payload", 2_048)?.map(str::to_owned),
+        sound: params.optional("sound", 30)?.map(str::to_owned),
+        save: if params.choice("save", &["1", "2"])? == Some("1") { 1 } else { 2 },
+        option: params.json("option", 4_096)?,
+        at: 0,
+    })
 }
 
 /// One notice, to a person or a team. The answer carries no id, and a repeated call notifies again.
@@ -65,12 +31,12 @@ pub fn send(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     params.text("msgtype", 1)?;
     let to_team = params.choice("msgtype", &["0", "1"])? == Some("1");
     let to = if to_team { params.text("to", 64)?.to_owned() } else { params.accid("to")? };
-    let notice = Notice::read(params, from, to, u8::from(to_team))?;
+    let notice = read_notice(params, from, to, u8::from(to_team))?;
 
     let world = lock(&shared.world);
-    world.accounts.get(&notice.from).ok_or_else(|| unknown("from"))?;
+    world.accounts.get(&notice.from).ok_or_else(|| Answer::unknown("from"))?;
     if !to_team {
-        world.accounts.get(&notice.to).ok_or_else(|| unknown("to"))?;
+        world.accounts.get(&notice.to).ok_or_else(|| Answer::unknown("to"))?;
     }
     drop(world);
     deliver(shared, vec![notice])
@@ -80,10 +46,10 @@ pub fn send(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
 pub fn send_batch(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     let from = params.accid("fromAccid")?;
     let all = params.accids("toAccids", 5_000)?;
-    let notice = Notice::read(params, from, String::new(), 0)?;
+    let notice = read_notice(params, from, String::new(), 0)?;
 
     let world = lock(&shared.world);
-    world.accounts.get(&notice.from).ok_or_else(|| unknown("fromAccid"))?;
+    world.accounts.get(&notice.from).ok_or_else(|| Answer::unknown("fromAccid"))?;
     let (known, unregistered): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|accid| world.accounts.get(accid).is_some());
     drop(world);

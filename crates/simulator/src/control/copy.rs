@@ -9,10 +9,10 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::control::{Refusal, parse};
-use super::control_send::{Reply, yes};
-use super::signing::{self, Signature};
-use super::state::Shared;
+use super::posting::{Reply, yes};
+use super::refusal::{Refusal, parse};
+use crate::signing::{self, Signature};
+use crate::state::Shared;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::future::{FutureExt, join_all};
 use serde_json::{Value, json};
 
-use super::test_support::*;
-use super::*;
+use super::super::test_support::*;
+use super::super::*;
 use crate::ports::authenticator::{AuthError, Caller};
 
 const UNKNOWN_KEY: &str = "the key that signed it is not known";
@@ -225,14 +225,14 @@ async fn a_set_without_a_usable_key_replaces_nothing() {
     assert_eq!(authenticator.probe().await, Ok(()));
     let known = token(&Signer::ec(), "e");
     assert_eq!(authenticator.check(&known).await, alice());
-    for keys in [&[][..], &[Signer::secret(SECRET).jwk("e")]] {
+    for (keys, why) in [(&[][..], "holds no key"), (&[Signer::secret(SECRET).jwk("e")], "is a secret")] {
         issuer.publish(keys);
         let fetched = issuer.fetches();
         clock.advance(REFRESH_AGE);
         assert_eq!(authenticator.check(&known).await, alice());
         until(async || issuer.fetches() > fetched).await;
         assert_eq!(authenticator.check(&known).await, alice());
-        assert!(authenticator.probe().await.unwrap_err().contains("holds no key"));
+        assert!(authenticator.probe().await.unwrap_err().contains(why));
     }
     issuer.answer(503, "");
     assert!(authenticator.probe().await.unwrap_err().contains("status 503"));
@@ -307,31 +307,30 @@ async fn a_fetch_outlives_the_caller_that_began_it() {
 #[tokio::test]
 async fn passes_over_keys_that_are_not_for_us() {
     let token = token(&Signer::ec(), "e");
-    let short = json!({ "kty": "RSA", "kid": "e", "n": base64url(&[0xff; 128]), "e": "AQAB" });
-    let skipped = [
+    let unusable =
+        refused("the key that signed it is published, but of no kind, use or algorithm that we take");
+    let named = [
         jwk_with("use", json!("enc")),
         jwk_with("key_ops", json!(["sign"])),
         jwk_with("alg", json!("ES384")),
         jwk_with("crv", json!("P-384")),
+        jwk_with("crv", json!("secp256k1")),
         jwk_with("x", json!("AAAA")),
-        jwk_with("y", json!(base64url(&[7; 32]))),
         jwk_with("kty", json!("OKP")),
-        jwk_with("kid", json!(7)),
         Signer::secret(SECRET).jwk("e"),
-        short,
-        json!("not a key"),
     ];
-    for key in &skipped {
+    let nameless = [jwk_with("kid", json!(7)), json!("not a key"), json!({})];
+    let outcomes = named.iter().map(|key| (key, &unusable));
+    let unknown = refused(UNKNOWN_KEY);
+    for (key, expected) in outcomes.chain(nameless.iter().map(|key| (key, &unknown))) {
         let issuer = Issuer::publishing(&[key.clone(), Signer::rsa("rsa").jwk("r")]).await;
-        assert_eq!(authenticator(issuer.settings()).check(&token).await, refused(UNKNOWN_KEY), "{key}");
+        assert_eq!(authenticator(issuer.settings()).check(&token).await, *expected, "{key}");
     }
     // Beside all of these the good one is still found.
-    let mut all = skipped.to_vec();
     let mut good = jwk_with("use", json!("sig"));
     good["alg"] = json!("ES256");
     good["key_ops"] = json!(["verify"]);
-    all.push(good);
-    let issuer = Issuer::publishing(&all).await;
+    let issuer = Issuer::publishing(&[&named[..], &nameless[..], &[good]].concat()).await;
     assert_eq!(authenticator(issuer.settings()).check(&token).await, alice());
 }
 
