@@ -137,9 +137,9 @@ fn no_outcome<T>() -> Result<T, StoreError> {
 }
 
 /// Brings the `state` of messages in line with the marks.
-async fn stored<'a>(
+async fn stored(
     log: &impl Steps,
-    entries: Vec<Result<Entry<'a>, StoreError>>,
+    entries: Vec<Result<Entry<'_>, StoreError>>,
 ) -> Vec<Result<Recorded, StoreError>> {
     let mut marked = with_marks(log, entries).await;
     let late = marked.iter().flatten().filter(|marked| marked.is_late());
