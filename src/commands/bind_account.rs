@@ -57,12 +57,15 @@ pub struct Bound {
 }
 
 /// How far the friendship is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Friendship {
     /// NetEase has confirmed it.
     Added,
     /// NetEase is out of reach or takes no more calls; the friendship is owed, and made as soon as it can be.
     Pending,
+    /// NetEase refuses it for good, in these words: one of the two has all the friends that NetEase allows, or has
+    /// blacklisted the other, or the seller's account is blocked. The two can chat without being friends.
+    Refused(String),
 }
 
 /// Binds buyers to sellers.
@@ -84,7 +87,8 @@ pub struct Binder {
 impl Binder {
     /// Registers the two and makes them friends. Safe to repeat, also after a crash at any point.
     ///
-    /// A buyer whom NetEase knows already gets the token even while NetEase is out of reach. A seller of whom nothing is
+    /// A buyer whom NetEase knows already gets the token even while NetEase is out of reach, and whatever it says of the
+    /// seller or of the friendship. A seller of whom nothing is
     /// known is a new account of the caller's making.
     pub async fn bind(&self, bind: Bind) -> Result<Bound, BindError> {
         if let Some(bound) = self.already_bound(&bind).await? {
@@ -107,7 +111,11 @@ impl Binder {
         );
         let friendship = match made.await {
             Ok(()) => Friendship::Added,
-            Err(RegisterError::Gateway(error)) if !matches!(error, GatewayError::Rejected { .. }) => {
+            Err(RegisterError::Gateway(error @ GatewayError::Rejected { .. })) => {
+                tell_refused(&buyer.accid, &friend, &error);
+                Friendship::Refused(error.to_string())
+            }
+            Err(RegisterError::Gateway(error)) => {
                 self.outbox.owe_friendship(&bind.buyer, &bind.seller, self.clock.now()).await?;
                 tell_owed(&buyer.accid, &friend, &error);
                 Friendship::Pending
@@ -138,6 +146,13 @@ impl Binder {
             friend: seller.clone(),
             friendship: Friendship::Added,
         }))
+    }
+}
+
+fn tell_refused(buyer: &Accid, seller: &Accid, error: &GatewayError) {
+    static REFUSED: LogGate = LogGate::new();
+    if let Some(count) = REFUSED.pass() {
+        tracing::warn!(count, %buyer, %seller, %error, "NetEase refuses a friendship");
     }
 }
 

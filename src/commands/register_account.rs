@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::domain::ids::{Accid, UserId};
+use crate::domain::names::check_name;
 use crate::log_gate::LogGate;
 use crate::ports::StoreError;
 use crate::ports::accounts::{Account, Accounts, Registration};
@@ -75,7 +76,7 @@ impl Registrar {
     }
 
     /// Makes sure that NetEase has an account of `user`, whom somebody else names: a seller, a recipient. It is made if
-    /// NetEase lacks it, under `name` where given. One that NetEase has already is left as it is, and is the user's own to
+    /// NetEase lacks it, under `name` or else the user id. One that NetEase has already is left as it is, and is the user's own to
     /// [`claim`](Self::claim).
     pub async fn ensure(&self, user: &UserId, name: Option<&str>) -> Result<Registration, RegisterError> {
         let _turn = self.turn(user.accid()).await;
@@ -85,7 +86,7 @@ impl Registrar {
                 return Ok(account.registration);
             }
             let Account { accid, token, .. } = &account;
-            let shown = account.name.as_deref().or(name);
+            let shown = account.name.as_deref().or(name).or_else(|| first_name(user));
             let done = match self.gateway.create_user(accid, token, shown).await? {
                 Created::New => {
                     let shown = shown.map(ToOwned::to_owned);
@@ -161,14 +162,24 @@ impl Registrar {
 
     /// NetEase has the account with the row's token after this. False if the row has another one by now.
     async fn take_over(&self, account: &Account) -> Result<bool, RegisterError> {
-        let Account { accid, token, .. } = account;
-        let name = account.name.as_deref();
-        let created = self.gateway.create_user(accid, token, name).await?;
-        if created == Created::AlreadyRegistered {
-            // Made by an earlier call whose end was lost, or by someone else: its token is not ours until we set it.
-            self.gateway.set_token(accid, token).await?;
-            if let Some(name) = name {
-                self.gateway.set_name(accid, name).await?;
+        let Account { accid, token, user, .. } = account;
+        let mut name = account.name.as_deref();
+        let first = name.or_else(|| first_name(user));
+        match self.gateway.create_user(accid, token, first).await? {
+            Created::New => {
+                if name.is_none()
+                    && let Some(first) = first
+                {
+                    self.accounts.rename(accid, first).await?;
+                }
+                name = first;
+            }
+            Created::AlreadyRegistered => {
+                // Made by an earlier call whose end was lost, or by someone else: its token is not ours until we set it.
+                self.gateway.set_token(accid, token).await?;
+                if let Some(name) = name {
+                    self.gateway.set_name(accid, name).await?;
+                }
             }
         }
         Ok(self.accounts.confirm(accid, token, name).await?)
@@ -186,6 +197,11 @@ impl Registrar {
             }
         }
     }
+}
+
+/// The name of a new account to which nobody has given one: clients would show the accid, which may be a hash.
+fn first_name(user: &UserId) -> Option<&str> {
+    Some(user.as_str()).filter(|name| check_name(name).is_ok())
 }
 
 fn tell_not_taken(accid: &Accid, error: &GatewayError) {

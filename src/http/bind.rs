@@ -77,6 +77,9 @@ pub struct Friend {
     accid: String,
     /// Whether the two are friends yet.
     state: FriendState,
+    /// Why NetEase refuses, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 /// Whether the two are friends yet.
@@ -87,6 +90,8 @@ pub enum FriendState {
     Added,
     /// NetEase is out of reach; it is made as soon as it can be.
     Pending,
+    /// NetEase refuses for good: a friend limit, a blacklist, a blocked account. They can chat all the same.
+    Refused,
 }
 
 /// Open a chat: make sure that buyer and seller have NetEase accounts and are friends
@@ -144,14 +149,15 @@ fn name(field: &str, name: Option<Cow<'_, str>>) -> Result<Option<String>, Probl
 
 impl From<Bound> for BindAnswer {
     fn from(bound: Bound) -> Self {
-        let state = match bound.friendship {
-            Friendship::Added => FriendState::Added,
-            Friendship::Pending => FriendState::Pending,
+        let (state, reason) = match bound.friendship {
+            Friendship::Added => (FriendState::Added, None),
+            Friendship::Pending => (FriendState::Pending, None),
+            Friendship::Refused(reason) => (FriendState::Refused, Some(reason)),
         };
         Self {
             accid: bound.accid.to_string(),
             token: bound.token,
-            friend: Friend { accid: bound.friend.to_string(), state },
+            friend: Friend { accid: bound.friend.to_string(), state, reason },
         }
     }
 }

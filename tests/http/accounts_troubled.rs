@@ -106,6 +106,42 @@ async fn a_final_no_of_netease_is_502_with_its_code_and_asked_once() {
 }
 
 #[tokio::test]
+async fn a_friendship_that_netease_refuses_for_good_costs_nobody_their_token() {
+    let (site, service) = site().await;
+    let token = bind(&service.client, "alice", None, "carol").await["token"].clone();
+    let refusals =
+        [("friend/add", "419"), ("friend/add", "7101"), ("friend/add", "403"), ("user/create", "403")];
+    for (n, (api, code)) in refusals.into_iter().enumerate() {
+        let (seller, calls) = (format!("seller-{n}"), site.netease.calls(api).await);
+        site.netease.faults(json!({"failNext": [{"api": api, "mode": code}]})).await;
+        let bound = bind(&service.client, "alice", None, &seller).await;
+        assert_eq!((&bound["token"], &bound["friend"]["state"]), (&token, &json!("refused")), "{code}");
+        let reason = bound["friend"]["reason"].as_str().unwrap();
+        assert!(reason.contains(code) && reason.contains(api), "{reason}");
+        assert_eq!(site.netease.calls(api).await, calls + 1, "asked once");
+        let added = bind(&service.client, "alice", None, &seller).await;
+        assert_eq!(added["friend"], json!({"accid": seller, "state": "added"}), "it is not remembered");
+    }
+}
+
+#[tokio::test]
+async fn an_account_to_which_nobody_gave_a_name_shows_the_user_id() {
+    let (site, service) = site().await;
+    let name = async |accid: &str| site.netease.look(&format!("accounts/{accid}")).await["name"].clone();
+    let bound = bind(&service.client, "张三", None, "李四").await;
+    let [buyer, seller] = [&bound["accid"], &bound["friend"]["accid"]].map(|accid| accid.as_str().unwrap());
+    assert_eq!((name(buyer).await, name(seller).await), (json!("张三"), json!("李四")));
+    let order = json!({"to": "王五", "attach": "hello"});
+    let sent = service.client.as_user("site").post("/v1/notifications", &order).await;
+    assert_eq!((sent.status, &sent.json()["state"]), (202, &json!("sent")));
+    let recipient = otc_im::domain::ids::Accid::of_user("王五");
+    assert_eq!(name(recipient.as_str()).await, "王五");
+    // A name that is given later is the one; an account that NetEase had before keeps its own.
+    bind(&service.client, "李四", Some("Li Si"), "张三").await;
+    assert_eq!(name(seller).await, "Li Si");
+}
+
+#[tokio::test]
 async fn passing_trouble_at_netease_goes_unnoticed() {
     let (site, service) = site().await;
     for (n, mode) in ["502", "503", "408", "415", "500", "514", "431"].into_iter().enumerate() {
