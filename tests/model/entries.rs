@@ -1,12 +1,12 @@
-//! The slots of many readers behave as so many single slots, each of which may be forgotten at any time.
+//! The entries of many readers behave as so many single entries, each of which may be forgotten at any time.
 //!
-//! `near` explores one slot (`Slot`); this binds `Entries`, which holds them in shards of two halves each, to it: one
-//! history on both, changes being heard of at once. No server takes part.
+//! `near` explores one entry (`Entry`); this binds `Entries`, which holds them in shards of two halves each, to it:
+//! one history on both, changes being heard of at once. No server takes part.
 
 use std::collections::HashMap;
 
 use otc_im::domain::ids::Accid;
-use otc_im::infra::redis::near::entries::{Entries, Generation, Slot};
+use otc_im::infra::redis::near::entries::{Entries, Entry, Generation};
 use proptest::prelude::*;
 
 use crate::contract::interleavings::runner;
@@ -48,13 +48,13 @@ struct Read {
 
 struct Both {
     entries: Entries<u32>,
-    slots: HashMap<usize, Slot<u32>>,
+    singles: HashMap<usize, Entry<u32>>,
     readers: Vec<Accid>,
     /// Every change raises it.
     views: Vec<u32>,
     reads: Vec<Read>,
     next_generation: Generation,
-    /// Polls that both could answer, and those that only the single slot could.
+    /// Polls that both could answer, and those that only the single entry could.
     answered: (usize, usize),
 }
 
@@ -62,7 +62,7 @@ impl Both {
     fn new(room: usize) -> Self {
         Self {
             entries: Entries::new(room),
-            slots: HashMap::new(),
+            singles: HashMap::new(),
             readers: (0..READERS).map(|n| Accid::of_user(&format!("reader{n}"))).collect(),
             views: vec![0; READERS],
             reads: Vec::new(),
@@ -78,19 +78,19 @@ impl Both {
             Step::Fill(which) => {
                 let read = self.reads.swap_remove(which % self.reads.len());
                 self.entries.fill(&self.readers[read.reader], read.generations.0, read.brings);
-                if let Some(slot) = self.slots.get_mut(&read.reader) {
-                    slot.fill(read.generations.1, read.brings);
+                if let Some(entry) = self.singles.get_mut(&read.reader) {
+                    entry.fill(read.generations.1, read.brings);
                 }
             }
             Step::Change(reader) => {
                 self.views[reader] += 1;
                 self.entries.remove(self.readers[reader].as_str());
-                self.slots.remove(&reader);
+                self.singles.remove(&reader);
             }
             Step::Clear => {
                 self.views.iter_mut().for_each(|view| *view += 1);
                 self.entries.clear();
-                self.slots.clear();
+                self.singles.clear();
             }
         }
         Ok(())
@@ -99,12 +99,12 @@ impl Both {
     fn read(&mut self, reader: usize) -> Result<(), TestCaseError> {
         let (held, generation) = self.entries.look(&self.readers[reader]);
         self.next_generation += 1;
-        let slot = self.slots.entry(reader).or_insert_with(|| Slot::new(self.next_generation));
-        let (single, single_token) = slot.look();
+        let entry = self.singles.entry(reader).or_insert_with(|| Entry::new(self.next_generation));
+        let (single, single_token) = entry.look();
         let view = self.views[reader];
         prop_assert!(held.is_none_or(|held| held == view), "{held:?} of {view}");
         prop_assert!(single.is_none_or(|single| single == view), "{single:?} of {view}");
-        prop_assert!(held.is_none() || held == single, "nothing is kept that a slot would not keep");
+        prop_assert!(held.is_none() || held == single, "nothing is kept that an entry would not keep");
         self.answered.0 += usize::from(held.is_some());
         self.answered.1 += usize::from(held.is_none() && single.is_some());
         self.reads.push(Read { reader, generations: (generation, single_token), brings: view });
@@ -112,7 +112,7 @@ impl Both {
     }
 }
 
-/// One history with this much room; how many polls both could answer, and how many only single slots could.
+/// One history with this much room; how many polls both could answer, and how many only single entries could.
 fn played(room: usize, steps: &[Step]) -> Result<(usize, usize), TestCaseError> {
     let mut both = Both::new(room);
     steps.iter().try_for_each(|step| both.take(*step))?;
@@ -120,7 +120,7 @@ fn played(room: usize, steps: &[Step]) -> Result<(usize, usize), TestCaseError> 
 }
 
 #[test]
-fn many_slots_keep_what_single_ones_keep_or_nothing() {
+fn many_entries_keep_what_single_ones_keep_or_nothing() {
     let mut runner = runner(60);
     let seen = std::cell::Cell::new((0, 0));
     let outcome = runner.run(&steps(), |steps| {

@@ -1,20 +1,21 @@
-//! The near cache of one instance as a model of its own: its slot for one reader, the connection that tells of changes,
-//! reads and own changes under way, and a Redis that others change, too.
+//! The near cache of one instance as a model of its own: its entry for one reader, the connection that tells of
+//! changes, reads and own changes under way, and a Redis that others change, too.
 //!
-//! The slot is the real one (`infra::redis::near::entries::Slot`). The view is a number that every change raises: an
-//! answer is as old as its number is small. Connections are queues; the one that tells of changes may break, with or
-//! without being noticed, and bring what was on it or not. What an instance does not share with this reader's slot,
-//! it shares with nobody, so one instance and one reader are enough.
+//! The entry is the real one (`infra::redis::near::entries::Entry`). The view is a number that every change raises:
+//! an answer is as old as its number is small. Connections are queues; the one that tells of changes may break, with
+//! or without being noticed, and bring what was on it or not. What an instance does not share with this reader's
+//! entry, it shares with nobody, so one instance and one reader are enough.
 //!
-//! What the model assumes of the rest is shown elsewhere. `Entries`, the slots of many readers: by `entries`, without a
-//! server. `NearView`, which takes the generation before it reads and forgets after it has changed: by `near::races`, on a
-//! server whose answers are held back. `Keeper`, under which a session is one connection to the server of polls, and is
-//! fresh after a heartbeat only: by `near::tracking_lost`, and by the unit tests of `tracking.rs`.
+//! What the model assumes of the rest is shown elsewhere. `Entries`, the entries of many readers: by `entries`,
+//! without a server. `NearView`, which takes the generation before it reads and forgets after it has changed: by
+//! `near::races`, on a server whose answers are held back. `Keeper`, under which a session is one connection to the
+//! server of polls, and is fresh after a heartbeat only: by `near::tracking_lost`, and by the unit tests of
+//! `tracking.rs`.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use otc_im::infra::redis::near::entries::{Generation, Slot};
+use otc_im::infra::redis::near::entries::{Entry, Generation};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 /// What the server sends on the tracking connection.
@@ -36,7 +37,7 @@ pub enum Read {
 /// One session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Session {
-    slot: Option<Slot<u8>>,
+    entry: Option<Entry<u8>>,
     /// Where the view was when the last heartbeat that was answered was sent.
     confirmed: u8,
     /// Where it was when the one under way was sent, and whether it has reached the server.
@@ -113,7 +114,7 @@ impl World {
     /// What a poll would be answered from memory now, if heartbeats had not run out of time.
     fn kept(&self) -> Option<(&Session, u8)> {
         let session = self.session.as_ref()?;
-        Some((session, session.slot.as_ref()?.look().0?))
+        Some((session, session.entry.as_ref()?.look().0?))
     }
 
     fn session(&mut self) -> &mut Session {
@@ -122,7 +123,7 @@ impl World {
 
     fn miss(&mut self) {
         let fresh = self.next_generation;
-        let (_, generation) = self.session().slot.get_or_insert(Slot::new(fresh)).look();
+        let (_, generation) = self.session().entry.get_or_insert(Entry::new(fresh)).look();
         self.next_generation += u64::from(generation == fresh);
         self.reads.push(Read::Sent(self.number, generation));
         self.left.reads -= 1;
@@ -133,9 +134,9 @@ impl World {
             unreachable!("it is answered")
         };
         if number == self.number
-            && let Some(slot) = self.session.as_mut().and_then(|session| session.slot.as_mut())
+            && let Some(entry) = self.session.as_mut().and_then(|session| session.entry.as_mut())
         {
-            slot.fill(generation, read);
+            entry.fill(generation, read);
         }
     }
 
@@ -143,7 +144,7 @@ impl World {
         let session = self.session();
         match session.told.pop_front() {
             Some(Told::Beat(sent)) => (session.confirmed, session.beating) = (sent, None),
-            _ => session.slot = None,
+            _ => session.entry = None,
         }
     }
 }
@@ -195,7 +196,7 @@ impl Model for Budget {
             Action::Open => {
                 let (confirmed, told) = (world.view, VecDeque::new());
                 (world.number, world.next_generation) = (world.number + 1, 0);
-                world.session = Some(Session { slot: None, confirmed, beating: None, told, heard: true });
+                world.session = Some(Session { entry: None, confirmed, beating: None, told, heard: true });
             }
             Action::Miss => world.miss(),
             Action::Answer(at) => {
@@ -216,7 +217,7 @@ impl Model for Budget {
             Action::Acknowledge(at) => {
                 world.acked = world.own.remove(at).max(world.acked);
                 if let Some(session) = &mut world.session {
-                    session.slot = None;
+                    session.entry = None;
                 }
             }
             Action::Beat => {
@@ -268,8 +269,8 @@ impl Model for Budget {
                 world.kept().is_some_and(|(_, held)| held < world.view)
             }),
             Property::sometimes("an answer comes too late to be kept", |_: &Self, world: &World| {
-                let slot = world.session.as_ref().and_then(|session| session.slot.as_ref());
-                let waits = slot.map(|slot| slot.look().1);
+                let entry = world.session.as_ref().and_then(|session| session.entry.as_ref());
+                let waits = entry.map(|entry| entry.look().1);
                 let late = |read: &Read| matches!(read, Read::Answered(_, generation, _) if waits != Some(*generation));
                 world.reads.iter().any(late)
             }),

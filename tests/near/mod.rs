@@ -2,6 +2,7 @@
 //! silent or gone, and while the server behind polls is another one.
 
 mod another_redis;
+mod bulk_lane;
 mod instances;
 mod races;
 mod tracking_lost;

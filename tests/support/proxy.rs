@@ -1,6 +1,7 @@
 //! A TCP proxy that can be cut, stalled or turned to another server: puts a store out of reach for one test alone.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,8 +20,18 @@ pub struct Proxy {
 #[derive(Debug, Clone)]
 struct State {
     flow: Flow,
+    /// The connections that `flow` is for, counted as they come; the others are open.
+    of: Range<usize>,
     server: String,
 }
+
+impl State {
+    fn flow_of(&self, connection: usize) -> Flow {
+        if self.of.contains(&connection) { self.flow } else { Flow::Open }
+    }
+}
+
+const ALL: Range<usize> = 0..usize::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
@@ -36,7 +47,7 @@ impl Proxy {
         let server = server_of(url).to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let state = watch::Sender::new(State { flow: Flow::Open, server: server.clone() });
+        let state = watch::Sender::new(State { flow: Flow::Open, of: ALL, server: server.clone() });
         let accepted = Arc::<AtomicUsize>::default();
         tokio::spawn(accept(listener, state.subscribe(), Arc::clone(&accepted)));
         Self { address, server, state, accepted }
@@ -61,22 +72,37 @@ impl Proxy {
 
     /// Ends all connections, and each new one at once.
     pub fn cut(&self) {
-        self.set(Flow::Cut);
+        self.set(Flow::Cut, ALL);
+    }
+
+    /// Ends the first connections, so many of them.
+    pub fn cut_first(&self, connections: usize) {
+        self.set(Flow::Cut, 0..connections);
     }
 
     /// Nothing passes any more, and nobody is told so.
     pub fn stall(&self) {
-        self.set(Flow::Stalled);
+        self.set(Flow::Stalled, ALL);
+    }
+
+    /// Nothing passes on any connection but the first ones, so many of them.
+    pub fn stall_after(&self, connections: usize) {
+        self.set(Flow::Stalled, connections..usize::MAX);
     }
 
     /// Requests pass, and are carried out; what comes back waits.
     pub fn hold_replies(&self) {
-        self.set(Flow::RepliesHeld);
+        self.set(Flow::RepliesHeld, ALL);
+    }
+
+    /// The same on any connection but the first ones, so many of them.
+    pub fn hold_replies_after(&self, connections: usize) {
+        self.set(Flow::RepliesHeld, connections..usize::MAX);
     }
 
     /// Everything passes again, what was held first.
     pub fn mend(&self) {
-        self.set(Flow::Open);
+        self.set(Flow::Open, ALL);
     }
 
     /// New connections go to the server of this URL; those that are there stay where they are.
@@ -84,8 +110,8 @@ impl Proxy {
         self.state.send_modify(|state| server_of(url).clone_into(&mut state.server));
     }
 
-    fn set(&self, flow: Flow) {
-        self.state.send_modify(|state| state.flow = flow);
+    fn set(&self, flow: Flow, of: Range<usize>) {
+        self.state.send_modify(|state| (state.flow, state.of) = (flow, of));
     }
 }
 
@@ -97,34 +123,35 @@ fn server_of(url: &str) -> &str {
 
 async fn accept(listener: TcpListener, state: watch::Receiver<State>, accepted: Arc<AtomicUsize>) {
     while let Ok((client, _)) = listener.accept().await {
-        accepted.fetch_add(1, Ordering::SeqCst);
-        let State { flow, server } = state.borrow().clone();
-        if flow != Flow::Cut {
-            tokio::spawn(connect(client, server, state.clone()));
+        let number = accepted.fetch_add(1, Ordering::SeqCst);
+        let now = state.borrow().clone();
+        if now.flow_of(number) != Flow::Cut {
+            tokio::spawn(connect(client, number, now.server, state.clone()));
         }
     }
 }
 
-async fn connect(mut client: TcpStream, server: String, mut state: watch::Receiver<State>) {
+async fn connect(mut client: TcpStream, number: usize, server: String, mut state: watch::Receiver<State>) {
     let Ok(mut server) = TcpStream::connect(server).await else { return };
     let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
+    let passes = |waits: &'static [Flow]| move |state: &State| !waits.contains(&state.flow_of(number));
     tokio::select! {
-        () = pass(from_client, to_server, state.clone(), &[Flow::Stalled]) => {}
-        () = pass(from_server, to_client, state.clone(), &[Flow::Stalled, Flow::RepliesHeld]) => {}
-        _ = state.wait_for(|state| state.flow == Flow::Cut) => {}
+        () = pass(from_client, to_server, state.clone(), passes(&[Flow::Stalled])) => {}
+        () = pass(from_server, to_client, state.clone(), passes(&[Flow::Stalled, Flow::RepliesHeld])) => {}
+        _ = state.wait_for(|state| state.flow_of(number) == Flow::Cut) => {}
     }
 }
 
-/// Passes bytes on, but none while one of these is so. Ends with either side.
+/// Passes bytes on while they may pass. Ends with either side.
 async fn pass(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut state: watch::Receiver<State>,
-    waits: &[Flow],
+    may_pass: impl Fn(&State) -> bool,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        let passes = state.wait_for(|state| !waits.contains(&state.flow)).await.is_ok();
+        let passes = state.wait_for(&may_pass).await.is_ok();
         if !passes || to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

@@ -1,9 +1,11 @@
 //! The shared connection to a Redis Cluster, also when one of its nodes hangs.
 //!
-//! redis-rs looks for the owners of slots again when a connection ends or a node says that a slot has moved. A node that
-//! hangs does neither, though a replica has long taken its place. So somebody looks: every second, and at once when a
-//! command was not answered in time, all masters are asked who they are. If they do not all answer, a second client
-//! looks for them from the start, and takes the place of the first once all of its masters answer.
+//! redis-rs looks up the owners of slots again when a connection ends or a node says that a slot has moved. A node
+//! that hangs does neither, though a replica has long taken its place. So a task asks all masters who they are: every
+//! second, and at once when a command times out. If one does not answer, a second client looks up the masters from
+//! the start, and replaces the first once all of its masters answer.
+//!
+//! There is one lane: bulk work shares this connection, because deadpool's pool for clusters takes no time-outs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,9 +20,9 @@ use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use super::identity::{ServerIdentity, Servers};
 use super::single::run_id;
 use super::timeouts::timed_out;
-use super::trust::{Servers, Trust};
 use crate::log_gate::LogGate;
 
 /// How often masters are asked who they are.
@@ -36,27 +38,27 @@ pub struct Cluster(Arc<Inner>);
 
 struct Inner {
     client: ClusterClient,
-    trust: Trust,
+    identity: ServerIdentity,
     current: ArcSwap<ClusterConnection>,
     /// A command was not answered in time.
-    doubt: Notify,
+    suspect: Notify,
     /// What the last look found.
     seen: Mutex<Servers>,
 }
 
 impl Cluster {
     /// Connects.
-    pub async fn open(client: ClusterClient, trust: Trust) -> RedisResult<Self> {
+    pub async fn open(client: ClusterClient, identity: ServerIdentity) -> RedisResult<Self> {
         let connection = client.get_async_connection().await?;
-        trust.leads_to(servers(&connection).await?);
-        let (current, doubt) = (ArcSwap::from_pointee(connection), Notify::new());
-        Ok(Self(Arc::new(Inner { client, trust, current, doubt, seen: Mutex::default() })))
+        identity.observe(servers(&connection).await?);
+        let (current, suspect) = (ArcSwap::from_pointee(connection), Notify::new());
+        Ok(Self(Arc::new(Inner { client, identity, current, suspect, seen: Mutex::default() })))
     }
 
     /// Sends one command.
     pub async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let outcome = self.connection().req_packed_command(command).await;
-        self.heard(outcome)
+        self.note(outcome)
     }
 
     /// Sends a pipeline, all of it to one slot.
@@ -67,12 +69,12 @@ impl Cluster {
         count: usize,
     ) -> RedisResult<Vec<Value>> {
         let outcome = self.connection().req_packed_commands(pipeline, offset, count).await;
-        self.heard(outcome)
+        self.note(outcome)
     }
 
-    fn heard<T>(&self, outcome: RedisResult<T>) -> RedisResult<T> {
+    fn note<T>(&self, outcome: RedisResult<T>) -> RedisResult<T> {
         if outcome.as_ref().is_err_and(RedisError::is_timeout) {
-            self.0.doubt.notify_one();
+            self.0.suspect.notify_one();
         }
         outcome
     }
@@ -85,16 +87,16 @@ impl Cluster {
     pub async fn watch(self) {
         loop {
             sleep(PAUSE).await;
-            let _ = timeout(LOOK_EVERY, self.0.doubt.notified()).await;
+            let _ = timeout(LOOK_EVERY, self.0.suspect.notified()).await;
             self.look().await;
         }
     }
 
-    /// A map of slots that is still being changed, or that nodes do not agree about yet, is none: one seen twice is.
-    fn saw(&self, servers: Servers) {
+    /// While slots move, nodes disagree about the map: only one that two looks in a row agree on counts.
+    fn compare(&self, servers: Servers) {
         let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen == servers {
-            self.0.trust.leads_to(servers);
+            self.0.identity.observe(servers);
         } else {
             *seen = servers;
         }
@@ -103,7 +105,7 @@ impl Cluster {
     async fn look(&self) {
         static SILENT: LogGate = LogGate::new();
         let error = match servers(&self.connection()).await {
-            Ok(servers) => return self.saw(servers),
+            Ok(servers) => return self.compare(servers),
             Err(error) => error,
         };
         let renewed = async {
@@ -112,7 +114,7 @@ impl Cluster {
             RedisResult::Ok((connection, servers))
         };
         if let Ok(Ok((connection, servers))) = timeout(PATIENCE, renewed).await {
-            self.0.trust.leads_to(servers);
+            self.0.identity.observe(servers);
             self.0.current.store(Arc::new(connection));
             tracing::warn!(%error, "leaving the connection to the Redis Cluster for a new one");
         } else if let Some(count) = SILENT.pass() {

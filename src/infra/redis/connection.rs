@@ -1,33 +1,36 @@
-//! One shared, pipelined connection to a Redis server or a Redis Cluster, chosen by the URL's scheme.
+//! The way to a Redis server or a Redis Cluster, chosen by the URL's scheme: one shared, pipelined connection for
+//! polls and webhooks, and beside it, with a single server, a lane for bulk work.
 
 use prometheus_client::metrics::counter::Counter;
 use redis::aio::ConnectionLike;
 use redis::cluster::ClusterClientBuilder;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
+    Value,
 };
 use tokio::task::JoinHandle;
 
+use super::bulk::Bulk;
 use super::cluster::Cluster;
+use super::identity::ServerIdentity;
 use super::single::Single;
 use super::timeouts::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, tcp_settings, timed_out};
-use super::trust::Trust;
 use crate::domain::ids::Millis;
 
 /// Commands that may wait in line for the socket.
 const PIPELINE_BUFFER: usize = 1024;
 
-/// Commands of all requests share it: redis-rs writes them in one go, which beats a pool's check-out per request.
+/// Commands of all requests share it: redis-rs writes them in one go, which beats a pool's checkout per request.
 #[derive(Clone)]
 pub struct Connection {
-    pub(super) route: Route,
-    trust: Trust,
+    route: Route,
+    identity: ServerIdentity,
 }
 
 #[derive(Clone)]
-pub(super) enum Route {
+enum Route {
     /// `redis://`, `rediss://`
-    Single(Single),
+    Single(Single, Bulk),
     /// `redis-cluster://`, `rediss-cluster://`, several hosts joined by commas
     Cluster(Cluster),
 }
@@ -35,7 +38,7 @@ pub(super) enum Route {
 impl Connection {
     /// Connects, or says within about two seconds why not.
     pub async fn open(url: &str) -> RedisResult<Self> {
-        let trust = Trust::default();
+        let identity = ServerIdentity::default();
         let opened = async {
             match cluster_nodes(url) {
                 Some(nodes) => {
@@ -48,44 +51,53 @@ impl Connection {
                         .overall_response_timeout(Some(RESPONSE_TIMEOUT))
                         .tcp_settings(tcp_settings())
                         .build()?;
-                    Cluster::open(client, trust.clone()).await.map(Route::Cluster)
+                    Cluster::open(client, identity.clone()).await.map(Route::Cluster)
                 }
                 None => {
                     let config = AsyncConnectionConfig::new()
                         .set_connection_timeout(Some(CONNECT_TIMEOUT))
                         .set_response_timeout(Some(RESPONSE_TIMEOUT))
                         .set_pipeline_buffer_size(PIPELINE_BUFFER);
-                    let client = Client::open(url.into_connection_info()?.set_tcp_settings(tcp_settings()))?;
-                    Single::open(client, config, trust.clone()).await.map(Route::Single)
+                    let info = url.into_connection_info()?.set_tcp_settings(tcp_settings());
+                    let client = Client::open(info.clone())?;
+                    let polls = Single::open(client, config.clone(), identity.clone()).await?;
+                    let bulk = Bulk::beside(polls.clone(), info, config)?;
+                    Ok(Route::Single(polls, bulk))
                 }
             }
         };
         let route = tokio::time::timeout(2 * RESPONSE_TIMEOUT, opened).await.map_err(|_| timed_out())??;
-        Ok(Self { route, trust })
+        Ok(Self { route, identity })
     }
 
     /// Sends one command.
     pub async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         match &self.route {
-            Route::Single(one) => one.send(command).await,
-            Route::Cluster(many) => many.send(command).await,
+            Route::Single(polls, _) => polls.send(command).await,
+            Route::Cluster(cluster) => cluster.send(command).await,
         }
     }
 
-    /// Loads from before this are to be compared with the log: a Redis that came later may lack what they had.
-    pub fn trusted_since(&self) -> Millis {
-        self.trust.since()
+    /// The lane of bulk work. It is this connection on a cluster, and where the server does not say who it is:
+    /// nothing would tell then whether another connection leads to the same one.
+    pub(super) fn bulk(&self) -> BulkLane {
+        BulkLane(self.clone())
     }
 
-    /// How often Redis was another one than before, or refused to be written to.
+    /// Loads from before this are compared with the log: a Redis that came later may lack what they had.
+    pub fn trusted_since(&self) -> Millis {
+        self.identity.changed_at()
+    }
+
+    /// How often Redis was another one than before, or refused writes.
     pub fn replaced(&self) -> Counter {
-        self.trust.replaced()
+        self.identity.changes()
     }
 
     /// Keeps an eye on the nodes of a cluster, if it is one: a task that never ends by itself.
     pub fn watch(&self) -> Option<JoinHandle<()>> {
         match &self.route {
-            Route::Single(_) => None,
+            Route::Single(..) => None,
             Route::Cluster(cluster) => Some(tokio::spawn(cluster.clone().watch())),
         }
     }
@@ -111,17 +123,48 @@ impl ConnectionLike for Connection {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         match &self.route {
-            Route::Single(one) => Box::pin(one.send_all(pipeline, offset, count)),
-            Route::Cluster(many) => Box::pin(many.send_all(pipeline, offset, count)),
+            Route::Single(polls, _) => Box::pin(polls.send_all(pipeline, offset, count)),
+            Route::Cluster(cluster) => Box::pin(cluster.send_all(pipeline, offset, count)),
         }
     }
 
     fn get_db(&self) -> i64 {
         match &self.route {
-            Route::Single(one) => one.db(),
+            Route::Single(polls, _) => polls.db(),
             // A cluster has one.
             Route::Cluster(_) => 0,
         }
+    }
+}
+
+/// Sends one bulk command at a time.
+pub(super) struct BulkLane(Connection);
+
+impl BulkLane {
+    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        match &self.0.route {
+            Route::Single(_, bulk) if self.0.identity.is_known() => bulk.send(command).await,
+            _ => self.0.send(command).await,
+        }
+    }
+}
+
+impl ConnectionLike for BulkLane {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(self.send(cmd))
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        _: &'a Pipeline,
+        _: usize,
+        _: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(async { Err((ErrorKind::Client, "bulk work goes one command at a time").into()) })
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.get_db()
     }
 }
 

@@ -10,17 +10,20 @@
 //!
 //! An accid has no `!`, so a peer cannot be mistaken for one of those fields. The counts name the size of every other
 //! key: when Redis evicts one of them, the next script notices, and the reader is loaded again.
+//!
+//! Polls and webhooks share one connection; loads, rechecks, recounts and `explain` go by the bulk lane (`bulk.rs`).
 
+mod bulk;
 mod cluster;
 mod connection;
 pub mod counters;
+mod identity;
 pub mod near;
 mod probe;
 mod session;
 mod single;
 mod timeouts;
 mod tracking;
-mod trust;
 mod whole;
 
 use std::collections::HashMap;
@@ -39,12 +42,10 @@ use crate::ports::unread_view::{UnreadView, ViewedPair};
 
 /// The store's name in errors.
 const STORE: &str = "unread";
-/// In the place of a reader and of a peer, for what is only tried: no accid is written like this.
-const NOBODY: &str = "!";
+/// The reader and the peer of the probe: no accid.
+const PROBE: &str = "!";
 /// Ids that one script call adds or removes: about a millisecond of Redis.
 const IDS_PER_CALL: usize = 1_000;
-/// Script calls of one load that are under way at once.
-const CALLS_AT_ONCE: usize = 16;
 
 /// The unread view on a Redis server or cluster.
 pub struct RedisView {
@@ -102,7 +103,7 @@ impl RedisView {
                 .arg(keys.unread(peer.as_str()))
                 .arg(ids.len())
                 .arg(ids.len() + IDS_PER_CALL - 1)
-                .query_async(&mut self.connection())
+                .query_async(&mut self.connection.bulk())
                 .await
                 .map_err(failure)?;
             let full = page.len() == IDS_PER_CALL;
@@ -140,7 +141,7 @@ impl RedisView {
                 call.arg(id.get());
             }
             let merged: Option<(usize, usize)> =
-                call.invoke_async(&mut self.connection()).await.map_err(failure)?;
+                call.invoke_async(&mut self.connection.bulk()).await.map_err(failure)?;
             let Some((added, removed)) = merged else { return Ok(None) };
             total = (total.0 + added, total.1 + removed);
         }
@@ -178,12 +179,12 @@ impl UnreadView for RedisView {
         let mut call = self.begin_load.prepare_invoke();
         call.key(&keys.counts).key(&keys.marks).key(&keys.gone).arg(fresh_token);
         let (token, fields): (String, Vec<String>) =
-            call.invoke_async(&mut self.connection()).await.map_err(failure)?;
+            call.invoke_async(&mut self.connection.bulk()).await.map_err(failure)?;
         let peers: Vec<Accid> = fields.iter().filter_map(|field| Accid::from_nim(field).ok()).collect();
         let keys = &keys;
         let held: Vec<Vec<_>> = stream::iter(peers)
             .map(|peer| async move { self.ids_of(keys, &peer).await })
-            .buffer_unordered(CALLS_AT_ONCE)
+            .buffer_unordered(bulk::CONNECTIONS)
             .try_collect()
             .await?;
         Ok(Load { token, held: held.into_iter().flatten().collect() })
@@ -199,7 +200,7 @@ impl UnreadView for RedisView {
         let keys = &Keys::of(reader.as_str());
         let merges: Vec<Option<(usize, usize)>> = stream::iter(by_pair(load, snapshot))
             .map(|(peer, pair)| async move { self.merge_pair(keys, &load.token, &peer, pair, now).await })
-            .buffer_unordered(CALLS_AT_ONCE)
+            .buffer_unordered(bulk::CONNECTIONS)
             .try_collect()
             .await?;
         let Some(merges) = merges.into_iter().collect::<Option<Vec<_>>>() else {
@@ -208,7 +209,7 @@ impl UnreadView for RedisView {
         let mut call = self.end_load.prepare_invoke();
         call.key(&keys.counts).key(&keys.marks).key(&keys.gone);
         call.arg(&load.token).arg(now.0).arg(now.plus(-TOMBSTONE_MS).0);
-        let vouched: bool = call.invoke_async(&mut self.connection()).await.map_err(failure)?;
+        let vouched: bool = call.invoke_async(&mut self.connection.bulk()).await.map_err(failure)?;
         let (added, removed) = merges.iter().fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
         Ok(if vouched { Merged::Done { added, removed } } else { Merged::Superseded })
     }
@@ -219,18 +220,12 @@ impl UnreadView for RedisView {
 
     async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<ViewedPair, StoreError> {
         let keys = Keys::of(reader.as_str());
-        let (unread, mark): (Vec<(i64, f64)>, Option<i64>) = redis::pipe()
-            .cmd("ZRANGE")
-            .arg(keys.unread(peer.as_str()))
-            .arg(0)
-            .arg(-1)
-            .arg("WITHSCORES")
-            .cmd("HGET")
-            .arg(&keys.marks)
-            .arg(peer.as_str())
-            .query_async(&mut self.connection())
-            .await
-            .map_err(failure)?;
+        let (mut list, mut mark) = (redis::cmd("ZRANGE"), redis::cmd("HGET"));
+        list.arg(keys.unread(peer.as_str())).arg(0).arg(-1).arg("WITHSCORES");
+        mark.arg(&keys.marks).arg(peer.as_str());
+        let mut lane = self.connection.bulk();
+        let unread: Vec<(i64, f64)> = list.query_async(&mut lane).await.map_err(failure)?;
+        let mark: Option<i64> = mark.query_async(&mut lane).await.map_err(failure)?;
         #[expect(clippy::cast_possible_truncation, reason = "times are whole and far below 2^53")]
         let entry = |(id, at): (i64, f64)| Some((ServerId::new(id)?, Millis(at as i64)));
         Ok(ViewedPair { unread: unread.into_iter().filter_map(entry).collect(), mark: mark.map(Millis) })
@@ -308,7 +303,7 @@ fn optional(value: Option<i64>) -> String {
     value.map(|v| v.to_string()).unwrap_or_default()
 }
 
-/// How the view fails: out of reach, not allowed to do what was asked, or holding what this service never wrote.
+/// Which error of the port it is: out of reach, refused, or something in Redis that this service never wrote.
 fn failure(error: RedisError) -> StoreError {
     // Within a script, a right that is missing is told in words alone.
     let lacks_right = error.detail().is_some_and(|said| said.contains("can't run this command"));

@@ -1,4 +1,5 @@
-//! The unread view on one Redis server behind a near cache: polls of readers who have not changed stay in this process.
+//! The unread view on one Redis server behind a near cache: polls of readers who have not changed stay in this
+//! process.
 
 pub mod entries;
 
@@ -28,7 +29,8 @@ use crate::ports::unread_view::{UnreadView, ViewedPair};
 /// Readers that can be read at once.
 const READ_LOCKS: usize = 1_024;
 
-/// How long a poll waits for what another one reads before it reads for itself alone: a fraction of what Redis is given.
+/// How long a poll waits for what another one reads before it reads for itself alone: a fraction of what Redis is
+/// given.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A [`RedisView`] that answers from memory what Redis has not said to have changed.
@@ -39,31 +41,32 @@ const PATIENCE: Duration = Duration::from_millis(250);
 pub struct NearView {
     inner: RedisView,
     tracking: Tracking,
-    /// Held while a reader is read. Readers share them by their hash, so now and then one waits for another.
+    /// Single-flight: held while a reader is read. Readers share a lock by their hash, so now and then one waits for
+    /// another.
     read_locks: Box<[Mutex<Option<LastRead>>]>,
     hasher: RandomState,
     counters: NearCounters,
     changes: ChangeHub,
 }
 
-/// What a poll finds in memory.
+/// What a poll finds in the cache.
 enum Looked {
-    /// Its answer.
+    /// The answer.
     Hit(Reading),
     /// Not enough.
     Miss(Miss),
-    /// Nothing that could be relied upon.
+    /// No session that is fresh.
     Unsure,
 }
 
-/// What a read of this generation brings may go into the session.
+/// The session and the generation that a read may fill.
 struct Miss {
     session: Arc<Session>,
     too_large: bool,
     generation: Generation,
 }
 
-/// What was read last in a turn while nothing could be kept: for those who had come before that read began.
+/// The last read under a lock while nothing could be cached: it answers polls that came before it began.
 struct LastRead {
     reader: Accid,
     began: Instant,
@@ -78,8 +81,8 @@ impl LastRead {
 
 impl NearView {
     /// Over the server behind `connection`, which `url` leads to, too. Tracking begins in the background; until then,
-    /// and whenever it fails, polls go to Redis; its task ends with the view, and never by itself. Errors are those of
-    /// a URL that makes no sense.
+    /// and whenever it fails, polls go to Redis; its task ends with the view, and never by itself. Errors are those
+    /// of a URL that makes no sense.
     pub fn over(
         connection: Connection,
         url: &str,
@@ -115,7 +118,7 @@ impl NearView {
         Looked::Miss(Miss { session, too_large: held.is_some(), generation })
     }
 
-    /// Reads what was missed, and keeps it.
+    /// Reads after a miss, and fills the cache.
     async fn fetch(&self, miss: Miss, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
         self.counters.misses.inc();
         let Some(known) = self.read_enough(reader, peers, !miss.too_large).await? else {
@@ -126,7 +129,7 @@ impl NearView {
         Ok(known.read(peers).unwrap_or(Reading::Unknown))
     }
 
-    /// Reads what cannot be kept, for all who wait for it already.
+    /// Reads without filling the cache, for all polls that wait already.
     async fn share(
         &self,
         turn: &mut Option<LastRead>,
@@ -166,7 +169,7 @@ impl NearView {
         })
     }
 
-    async fn read_past(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
+    async fn bypass(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
         self.counters.bypassed.inc();
         self.inner.read(reader, peers).await
     }
@@ -176,8 +179,8 @@ impl NearView {
         self.hasher.hash_one(reader) as usize % READ_LOCKS
     }
 
-    /// Forgets a reader whom this process has changed, or may have: also while the session is not fresh, as it may
-    /// become so again.
+    /// Forgets a reader whom this process has changed, or may have. Also while the session is stale, for it may
+    /// recover.
     fn forget(&self, reader: &Accid) {
         self.drop_entry(reader);
         self.changes.of(reader.as_str());
@@ -197,9 +200,9 @@ impl UnreadView for NearView {
             return Ok(reading);
         }
         let came = Instant::now();
-        // Of many who find nothing, one reads for all: were each to read, a slower Redis would get more to do, not less.
+        // Single-flight: were each miss to read, a slower Redis would get more to do, not less.
         let turn = tokio::time::timeout(PATIENCE, self.read_locks[self.lock_of(reader)].lock());
-        let Ok(mut turn) = turn.await else { return self.read_past(reader, peers).await };
+        let Ok(mut turn) = turn.await else { return self.bypass(reader, peers).await };
         match self.look(reader, peers) {
             Looked::Unsure => self.share(&mut turn, came, reader, peers).await,
             Looked::Hit(reading) => Ok(reading),

@@ -1,4 +1,4 @@
-//! One tracking connection, and what was read under it.
+//! A session: one tracking connection, and the counts cached while it tells of changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,37 +6,37 @@ use std::time::{Duration, Instant};
 
 use redis::{PushInfo, PushKind, Value};
 
-use super::NOBODY;
+use super::PROBE;
 use super::counters::NearCounters;
 use super::near::entries::Entries;
 use super::whole::ReaderCounts;
 use crate::infra::changes::ChangeHub;
 
-/// One tracking connection, and what was read under it.
+/// One tracking connection, and the counts cached under it.
 pub(super) struct Session {
-    /// Readers that have not changed since they were read.
+    /// The cached counts of readers.
     pub entries: Entries<Arc<ReaderCounts>>,
     changes: ChangeHub,
     counters: NearCounters,
     born: Instant,
     /// When the last heartbeat that was answered was sent, in microseconds after `born`.
     confirmed: AtomicU64,
-    /// Where polls lead is not known since then.
-    doubted: AtomicBool,
+    /// Which server polls read from is not known at the moment.
+    suspended: AtomicBool,
     ended: AtomicBool,
 }
 
 impl Session {
     pub fn new(readers: usize, counters: NearCounters, changes: ChangeHub) -> Self {
         let (entries, born, confirmed) = (Entries::new(readers), Instant::now(), AtomicU64::new(0));
-        let (doubted, ended) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { entries, changes, counters, born, confirmed, doubted, ended }
+        let (suspended, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { entries, changes, counters, born, confirmed, suspended, ended }
     }
 
     /// Whether everything that changed until `staleness` ago has been heard of.
     pub fn is_fresh(&self, staleness: Duration) -> bool {
         let confirmed = Duration::from_micros(self.confirmed.load(Ordering::Acquire));
-        let over = self.ended.load(Ordering::Acquire) || self.doubted.load(Ordering::Acquire);
+        let over = self.ended.load(Ordering::Acquire) || self.suspended.load(Ordering::Acquire);
         !over && self.born.elapsed().saturating_sub(confirmed) <= staleness
     }
 
@@ -44,13 +44,13 @@ impl Session {
     pub fn confirm(&self, sent: Instant) {
         let after = sent.saturating_duration_since(self.born).as_micros();
         self.confirmed.store(u64::try_from(after).unwrap_or(0), Ordering::Release);
-        self.doubted.store(false, Ordering::Release);
+        self.suspended.store(false, Ordering::Release);
         self.counters.active.set(1);
     }
 
-    /// Polls did not say where they lead: nothing is answered from memory until they do.
-    pub fn doubt(&self) {
-        self.doubted.store(true, Ordering::Release);
+    /// The connection of polls did not say where it leads: nothing is answered from memory until it does.
+    pub fn suspend(&self) {
+        self.suspended.store(true, Ordering::Release);
         self.counters.active.set(0);
     }
 
@@ -59,27 +59,28 @@ impl Session {
         self.ended.store(true, Ordering::Release);
     }
 
-    /// Takes in what Redis tells. Must be done when this returns: a reply may come next.
-    pub fn hear(&self, push: &PushInfo) {
+    /// Applies a push of Redis. Must be done when this returns: a reply may come next.
+    pub fn on_push(&self, push: &PushInfo) {
         match (&push.kind, push.data.first()) {
             (PushKind::Disconnection, _) => self.end(),
             (PushKind::Invalidate, Some(Value::Array(keys))) => {
                 for key in keys {
-                    self.drop_key(key);
+                    self.invalidate(key);
                 }
             }
             // Without keys everything is gone: FLUSHALL, FLUSHDB, or a replica that is filled anew.
-            (PushKind::Invalidate, _) => self.forget_all(),
+            (PushKind::Invalidate, _) => self.clear(),
             _ => {}
         }
     }
 
-    pub fn forget_all(&self) {
+    /// Drops the counts of all readers, and begins new generations.
+    pub fn clear(&self) {
         self.entries.clear();
         self.changes.all();
     }
 
-    fn drop_key(&self, key: &Value) {
+    fn invalidate(&self, key: &Value) {
         if let Value::BulkString(key) = key
             && let Some(reader) = reader_of(key)
         {
@@ -90,10 +91,10 @@ impl Session {
     }
 }
 
-/// Whose counts this key holds; polls are answered from no other key.
+/// The reader whose counts this key holds. Polls read no other key.
 fn reader_of(key: &[u8]) -> Option<&str> {
     let reader = std::str::from_utf8(key).ok()?.strip_prefix("im:{")?.strip_suffix("}:n")?;
-    (reader != NOBODY).then_some(reader)
+    (reader != PROBE).then_some(reader)
 }
 
 #[cfg(test)]
@@ -116,7 +117,7 @@ mod tests {
         session.confirm(session.born);
         assert!(session.is_fresh(Duration::from_mins(1)));
         assert!(!session.is_fresh(Duration::ZERO));
-        session.hear(&PushInfo { kind: PushKind::Disconnection, data: vec![] });
+        session.on_push(&PushInfo { kind: PushKind::Disconnection, data: vec![] });
         assert!(!session.is_fresh(Duration::from_mins(1)));
     }
 }

@@ -1,5 +1,5 @@
-//! The shared connection to one Redis server. It is left for a new one when it ends, when it stays up and never answers,
-//! and when it leads to a server that no longer takes writes; each new one is asked which server it leads to.
+//! The connection to one Redis server that polls and webhooks share. It is replaced when it ends, when it hangs, and
+//! when its server refuses writes. Each new one asks which server it leads to.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::sleep;
 
-use super::trust::{Servers, Trust};
+use super::identity::{ServerIdentity, Servers};
 use crate::log_gate::LogGate;
 
-/// A connection younger than this is kept, whatever it answers: a server in trouble is not to drown in new ones.
+/// A connection younger than this is kept, whatever it answers: a server in trouble must not drown in new ones.
 const LEAST_AGE: Duration = Duration::from_millis(250);
-/// So is one whose server takes no writes for so long: it may stay like that, and each new connection asks anew.
-const LEAST_AGE_REFUSED: Duration = Duration::from_secs(1);
-/// Between the two tries of one attempt to connect, for those who wait for it: a server that is restarted may be back.
+/// The same where the server refuses writes: it may do so for long.
+pub(super) const LEAST_AGE_REFUSED: Duration = Duration::from_secs(1);
+/// Between the two tries of one attempt to connect: a server that is restarted may be back.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 /// One server behind one URL. Clones share the connection.
@@ -27,35 +27,34 @@ pub struct Single(Arc<Inner>);
 struct Inner {
     client: Client,
     config: AsyncConnectionConfig,
-    trust: Trust,
+    identity: ServerIdentity,
     current: ArcSwap<Link>,
 }
 
 /// One connection, or the attempt to have one.
 struct Link {
     since: Instant,
-    /// The one before it led to a server that takes no writes, so what is held there is doubted already.
+    /// The connection before it led to a server that refuses writes, so its loads count as old already.
     after_refusal: bool,
-    /// Shared by whoever needs it, and run to its end whoever of them leaves.
+    /// Single-flight, and cancel-safe: the attempt goes on if those who wait for it leave.
     opened: Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>,
 }
 
 impl Link {
-    /// Connects once it is waited for, and after a pause.
-    fn to(client: &Client, config: &AsyncConnectionConfig, trust: &Trust, pause: Duration) -> Self {
-        let (client, config, trust) = (client.clone(), config.clone(), trust.clone());
+    /// Connects when first awaited, after a pause.
+    fn to(
+        client: &Client,
+        config: &AsyncConnectionConfig,
+        identity: &ServerIdentity,
+        pause: Duration,
+    ) -> Self {
+        let (client, config, identity) = (client.clone(), config.clone(), identity.clone());
         let opened = async move {
             let attempt = tokio::spawn(async move {
                 sleep(pause).await;
-                let connect = async || client.get_multiplexed_async_connection_with_config(&config).await;
-                let mut connection = match connect().await {
-                    Err(error) if error.is_connection_dropped() => {
-                        sleep(TRY_AGAIN).await;
-                        connect().await?
-                    }
-                    connected => connected?,
-                };
-                trust.leads_to(servers(&mut connection).await?);
+                let connect = || client.get_multiplexed_async_connection_with_config(&config);
+                let mut connection = connect_twice(connect).await?;
+                identity.observe(servers(&mut connection).await?);
                 Ok(connection)
             });
             attempt.await.unwrap_or_else(|_| Err((ErrorKind::Io, "connecting ended early").into()))
@@ -70,13 +69,17 @@ impl Link {
 
 impl Single {
     /// Connects.
-    pub async fn open(client: Client, config: AsyncConnectionConfig, trust: Trust) -> RedisResult<Self> {
-        let link = Link::to(&client, &config, &trust, Duration::ZERO);
+    pub async fn open(
+        client: Client,
+        config: AsyncConnectionConfig,
+        identity: ServerIdentity,
+    ) -> RedisResult<Self> {
+        let link = Link::to(&client, &config, &identity, Duration::ZERO);
         link.opened.clone().await?;
-        Ok(Self(Arc::new(Inner { client, config, trust, current: ArcSwap::from_pointee(link) })))
+        Ok(Self(Arc::new(Inner { client, config, identity, current: ArcSwap::from_pointee(link) })))
     }
 
-    /// Sends one command; once more if the connection ended under it, for all that the view does may be done twice.
+    /// Sends one command; once more if the connection ends under it, for everything the view does is idempotent.
     pub async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let (link, connection) = self.connection().await?;
         match self.send_over(link, connection, command).await {
@@ -128,8 +131,8 @@ impl Single {
         self.0.client.get_connection_info().redis_settings().db()
     }
 
-    /// The connection there is, or the outcome of the attempt that is under way. An attempt that has failed is repeated
-    /// for whoever comes a little later.
+    /// The connection there is, or the outcome of the attempt that is under way. An attempt that has failed is
+    /// repeated for whoever comes a little later.
     async fn connection(&self) -> RedisResult<(Arc<Link>, MultiplexedConnection)> {
         let mut link = self.0.current.load_full();
         if let Some(Err(error)) = link.opened.peek() {
@@ -147,37 +150,80 @@ impl Single {
 
     /// Leaves the connection if such an answer says that it will not get better; later commands go to a new one.
     fn leave_if_hopeless(&self, used: &Arc<Link>, error: &RedisError) {
-        static LEFT: LogGate = LogGate::new();
         let (ended, refuses) = (error.is_unrecoverable_error(), refuses_writes(error));
         let age = used.since.elapsed();
         let hopeless = ended || refuses && age >= LEAST_AGE_REFUSED || error.is_timeout() && age >= LEAST_AGE;
-        // The first of many commands that failed together has done it already.
-        if !hopeless || !Arc::ptr_eq(used, &self.0.current.load()) {
-            return;
-        }
-        self.replace(used, refuses);
-        if let Some(count) = LEFT.pass() {
-            tracing::warn!(count, %error, "leaving the connection to Redis for a new one");
-        }
-        if refuses && !used.after_refusal {
+        if hopeless && self.leave(used, error, refuses) && refuses && !used.after_refusal {
             // What was read there may be what a replica had, and what was written there may be lost.
-            self.0.trust.lose();
+            self.0.identity.mark_changed();
+        }
+    }
+
+    /// Leaves a connection; `false` if another command has done so already.
+    fn leave(&self, used: &Arc<Link>, why: &RedisError, after_refusal: bool) -> bool {
+        static LEFT: LogGate = LogGate::new();
+        if !Arc::ptr_eq(used, &self.0.current.load()) {
+            return false;
+        }
+        self.replace(used, after_refusal);
+        if let Some(count) = LEFT.pass() {
+            tracing::warn!(count, error = %why, "leaving the connection to Redis for a new one");
+        }
+        true
+    }
+
+    /// Whether polls read from these servers. If not, they get a new connection first: the URL may lead elsewhere by
+    /// now.
+    pub async fn agrees_on(&self, servers: &Servers) -> RedisResult<bool> {
+        let (link, _) = self.connection().await?;
+        if !self.reads_from(servers) {
+            let moved = (ErrorKind::Client, "a new connection leads to another server").into();
+            self.leave(&link, &moved, false);
+            self.connection().await?;
+        }
+        Ok(self.reads_from(servers))
+    }
+
+    /// Whether polls read from these servers, as far as is known without asking.
+    pub fn reads_from(&self, servers: &Servers) -> bool {
+        self.0.identity.is(servers)
+    }
+
+    /// Tells that these servers refuse writes, which another connection to them has found.
+    pub fn refused_by(&self, servers: &Servers, error: &RedisError) {
+        let link = self.0.current.load_full();
+        if self.reads_from(servers) {
+            self.leave_if_hopeless(&link, error);
         }
     }
 
     /// Puts a new connection in the place of `used`, or finds the one that somebody else has put there.
     fn replace(&self, used: &Arc<Link>, after_refusal: bool) -> Arc<Link> {
-        let Inner { client, config, trust, current } = &*self.0;
+        let Inner { client, config, identity, current } = &*self.0;
         // A server that ends each new connection at once is not asked for one more by every command.
         let pause = LEAST_AGE.saturating_sub(used.since.elapsed());
-        let next = Link { after_refusal, ..Link::to(client, config, trust, pause) };
+        let next = Link { after_refusal, ..Link::to(client, config, identity, pause) };
         current.compare_and_swap(used, Arc::new(next));
         current.load_full()
     }
 }
 
+/// Connects; once more after a moment if the server ends or refuses the first connection.
+pub(super) async fn connect_twice<T, F>(connect: impl Fn() -> F) -> RedisResult<T>
+where
+    F: Future<Output = RedisResult<T>>,
+{
+    match connect().await {
+        Err(error) if error.is_connection_dropped() => {
+            sleep(TRY_AGAIN).await;
+            connect().await
+        }
+        connected => connected,
+    }
+}
+
 /// A master that has become a replica, a replica without its master, a master without the replicas it must have.
-fn refuses_writes(error: &RedisError) -> bool {
+pub(super) fn refuses_writes(error: &RedisError) -> bool {
     let refusals = ["READONLY", "MASTERDOWN", "NOREPLICAS"];
     // Before Redis 7 an error within a script is told in its words alone.
     let within_script =
@@ -186,7 +232,7 @@ fn refuses_writes(error: &RedisError) -> bool {
 }
 
 /// The server that this connection leads to; none if it does not let this user know.
-async fn servers(connection: &mut impl ConnectionLike) -> RedisResult<Servers> {
+pub(super) async fn servers(connection: &mut impl ConnectionLike) -> RedisResult<Servers> {
     match redis::cmd("INFO").arg("server").query_async::<String>(connection).await {
         Ok(info) => Ok(run_id(&info).map(str::to_owned).into_iter().collect()),
         Err(error) if matches!(error.kind(), ErrorKind::Server(_)) => Ok(Servers::new()),

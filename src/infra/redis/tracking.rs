@@ -1,4 +1,5 @@
-//! Hears from Redis which readers change: one connection of its own with `CLIENT TRACKING ON BCAST PREFIX im:`.
+//! Tracking: one connection of its own, with `CLIENT TRACKING ON BCAST PREFIX im:`, on which Redis tells which
+//! readers change.
 //!
 //! Why an answer from memory is never older than `staleness`:
 //!
@@ -7,19 +8,20 @@
 //!    the turn that reads it began after it was sent at time S: whatever Redis changed before S was told before the
 //!    reply. redis-rs hands invalidations on in that order too, and they are taken in within that call. So once the
 //!    heartbeat is answered, memory holds nothing that was changed before S.
-//! 2. From memory is answered only while `now − S ≤ staleness`, S being that of the last heartbeat answered. That does
-//!    not need the connection to end, or anything to run, when it hangs.
+//! 2. From memory is answered only while `now − S ≤ staleness`, S being that of the last heartbeat answered. That
+//!    does not need the connection to end, or anything to run, when it hangs.
 //! 3. What is held was heard of on the same connection from before it was read: a [`Session`] is one connection and
 //!    what was read under it. When that connection ends, so does the session, entries and tokens; the next begins
 //!    empty, after tracking is on again.
 //!
 //! After a failover the connection that polls use may lead to another server than this one, which would then tell of
-//! the wrong changes. So every heartbeat also asks that connection which server it leads to and which connection it is
-//! ([`Whereabouts`]): a session begins only with one server behind both, and ends when polls have moved to another. If
-//! they have a new connection to the same one, what was read meanwhile may be of a third, and is forgotten. Hence the
-//! promise in full: an answer is one that the view without a near cache could have given `staleness` ago, or since.
-//! That is all that can be said of a master that does not know it was replaced; one that knows refuses the next write,
-//! and `single.rs` leaves it. Durations are those of a monotonic clock, which may stand still while a machine sleeps.
+//! the wrong changes. So every heartbeat also asks that connection which server it leads to and which connection it
+//! is ([`Endpoint`]): a session begins only with one server behind both, and ends when polls have moved to another.
+//! If they have a new connection to the same one, what was read meanwhile may be of a third, and is forgotten. Hence
+//! the promise in full: an answer is one that the view without a near cache could have given `staleness` ago, or
+//! since. That is all that can be said of a master that does not know it was replaced; one that knows refuses the
+//! next write, and `single.rs` leaves it. Durations are those of a monotonic clock, which may stand still while a
+//! machine sleeps.
 
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -55,7 +57,7 @@ pub struct NearSettings {
     pub staleness: Duration,
 }
 
-/// Sees to it that there is a session whenever Redis allows. Ends when dropped.
+/// Keeps a session open whenever Redis allows. Ends when dropped.
 pub(super) struct Tracking {
     current: Arc<RwLock<Option<Arc<Session>>>>,
     staleness: Duration,
@@ -87,25 +89,26 @@ impl Tracking {
         Ok((Self { current, staleness: settings.staleness, keeper: task.abort_handle() }, task))
     }
 
-    /// The session that may be answered from now.
+    /// The session, if polls may be answered from it now.
     pub fn fresh(&self) -> Option<Arc<Session>> {
         self.current().filter(|session| session.is_fresh(self.staleness))
     }
 
-    /// The session that is, or may become again, one to be answered from.
+    /// The session, also one that is suspended or stale and may recover.
     pub fn current(&self) -> Option<Arc<Session>> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Where a connection leads: another connection has another one, be it to the same server, or to one that was restarted.
+/// A connection and its server. Another connection is another endpoint, also one to the same server, or to one
+/// restarted.
 #[derive(Debug, PartialEq, Eq)]
-struct Whereabouts {
+struct Endpoint {
     run_id: String,
     client_id: u64,
 }
 
-impl Whereabouts {
+impl Endpoint {
     async fn of(connection: &mut impl ConnectionLike) -> RedisResult<Self> {
         let mut ask = redis::pipe();
         ask.cmd("CLIENT").arg("ID").cmd("INFO").arg("server");
@@ -147,15 +150,15 @@ impl Keeper {
     }
 
     /// Turns tracking on, on a new connection to the server that polls use.
-    async fn open(&mut self) -> RedisResult<(MultiplexedConnection, Whereabouts, Arc<Session>)> {
+    async fn open(&mut self) -> RedisResult<(MultiplexedConnection, Endpoint, Arc<Session>)> {
         let session =
             Arc::new(Session::new(self.settings.readers, self.counters.clone(), self.changes.clone()));
-        let ear = Arc::clone(&session);
+        let listener = Arc::clone(&session);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(self.settings.staleness.max(CONNECT_TIMEOUT)))
             .set_push_sender(move |push: PushInfo| {
-                ear.hear(&push);
+                listener.on_push(&push);
                 Ok::<(), Infallible>(())
             });
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
@@ -163,8 +166,8 @@ impl Keeper {
         tracking.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg("im:");
         tracking.query_async::<()>(&mut connection).await?;
         let sent = Instant::now();
-        let here = Whereabouts::of(&mut connection).await?;
-        let polls = Whereabouts::of(&mut self.polls).await?;
+        let here = Endpoint::of(&mut connection).await?;
+        let polls = Endpoint::of(&mut self.polls).await?;
         if here.run_id != polls.run_id {
             return Err((ErrorKind::Client, "polls go to another server than this one").into());
         }
@@ -176,7 +179,7 @@ impl Keeper {
     async fn keep(
         &mut self,
         mut connection: MultiplexedConnection,
-        mut polls: Whereabouts,
+        mut polls: Endpoint,
         session: &Arc<Session>,
     ) -> RedisError {
         self.set(Some(Arc::clone(session)));
@@ -188,10 +191,10 @@ impl Keeper {
             match self.beat(&mut connection).await {
                 Err(error) => break error,
                 // The connection that they have next may lead to the same server.
-                Ok(Err(_)) => session.doubt(),
+                Ok(Err(_)) => session.suspend(),
                 Ok(Ok(now)) if now.run_id == polls.run_id => {
                     if now != polls {
-                        session.forget_all();
+                        session.clear();
                         polls = now;
                     }
                     session.confirm(sent);
@@ -204,16 +207,13 @@ impl Keeper {
         error
     }
 
-    /// Both connections are asked, the tracking one, whose failure is the outer error, and that of polls, which says where
-    /// it leads.
-    async fn beat(
-        &mut self,
-        connection: &mut MultiplexedConnection,
-    ) -> RedisResult<RedisResult<Whereabouts>> {
+    /// Both connections are asked, the tracking one, whose failure is the outer error, and that of polls, which says
+    /// where it leads.
+    async fn beat(&mut self, connection: &mut MultiplexedConnection) -> RedisResult<RedisResult<Endpoint>> {
         let (ping, patience) = (redis::cmd("PING"), self.settings.staleness);
         let (pong, polls) = join(
             timeout(patience, ping.query_async::<()>(connection)),
-            timeout(patience, Whereabouts::of(&mut self.polls)),
+            timeout(patience, Endpoint::of(&mut self.polls)),
         )
         .await;
         pong.map_err(|_| timed_out())??;

@@ -1,4 +1,5 @@
-//! What the view counts of one reader, to be kept in memory: all of it, read in one round trip, if it is not too much.
+//! What the view counts of one reader, to be kept in memory: all of it, read in one round trip, if it is not too
+//! much.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,9 @@
 //! The cached counts of each reader, and the generation they belong to.
 //!
-//! A change of a reader drops the counts and begins a new generation. A read notes the generation *before* it is sent, and
-//! may fill the cache only while that generation is current. So nothing is cached that was read before a change that has
-//! been heard of. Reads that are sent between two changes share a generation, and the last to come back stays.
+//! A change of a reader drops the counts and begins a new generation. A read notes the generation *before* it is
+//! sent, and may fill the cache only while that generation is current. So nothing is cached that was read before a
+//! change that has been heard of. Reads that are sent between two changes share a generation, and the last to come
+//! back stays.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -21,13 +22,13 @@ pub type Generation = u64;
 
 /// A reader's cached counts, once a read has brought some, and the generation they belong to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Slot<T> {
+pub struct Entry<T> {
     generation: Generation,
     held: Option<T>,
 }
 
-impl<T: Clone> Slot<T> {
-    /// An empty slot of this generation.
+impl<T: Clone> Entry<T> {
+    /// An empty entry of this generation.
     pub fn new(generation: Generation) -> Self {
         Self { generation, held: None }
     }
@@ -45,7 +46,8 @@ impl<T: Clone> Slot<T> {
     }
 }
 
-/// The slots of so many readers. Those that were not looked at for longest are forgotten first, which is always safe.
+/// The entries of so many readers. Those that were not looked at for longest are forgotten first, which is always
+/// safe.
 pub struct Entries<T> {
     shards: Box<[Mutex<Shard<T>>]>,
     hasher: RandomState,
@@ -54,10 +56,11 @@ pub struct Entries<T> {
     half: usize,
 }
 
-/// Two halves: what is looked at moves to the first; when that is full, it becomes the second, whose rest is forgotten.
+/// Two halves: what is looked at moves to the first; when that is full, it becomes the second, whose rest is
+/// forgotten.
 struct Shard<T> {
-    recent: HashMap<Accid, Slot<T>, RandomState>,
-    older: HashMap<Accid, Slot<T>, RandomState>,
+    recent: HashMap<Accid, Entry<T>, RandomState>,
+    older: HashMap<Accid, Entry<T>, RandomState>,
 }
 
 impl<T: Clone> Entries<T> {
@@ -75,25 +78,25 @@ impl<T: Clone> Entries<T> {
     /// The cached counts of this reader, and the generation of a read, which may be sent only now.
     pub fn look(&self, reader: &Accid) -> (Option<T>, Generation) {
         let mut shard = self.shard(reader.as_str());
-        if let Some(slot) = shard.recent.get(reader) {
-            return slot.look();
+        if let Some(entry) = shard.recent.get(reader) {
+            return entry.look();
         }
-        let (reader, slot) = shard.older.remove_entry(reader).unwrap_or_else(|| {
-            (reader.clone(), Slot::new(self.next_generation.fetch_add(1, Ordering::Relaxed)))
+        let (reader, entry) = shard.older.remove_entry(reader).unwrap_or_else(|| {
+            (reader.clone(), Entry::new(self.next_generation.fetch_add(1, Ordering::Relaxed)))
         });
-        let found = slot.look();
+        let found = entry.look();
         if shard.recent.len() >= self.half {
             shard.older = std::mem::take(&mut shard.recent);
         }
-        shard.recent.insert(reader, slot);
+        shard.recent.insert(reader, entry);
         found
     }
 
     /// Caches what a read of `generation` brought; without effect if a change has begun another one since.
     pub fn fill(&self, reader: &Accid, generation: Generation, read: T) {
         let shard = &mut *self.shard(reader.as_str());
-        if let Some(slot) = shard.recent.get_mut(reader).or_else(|| shard.older.get_mut(reader)) {
-            slot.fill(generation, read);
+        if let Some(entry) = shard.recent.get_mut(reader).or_else(|| shard.older.get_mut(reader)) {
+            entry.fill(generation, read);
         }
     }
 
