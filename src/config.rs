@@ -21,6 +21,9 @@ use section::{section, sections};
 
 use crate::domain::ids::LetterCase;
 
+/// In `http.cors_origins`: every page that this machine itself serves, on whatever port.
+pub const LOOPBACK: &str = "loopback";
+
 /// The file that is read when none is named and this one is there.
 pub const DEFAULT_FILE: &str = "otc-im.toml";
 
@@ -288,5 +291,4 @@ impl Config {
 }
 
 #[cfg(test)]
-#[path = "config_tests.rs"]
 mod tests;

@@ -49,14 +49,15 @@ pub fn module_of(path: &Path) -> Vec<String> {
         below.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
     let file = modules.pop().unwrap_or_default();
     match file.trim_end_matches(".rs") {
-        "mod" | "lib" | "main" => {}
-        // Beside what it tests, but within it.
-        tests if tests.ends_with("_tests") => {
-            modules.extend([tests.trim_end_matches("_tests").to_owned(), "tests".to_owned()]);
-        }
+        "lib" | "main" => {}
         module => modules.push(module.to_owned()),
     }
     modules
+}
+
+/// Whether the file is of this part of the service's own crate.
+fn is_in(path: &Path, part: &str) -> bool {
+    path.starts_with("src") && module_of(path).first().is_some_and(|first| first == part)
 }
 
 pub fn is_word(c: char) -> bool {
@@ -141,17 +142,16 @@ use super::super::*;
     let named = parts_named(Path::new("src/http/bind.rs"), text).join(" ");
     assert_eq!(named, "infra http domain config app http cli telemetry http ports demo *");
     let named = |path: &str, text: &str| parts_named(Path::new(path), text).join(" ");
-    assert_eq!(named("src/http/mod.rs", "use super::infra;"), "infra");
-    assert_eq!(named("src/commands/group_tests.rs", "use super::super::super::infra;"), "infra");
-    assert_eq!(named("src/commands/group_tests.rs", "use super::super::infra;"), "commands");
+    assert_eq!(named("src/http.rs", "use super::infra;"), "infra");
+    assert_eq!(named("src/commands/group/tests.rs", "use super::super::super::infra;"), "infra");
+    assert_eq!(named("src/commands/group/tests.rs", "use super::super::infra;"), "commands");
 }
 
 #[test]
 fn every_part_names_only_the_parts_it_may() {
     let sources = all_sources();
     for (part, allowed) in MAY_USE {
-        let folder = Path::new("src").join(part);
-        let of_part: Vec<_> = sources.iter().filter(|(path, _)| path.starts_with(&folder)).collect();
+        let of_part: Vec<_> = sources.iter().filter(|(path, _)| is_in(path, part)).collect();
         assert!(!of_part.is_empty(), "{part} has no source");
         for (path, text) in of_part {
             let named = parts_named(path, text).into_iter();
@@ -164,9 +164,7 @@ fn every_part_names_only_the_parts_it_may() {
 #[test]
 fn only_the_application_names_adapters() {
     for (path, text) in all_sources() {
-        let may = ["src/app", "src/app.rs", "src/cli", "src/cli.rs", "src/infra"]
-            .iter()
-            .any(|p| path.starts_with(p));
+        let may = ["app", "cli", "infra"].iter().any(|part| is_in(&path, part));
         let named = parts_named(&path, &text);
         let all = |named: &String| named == "infra" || named == "*";
         assert!(may || !named.iter().any(all), "{} names adapters", path.display());
@@ -209,7 +207,7 @@ fn more_than_plain(text: &str) -> BTreeSet<String> {
 fn ports_are_traits_and_plain_types() {
     let shared = "use std::sync::{Arc, Mutex};\nuse tokio::sync::watch;\nfn f() { watch::channel(()); sqlx::query(\"\") }";
     assert_eq!(more_than_plain(shared).into_iter().collect::<Vec<_>>(), ["Mutex", "sqlx", "tokio"]);
-    for (path, text) in all_sources().into_iter().filter(|(path, _)| path.starts_with("src/ports")) {
+    for (path, text) in all_sources().into_iter().filter(|(path, _)| is_in(path, "ports")) {
         let more = more_than_plain(&text);
         assert!(more.is_empty(), "{} is more than traits and plain types: {more:?}", path.display());
     }
@@ -220,6 +218,14 @@ fn files_stay_readable() {
     for (path, text) in all_sources() {
         let shown = path.display();
         assert!(text.starts_with("//!"), "{shown} does not say what it is for");
+        assert!(
+            !path.ends_with("mod.rs"),
+            "{shown}: a module is a file of its name, and its children a folder"
+        );
+        assert!(
+            !text.contains("#[path"),
+            "{shown}: tests stand at the end of the file, or in a folder of its name"
+        );
         let lines = without_tests(&text).lines().filter(|line| !line.trim().is_empty()).count();
         assert!(lines <= LONGEST_FILE, "{shown} has {lines} lines: part it, or say less");
     }

@@ -13,9 +13,8 @@ use super::simulator::start_simulator;
 use super::token::{self, Signer};
 use super::{ConfigFile, stop_signal};
 use crate::app::{self, App, DataLock, StartError};
-use crate::config::{AuthMode, Config, ConfigError};
+use crate::config::{AuthMode, Config, ConfigError, LOOPBACK};
 use crate::demo::{self, Demo};
-use crate::http::cors::LOOPBACK;
 use crate::infra::http_client;
 
 /// The demo page waits no longer for the simulator, which may be told to take a minute.

@@ -15,7 +15,6 @@ use url::Url;
 
 use super::{AuthMode, LogFormat};
 use crate::domain::ids::{LetterCase, UserId};
-use crate::http::cors::LOOPBACK;
 
 /// What a key of type `T` may be.
 pub(super) trait Bounds<T> {
@@ -207,7 +206,7 @@ impl Bounds<String> for Origin {
         let is_origin = |url: &Url| {
             matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == *value
         };
-        match value == LOOPBACK || Url::parse(value).as_ref().is_ok_and(is_origin) {
+        match value == super::LOOPBACK || Url::parse(value).as_ref().is_ok_and(is_origin) {
             true => Ok(()),
             false => Err("must be an origin as browsers send it, such as https://shop.example (lower case, no path, no \
                           slash at its end, no port 443), or loopback"

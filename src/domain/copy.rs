@@ -288,5 +288,4 @@ fn millis(name: &str, field: Option<&Scalar>) -> Result<Millis, String> {
 }
 
 #[cfg(test)]
-#[path = "copy_tests.rs"]
 mod tests;

@@ -6,8 +6,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::{Host, Url};
 
-/// Stands for every page that this machine itself serves, on whatever port.
-pub const LOOPBACK: &str = "loopback";
+use crate::config::LOOPBACK;
 
 /// How long a browser may remember the answer to a preflight.
 const REMEMBERED: Duration = Duration::from_mins(10);

@@ -142,5 +142,4 @@ impl MessageLog for GroupedLog {
 }
 
 #[cfg(test)]
-#[path = "group_commit_tests.rs"]
 mod tests;

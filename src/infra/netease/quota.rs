@@ -216,5 +216,4 @@ impl Drop for Reserved<'_> {
 }
 
 #[cfg(test)]
-#[path = "quota_tests.rs"]
 mod tests;

@@ -71,11 +71,11 @@ impl RedisView {
     pub fn new(connection: Connection) -> Self {
         Self {
             connection,
-            apply: Script::new(include_str!("apply.lua")),
-            begin_load: Script::new(include_str!("begin_load.lua")),
-            merge_pair: Script::new(include_str!("merge_pair.lua")),
-            end_load: Script::new(include_str!("end_load.lua")),
-            whole: Script::new(include_str!("whole.lua")),
+            apply: Script::new(include_str!("redis/apply.lua")),
+            begin_load: Script::new(include_str!("redis/begin_load.lua")),
+            merge_pair: Script::new(include_str!("redis/merge_pair.lua")),
+            end_load: Script::new(include_str!("redis/end_load.lua")),
+            whole: Script::new(include_str!("redis/whole.lua")),
         }
     }
 
