@@ -36,7 +36,12 @@ export class OtcImError extends Error {
   constructor(message, /** @type {Record<string, any>} */ { status = 0, code, detail, field, retryAfter, cause } = {}) {
     super(message);
     this.name = "OtcImError";
-    Object.assign(this, { status, code, detail, field, retryAfter }, cause === undefined ? {} : { cause });
+    this.status = status;
+    this.code = code;
+    this.detail = detail;
+    this.field = field;
+    this.retryAfter = retryAfter;
+    if (cause !== undefined) this.cause = cause;
   }
 }
 
@@ -308,7 +313,7 @@ function keepTrue({ name, list, poll, parts, open, canStream }, set, { show, ent
     }
     stream = undefined;
     setLive(false);
-    pages?.down(hungUp);
+    pages?.down(hungUp, error?.retryAfter);
     return { since, error, hungUp };
   }
 
@@ -316,7 +321,7 @@ function keepTrue({ name, list, poll, parts, open, canStream }, set, { show, ent
     if (!pages) return hold();
     try {
       // Whose stream has just ended for all takes its time, as everybody else does.
-      return await pages.turn(hold, () => stream?.hangUp(), () => pause(streaming, 0));
+      return await pages.turn(hold, () => stream?.hangUp(), (after) => pause(streaming, 0, after));
     } catch {
       pages?.leave();
       pages = name = undefined;
@@ -354,23 +359,22 @@ function keepTrue({ name, list, poll, parts, open, canStream }, set, { show, ent
     }
   }
 
-  const wake = () => {
-    if (stream && stream.age() > set.silence / 2) stream.hangUp();
+  const wake = (lost) => {
+    if (lost) stream?.hangUp();
     pages?.wake();
-    polling.skip();
+    if (!live || lost) polling.skip();
     change.ring();
   };
   keepPolling();
   keepStreaming();
   return {
     /** The page is looked at again. */
-    wake,
+    wake: () => wake(Boolean(stream) && stream.age() > set.silence / 2),
     /** The network is another one. */
     renew() {
       hopeUntil = Date.now() + set.firstEvent;
-      stream?.hangUp();
       streaming.cut();
-      wake();
+      wake(Boolean(stream));
     },
     /** Nobody looks: where no other page has use for the stream, polls will do. */
     hide() {
@@ -401,7 +405,8 @@ function joinPages(name, list, set, over, { onCounts, onLost }) {
   let heard = 0;
   let said = 0;
   let asked = 0; // when an answer was asked for that has not come
-  let brokenAt = 0; // when the stream of another page broke
+  let brokenAt = 0; // when the stream of another page broke, and how long to wait then, in seconds
+  let retryAfter = 0;
   let queue; // an AbortController while waiting for the lock
   let force = false;
 
@@ -434,6 +439,7 @@ function joinPages(name, list, set, over, { onCounts, onLost }) {
     if (data.who) hello();
     if (data.down) {
       brokenAt = data.down === "broken" ? heard : 0;
+      retryAfter = data.retryAfter ?? 0;
       if (brokenAt) lose();
     }
     if (!data.counts) return;
@@ -475,9 +481,9 @@ function joinPages(name, list, set, over, { onCounts, onLost }) {
       up = whole;
       say({ counts: first ? Object.fromEntries(all) : counts, whole: first });
     },
-    down(closed) {
+    down(closed, after) {
       openMore = undefined;
-      if (leading) say({ down: closed ? "closed" : "broken" });
+      if (leading) say({ down: closed ? "closed" : "broken", retryAfter: after });
     },
     /** Does `work` when the lock is here; `stolen` is called if another page takes it away. */
     async turn(work, stolen, settle) {
@@ -489,7 +495,9 @@ function joinPages(name, list, set, over, { onCounts, onLost }) {
         const lead = async () => {
           queue = undefined;
           asked = 0;
-          if (age(brokenAt) < set.firstEvent) await settle();
+          if (heard) await sleep(GATHER, over); // what the last holder said may come after its lock
+          const left = Math.max(retryAfter - age(brokenAt) / 1000, 0);
+          if (age(brokenAt) < set.firstEvent || left > 0) await settle({ retryAfter: left });
           if (over.aborted || lost) return;
           leading = true;
           following = false;
@@ -536,8 +544,11 @@ function joinPages(name, list, set, over, { onCounts, onLost }) {
 /** No name where pages cannot share: it takes a document, a secure context, and both interfaces. */
 function sharedName(base, self) {
   const able = page() && typeof BroadcastChannel === "function" && typeof navigator === "object" && navigator.locks;
-  if (!able) return undefined;
-  return `otc-im/1 ${new URL(`${base}/v1`, page().baseURI).href} ${self}`;
+  try {
+    return able ? `otc-im/1 ${new URL(`${base}/v1`, page().baseURI).href} ${self}` : undefined;
+  } catch {
+    return undefined; // no address; `fetch` will say so
+  }
 }
 
 /** A connection for each part. `done` comes once the server ends one (false) or `hangUp` is called (true), and rejects

@@ -77,7 +77,7 @@ async function counting(t, counts) {
   const streams = new Set();
   const pick = (asked) => Object.fromEntries(users(asked).map((user) => [user, counts[user] ?? 0]));
   const server = await serveBoth(t, (asked, response) => json(response, pick(asked)), (asked, response) => {
-    if (server.refuses) return problem(response, 503, { code: "overloaded" });
+    if (server.refuses) return problem(response, 503, { code: "overloaded" }, server.refuses);
     startStream(response, event(pick(asked)));
     const stream = { asked, response };
     streams.add(stream);
@@ -154,15 +154,46 @@ test("a stream that breaks is polled for by all, and is one again", async (t) =>
   const options = { ...SLOW, backoff: 200 };
   const pages = [1, 2, 3].map(() => recorded(t, client(server), ["bob"], options));
   for (const page of pages) await streams(page);
-  server.refuses = true;
+  server.refuses = {};
   server.cut();
   const polls = of(server, POLL).length;
   await until(() => of(server, POLL).length >= polls + 3);
-  server.refuses = false;
+  server.refuses = undefined;
   for (const page of pages) await streams(page);
   await until(() => open(server).length === 1);
   server.set("bob", 2);
   for (const page of pages) await page.until(() => page.maps.at(-1).bob === 2);
+});
+
+test("what Retry-After says of the stream to one page holds for all", async (t) => {
+  const server = await counting(t, { bob: 1 });
+  const pages = [1, 2, 3].map(() => recorded(t, client(server), ["bob"], SLOW));
+  for (const page of pages) await streams(page);
+  const before = of(server, STREAM).length;
+  server.refuses = { "Retry-After": "1" };
+  server.cut();
+  await until(() => of(server, STREAM).length > before);
+  await quiet(500);
+  assert.equal(of(server, STREAM).length, before + 1);
+  server.refuses = undefined;
+  await until(() => open(server).length === 1);
+});
+
+test("being looked at again costs nothing while the stream lives, and a poll where there is none", async (t) => {
+  const server = await counting(t, { bob: 1 });
+  const page = recorded(t, client(server), ["bob"], SLOW);
+  await streams(page);
+  const asked = server.seen.length;
+  look("hidden");
+  look("visible");
+  await quiet(30);
+  assert.equal(server.seen.length, asked);
+  server.refuses = { "Retry-After": "60" };
+  server.cut();
+  await until(() => of(server, POLL).length === 2);
+  server.set("bob", 2);
+  look("visible");
+  await page.until(() => page.maps.at(-1).bob === 2);
 });
 
 test("a page whose lock is in frozen hands loses it to one that is looked at", async (t) => {
