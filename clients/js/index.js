@@ -361,7 +361,7 @@ function keepTrue({ name, list, poll, parts, open, canStream }, set, { show, ent
 
   const wake = (lost) => {
     if (lost) stream?.hangUp();
-    pages?.wake();
+    pages?.wake(lost);
     if (!live || lost) polling.skip();
     change.ring();
   };
@@ -374,7 +374,7 @@ function keepTrue({ name, list, poll, parts, open, canStream }, set, { show, ent
     renew() {
       hopeUntil = Date.now() + set.firstEvent;
       streaming.cut();
-      wake(Boolean(stream));
+      wake(true);
     },
     /** Nobody looks: where no other page has use for the stream, polls will do. */
     hide() {
@@ -525,9 +525,9 @@ function joinPages(name, list, set, over, { onCounts, onLost }) {
         }
       }
     },
-    wake() {
+    wake(lost) {
       if (leading) return;
-      if (age(heard) > set.silence / 2) lose();
+      if (lost || age(heard) > set.silence / 2) lose();
       hello();
     },
     leave() {

@@ -221,10 +221,10 @@ for (const [what, init] of [["with", undefined], ["without", withoutLocks]]) {
     const pages = [await open(seat, [user]), await open(seat, [user])];
     for (const page of pages) await state(page, "streaming");
     await seat.context.setOffline(true);
-    for (const page of pages) await state(page, "offline", 3_000);
+    for (const page of pages) await state(page, "offline", 5_000);
     await writes(user);
     await seat.context.setOffline(false);
-    for (const page of pages) await shows(page, user, 1, 1_500);
+    for (const page of pages) await shows(page, user, 1, 2_000);
     for (const page of pages) await state(page, "streaming", 5_000);
   });
 }
