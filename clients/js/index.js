@@ -398,6 +398,7 @@ function joinPages(name, list, set, over, { onCounts, onLost }) {
   let covered = new Set(); // whom it is about
   let up = false; // it has brought everybody
   let openMore;
+  let hangUp = () => {};
   let gathering; // a timer
   let leading = false;
   let following = false; // the page that has the lock keeps everybody up to date who is watched here
@@ -421,7 +422,11 @@ function joinPages(name, list, set, over, { onCounts, onLost }) {
   };
   const welcome = (page, users) => {
     others.set(page, { users, at: Date.now() });
-    if (users.every((user) => covered.has(user))) say({ counts: up ? Object.fromEntries(all) : {}, whole: up });
+    if (up && age(told) > set.silence / 2) {
+      // The machine has slept, or the stream is dead: what it has brought is not to be told as if it were new.
+      hangUp();
+      say({ counts: {} });
+    } else if (users.every((user) => covered.has(user))) say({ counts: up ? Object.fromEntries(all) : {}, whole: up });
     else {
       say({ counts: {} });
       gathering = gathering ?? setTimeout(() => {
@@ -482,11 +487,12 @@ function joinPages(name, list, set, over, { onCounts, onLost }) {
       say({ counts: first ? Object.fromEntries(all) : counts, whole: first });
     },
     down(closed, after) {
-      openMore = undefined;
+      [covered, up, openMore] = [new Set(), false, undefined]; // what came is old when the lock is here again
       if (leading) say({ down: closed ? "closed" : "broken", retryAfter: after });
     },
-    /** Does `work` when the lock is here; `stolen` is called if another page takes it away. */
-    async turn(work, stolen, settle) {
+    /** Does `work` when the lock is here; `giveUp` is called if it is to end, as when another page takes the lock away. */
+    async turn(work, giveUp, settle) {
+      hangUp = giveUp;
       for (;;) {
         const waits = new AbortController();
         queue = waits;
@@ -516,7 +522,7 @@ function joinPages(name, list, set, over, { onCounts, onLost }) {
           if (queue) continue; // to take it away from a page that is frozen
           lost = true;
           leading = false;
-          stolen();
+          hangUp();
           await result;
           hello();
         } finally {

@@ -151,18 +151,37 @@ test("one that may not share has its own stream", async (t) => {
 
 test("a stream that breaks is polled for by all, and is one again", async (t) => {
   const server = await counting(t, { bob: 1 });
-  const options = { ...SLOW, backoff: 200 };
+  const options = { pollInterval: 50, backoff: 20, maxBackoff: 40 };
   const pages = [1, 2, 3].map(() => recorded(t, client(server), ["bob"], options));
   for (const page of pages) await streams(page);
   server.refuses = {};
   server.cut();
-  const polls = of(server, POLL).length;
-  await until(() => of(server, POLL).length >= polls + 3);
+  server.set("bob", 2);
+  for (const page of pages) await page.until(() => page.maps.at(-1).bob === 2);
+  const asked = of(server, STREAM).length;
+  await until(() => of(server, STREAM).length > asked + 6); // each has had its turn
   server.refuses = undefined;
   for (const page of pages) await streams(page);
   await until(() => open(server).length === 1);
-  server.set("bob", 2);
-  for (const page of pages) await page.until(() => page.maps.at(-1).bob === 2);
+  server.set("bob", 3);
+  for (const page of pages) await page.until(() => page.maps.at(-1).bob === 3);
+  for (const page of pages) assert.deepEqual(page.maps, [{ bob: 1 }, { bob: 2 }, { bob: 3 }], "nothing old is told again");
+});
+
+test("a page that has slept gives nobody old counts for new ones", async (t) => {
+  const server = await counting(t, { bob: 1 });
+  const page = recorded(t, client(server), ["bob"], SLOW);
+  await streams(page);
+  const [first] = open(server);
+  const other = new BroadcastChannel(`otc-im/1 ${server.url}/v1 alice`);
+  t.after(() => other.close());
+  const heard = [];
+  other.onmessage = ({ data }) => heard.push({ ...data, old: !first.closed });
+  const now = Date.now;
+  t.mock.method(Date, "now", () => now() + 120_000);
+  other.postMessage({ id: "other", want: ["bob"] });
+  await until(() => first.closed && heard.some(({ whole }) => whole));
+  assert.ok(heard.every(({ whole, old }) => !whole || !old), JSON.stringify(heard));
 });
 
 test("what Retry-After says of the stream to one page holds for all", async (t) => {
