@@ -3,18 +3,22 @@
 /** How many unread messages `self` has from each user. */
 export type Counts = Record<string, number>;
 
-/** A JWT, or where to get one; the function is asked before every request, so let it keep what is still good. */
-export type Token = string | (() => string | Promise<string>);
+/**
+ * A JWT, or where to get one. The function is asked before every request, so let it keep what is still good. With
+ * `refresh`, the service has refused (401) what it gave last: it should give another one then. It is asked so once for
+ * each token that is refused, however many requests were; a second 401 goes to the caller.
+ */
+export type Token = string | ((request: { refresh: boolean }) => string | undefined | Promise<string | undefined>);
 
 export interface ClientOptions {
   /** Where the service is, up to and without `/v1`. In a browser it may be left out: the page's own origin. */
-  baseUrl?: string;
+  baseUrl?: string | undefined;
   /** Sent as `Authorization: Bearer`; without it nothing is sent. */
-  token?: Token;
+  token?: Token | undefined;
   /** Takes the place of the global `fetch`. */
-  fetch?: typeof globalThis.fetch;
+  fetch?: typeof globalThis.fetch | undefined;
   /** How long `unread` waits for an answer, in milliseconds; 10 000 unless told otherwise. */
-  requestTimeout?: number;
+  requestTimeout?: number | undefined;
 }
 
 /**
@@ -26,25 +30,25 @@ export type WatchState = "streaming" | "polling" | "offline";
 
 export interface WatchOptions {
   /** Ends the watch, as `close()` does. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** The watch has ended: 401, 403 or 422. Called at most once; everything else is tried again. */
-  onError?: (error: OtcImError) => void;
+  onError?: ((error: OtcImError) => void) | undefined;
   /** Called when the state changes; with the error that led to `offline`. */
-  onState?: (state: WatchState, error?: OtcImError) => void;
+  onState?: ((state: WatchState, error?: OtcImError) => void) | undefined;
   /** Between polls, in milliseconds and give or take a tenth; 5 000 unless told otherwise. */
-  pollInterval?: number;
+  pollInterval?: number | undefined;
   /** A stream without a single byte for this long is broken; 45 000 ms. The service sends one at least every 15 s. */
-  silence?: number;
-  /** A stream has to bring its first map within this time; 10 000 ms. */
-  firstEvent?: number;
-  /** The first pause after a failure; each one doubles it, less up to half of it by chance; 500 ms. */
-  backoff?: number;
+  silence?: number | undefined;
+  /** A stream has to bring its first map within this time; 10 000 ms. Polls go on until it has. */
+  firstEvent?: number | undefined;
+  /** The longest first pause after a failure; each one doubles it, less up to nine tenths of it by chance; 2 000 ms. */
+  backoff?: number | undefined;
   /** The longest such pause; `Retry-After` may ask for more; 30 000 ms. */
-  maxBackoff?: number;
-  /** Streams that fail in a row before polling takes over; 3. */
-  maxFailures?: number;
-  /** How long polling lasts before the stream is tried again; doubles, up to eightfold; 60 000 ms. */
-  streamRetry?: number;
+  maxBackoff?: number | undefined;
+  /** How long until the stream is tried again where there was none; doubles, up to eightfold; 60 000 ms. */
+  streamRetry?: number | undefined;
+  /** One stream for all pages of the origin that watch for the same reader at the same address; true. */
+  share?: boolean | undefined;
 }
 
 export interface Watch {
@@ -54,12 +58,13 @@ export interface Watch {
 
 export interface Client {
   /**
-   * Asks once. Conditional (`ETag`, 304) unless the users are too many for a URL.
+   * Asks once: every user is in the answer, once. Conditional (`ETag`, 304) unless the users are too many for a URL; more
+   * than 500 are several requests, and nobody is none.
    * Rejects with {@link OtcImError}, or with the signal's reason once it is aborted.
    */
-  unread(self: string, users: Iterable<string>, options?: { signal?: AbortSignal }): Promise<Counts>;
+  unread(self: string, users: Iterable<string>, options?: { signal?: AbortSignal | undefined }): Promise<Counts>;
   /**
-   * Keeps a map up to date: by a stream, or by polling where there is none.
+   * Keeps a map up to date: by a stream, or by polling where there is none. Nobody to watch is one empty map.
    *
    * `onChange` gets the whole map and what is new in it. It is not called before the first answer.
    */
@@ -77,11 +82,11 @@ export declare class OtcImError extends Error {
   constructor(
     message: string,
     facts?: {
-      status?: number;
-      code?: string;
-      detail?: string;
-      field?: string;
-      retryAfter?: number;
+      status?: number | undefined;
+      code?: string | undefined;
+      detail?: string | undefined;
+      field?: string | undefined;
+      retryAfter?: number | undefined;
       cause?: unknown;
     },
   );
@@ -90,7 +95,8 @@ export declare class OtcImError extends Error {
   readonly status: number;
   /**
    * What a program decides by: a `code` of the service, `http_…` for an error page that is not its own, or
-   * `network`, `timeout`, `bad_answer`, `silent`, `no_stream`.
+   * `network`, `timeout`, `no_token`, `bad_answer`, `silent`, `no_stream`; `invalid` with `status` 0 is an id that is
+   * not well-formed Unicode.
    */
   readonly code: string | undefined;
   /** One sentence for a person. */

@@ -76,9 +76,11 @@ test("asks once: a map, then a 304, then another map", options, async () => {
   await send("bob", 2);
   assert.deepEqual(await client.unread("alice", ["bob", "小明"]), { bob: 2, 小明: 0 });
   assert.deepEqual(statuses, [200, 304, 200]);
-  const many = Array.from({ length: 400 }, (_, n) => `somebody-${n}`);
-  const map = await client.unread("alice", [...many, "bob"]);
-  assert.deepEqual([Object.keys(map).length, map.bob], [401, 2], "by POST");
+  const many = Array.from({ length: 1_200 }, (_, n) => `somebody-${n}`);
+  const map = await client.unread("alice", [...many, "bob", "bob"]);
+  assert.deepEqual([Object.keys(map).length, map.bob], [1_201, 2], "in three requests");
+  const odd = ["a,b", "100%", "a%2Cb", "a b", "a+b", "小明", "😀", "a&b=c", "__proto__"];
+  assert.deepEqual(Object.keys(await client.unread("alice", odd)).sort(), [...odd].sort());
 });
 
 test("an error of the service has its code", options, async () => {
@@ -86,7 +88,7 @@ test("an error of the service has its code", options, async () => {
   const refused = (client, ...asked) => client.unread(...asked).then(assert.fail, facts);
   assert.deepEqual(await refused(service(), "bob", ["alice"]), [403, "forbidden", undefined]);
   assert.deepEqual(await refused(service({ token: "no JWT" }), "alice", ["bob"]), [401, "unauthorized", undefined]);
-  assert.deepEqual(await refused(service(), "alice", []), [422, "invalid", "users"]);
+  assert.deepEqual(await refused(service(), "alice", ["x".repeat(129)]), [422, "invalid", "users[0]"]);
 });
 
 test("watches: the whole map, what changes, and the same after a restart", options, async (t) => {
@@ -107,6 +109,26 @@ test("watches: the whole map, what changes, and the same after a restart", optio
   const carol = log.changes.filter((changed) => "carol" in changed).map((changed) => changed.carol);
   assert.equal(carol.filter((count) => count === 0).length, 2, `at first and once read: ${carol}`);
   assert.equal(carol.indexOf(0, 1), carol.length - 1, `no zero in between: ${carol}`);
+});
+
+test("a refused token is renewed, and the watch streams", options, async (t) => {
+  const asked = [];
+  const renewing = ({ refresh }) => {
+    asked.push(refresh);
+    return refresh ? token : "refused";
+  };
+  const log = recorded(t, service({ token: renewing }), ["ivan"]);
+  await log.until(() => log.states[0] === "streaming");
+  assert.deepEqual([asked.filter((refresh) => refresh).length, log.errors], [1, []]);
+});
+
+test("more users than a request may name are streamed together", options, async (t) => {
+  const many = Array.from({ length: 700 }, (_, n) => `nobody-${n}`);
+  const log = recorded(t, service(), [...many, "judy"]);
+  await log.until(() => log.states[0] === "streaming");
+  await send("judy", 1);
+  await log.until(() => log.maps.at(-1).judy === 1);
+  assert.equal(Object.keys(log.maps[0]).length, 701);
 });
 
 test("the twenty-first page of a reader polls", options, async (t) => {

@@ -45,6 +45,14 @@ export function startStream(response, ...chunks) {
 
 export const event = (map, id) => `${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(map)}\n\n`;
 
+/** As `serve`, with polls answered by a map or a function, and streams by `stream(request, response, n)`. */
+export const serveBoth = (t, poll, stream) =>
+  serve(t, (asked, response, n) => {
+    if (asked.path === STREAM) stream(asked, response, n);
+    else if (typeof poll === "function") poll(asked, response, n);
+    else json(response, poll);
+  });
+
 /** Times short enough for tests; the long ones are out of the way. */
 export const QUICK = {
   pollInterval: 5,
@@ -85,9 +93,10 @@ export function recorded(t, client, users, options = {}, self = "alice") {
 /** A real pause, for the few things that can only be shown by nothing happening. */
 export const quiet = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
-/** A `fetch` that answers one stream, made of exactly these chunks of bytes. */
-export function fetchOf(chunks) {
-  return async (_url, { signal }) => {
+/** A `fetch` that answers polls with a map, and streams with exactly these chunks of bytes. */
+export function fetchOf(map, chunks) {
+  return async (url, { signal }) => {
+    if (!url.includes(STREAM)) return new Response(JSON.stringify(map));
     const body = new ReadableStream({
       start(controller) {
         for (const chunk of chunks) controller.enqueue(chunk);

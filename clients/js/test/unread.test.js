@@ -64,6 +64,88 @@ test("an id that means something to JavaScript is an id", async (t) => {
   assert.deepEqual(Object.entries(map), [["__proto__", 2], ["constructor", 1]]);
 });
 
+test("a user named twice is asked for once, numbers are ids, and nobody is no request", async (t) => {
+  const server = await serve(t, (_, response) => json(response, { 7: 1, bob: 0 }));
+  const client = createClient({ baseUrl: server.url });
+  assert.deepEqual(await client.unread("alice", [7, "bob", "7", "bob"]), { 7: 1, bob: 0 });
+  assert.deepEqual(await client.unread("alice", []), {});
+  assert.deepEqual(server.seen.map((asked) => asked.url), ["/v1/unread?self=alice&users=7,bob"]);
+  const error = await client.unread("alice", ["\uD800"]).then(assert.fail, (caught) => caught);
+  assert.deepEqual([error.status, error.code], [0, "invalid"]);
+});
+
+test("too many users for a request are several, answered together or not at all", async (t) => {
+  let broken = false;
+  const server = await serve(t, (asked, response, n) => {
+    const { users } = JSON.parse(asked.body);
+    if (broken && n % 3 === 0) problem(response, 503, { code: "overloaded" });
+    else json(response, Object.fromEntries(users.map((user) => [user, 1])));
+  });
+  const client = createClient({ baseUrl: server.url });
+  const users = Array.from({ length: 1_100 }, (_, n) => `user-${n}`);
+  assert.equal(Object.keys(await client.unread("alice", users)).length, 1_100);
+  assert.deepEqual(server.seen.map((asked) => JSON.parse(asked.body).users.length), [500, 500, 100]);
+  const long = Array.from({ length: 500 }, (_, n) => "卖".repeat(120) + n);
+  server.seen.length = 0;
+  assert.equal(Object.keys(await client.unread("alice", long)).length, 500);
+  assert.ok(server.seen.every((asked) => Buffer.byteLength(asked.body) < 65_536));
+  broken = true;
+  await assert.rejects(client.unread("alice", users), { code: "overloaded" });
+});
+
+/** A service that takes one token. */
+const takes = (good) => (asked, response) => {
+  if (asked.headers.authorization === `Bearer ${good}`) json(response, { bob: 1 });
+  else problem(response, 401, { code: "unauthorized" });
+};
+
+test("a token that is refused is renewed once for all who used it", async (t) => {
+  const server = await serve(t, takes("new"));
+  const asked = [];
+  let current = "old";
+  const token = async ({ refresh }) => {
+    asked.push(refresh);
+    if (refresh) current = "new";
+    return current;
+  };
+  const client = createClient({ baseUrl: server.url, token });
+  const maps = await Promise.all(["bob", "bob,", "bob;"].map((user) => client.unread("alice", [user])));
+  assert.deepEqual(maps, [{ bob: 1 }, { bob: 1 }, { bob: 1 }]);
+  assert.deepEqual(asked, [false, false, false, true]);
+  assert.equal(server.seen.length, 6);
+});
+
+test("a function that goes on giving out what was refused costs no request more", async (t) => {
+  const server = await serve(t, takes("new"));
+  const client = createClient({ baseUrl: server.url, token: ({ refresh }) => (refresh ? "new" : "old") });
+  for (let n = 0; n < 3; n++) assert.deepEqual(await client.unread("alice", ["bob"]), { bob: 1 });
+  assert.deepEqual(server.seen.map((asked) => asked.headers.authorization), ["old", "new", "new", "new"].map((jwt) => `Bearer ${jwt}`));
+});
+
+test("a second 401 is told, and so is one without another token", async (t) => {
+  const server = await serve(t, takes("none"));
+  let made = 0;
+  const other = createClient({ baseUrl: server.url, token: () => `jwt${++made}` });
+  assert.equal((await failure(other)).status, 401);
+  assert.deepEqual([server.seen.length, made], [2, 2]);
+  for (const token of ["jwt", () => "jwt"]) {
+    server.seen.length = 0;
+    assert.equal((await failure(createClient({ baseUrl: server.url, token }))).status, 401);
+    assert.equal(server.seen.length, 1);
+  }
+});
+
+test("a token function that fails or hangs is an error that passes", async (t) => {
+  const server = await serve(t, takes("good"));
+  const refused = createClient({ baseUrl: server.url, token: ({ refresh }) => (refresh ? Promise.reject(new Error("no")) : "old") });
+  for (let n = 0; n < 2; n++) {
+    const { status, code, cause } = await failure(refused);
+    assert.deepEqual([status, code, cause.message], [0, "no_token", "no"]);
+  }
+  const hanging = createClient({ baseUrl: server.url, token: () => new Promise(() => {}), requestTimeout: 20 });
+  assert.equal((await failure(hanging)).code, "timeout");
+});
+
 const failure = (client) => client.unread("alice", ["bob"]).then(assert.fail, (error) => error);
 
 test("a problem becomes an error with its facts", async (t) => {
