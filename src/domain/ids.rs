@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use arrayvec::ArrayString;
+use data_encoding::BASE32_NOPAD;
 use sha2::{Digest, Sha256};
 
 /// A user id of the site holds at most this many characters.
@@ -17,7 +18,6 @@ pub const MAX_ACCID_CHARS: usize = 32;
 pub const HASHED_PREFIX: &str = "h-";
 /// 30 characters of five bits fill an accid behind the prefix.
 const HASH_CHARS: usize = MAX_ACCID_CHARS - HASHED_PREFIX.len();
-const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// Which bytes are in accids.
 const IN_ACCIDS: [bool; 256] = {
@@ -197,11 +197,10 @@ fn is_accid(text: &str) -> bool {
 /// The first 150 bits of SHA-256 in base32, behind the prefix: 32 characters in all.
 fn hashed(user: &str) -> Accid {
     let digest = Sha256::digest(user.as_bytes());
-    let bit = |i: usize| (digest[i / 8] >> (7 - i % 8)) & 1;
-    let letter = |c: usize| (0..5).fold(0, |value, i| (value << 1) | bit(c * 5 + i));
+    let base32 = BASE32_NOPAD.encode(&digest).to_ascii_lowercase();
     let mut accid = ArrayString::new();
     accid.push_str(HASHED_PREFIX);
-    (0..HASH_CHARS).for_each(|c| accid.push(char::from(BASE32[usize::from(letter(c))])));
+    accid.push_str(&base32[..HASH_CHARS]);
     Accid(accid)
 }
 

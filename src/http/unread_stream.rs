@@ -106,7 +106,7 @@ pub async fn stream_unread(
     });
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     // Proxies that gather an answer before they pass it on would gather for ever.
-    Ok(([("cache-control", "no-store"), ("x-accel-buffering", "no")], stream).into_response())
+    Ok(([("cache-control", "no-store, no-transform"), ("x-accel-buffering", "no")], stream).into_response())
 }
 
 fn tell_ended(problem: &Problem) {
