@@ -314,3 +314,26 @@ fn failure(error: RedisError) -> StoreError {
         _ => StoreError::unavailable(STORE, error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    /// Proxies of managed servers read the text of a script, and refuse one whose keys do not stand there as `KEYS[n]`.
+    #[test]
+    fn scripts_name_each_key_as_a_key() {
+        let scripts = [
+            include_str!("redis/apply.lua"),
+            include_str!("redis/begin_load.lua"),
+            include_str!("redis/merge_pair.lua"),
+            include_str!("redis/end_load.lua"),
+            include_str!("redis/whole.lua"),
+        ];
+        for script in scripts {
+            let calls: Vec<&str> = script.split("redis.call(").skip(1).collect();
+            assert!(!calls.is_empty());
+            for call in calls {
+                let key = call.split(", ").nth(1).unwrap_or_default();
+                assert!(key.starts_with("KEYS["), "redis.call({}", call.lines().next().unwrap_or_default());
+            }
+        }
+    }
+}

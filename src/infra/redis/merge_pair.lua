@@ -3,48 +3,47 @@
 -- ARGV: 1 token, 2 peer, 3 mark or '', 4 now, 5 how many ids to add, 6 how many to remove; then each to add as id, at;
 --       then each to remove; then each that was recalled
 -- Answers {added, removed}, or nothing when the load is superseded.
-local counts, marks, gone, unread = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local peer, mark, now = ARGV[2], ARGV[3], ARGV[4]
 local removing = 7 + 2 * tonumber(ARGV[5])
 local recalled = removing + tonumber(ARGV[6])
 
-local said = redis.call('HMGET', counts, '!token', peer, '!marks', '!gone')
+local said = redis.call('HMGET', KEYS[1], '!token', peer, '!marks', '!gone')
 -- After a loss the pair is counted anew, so that the next load takes it up as it is; this one must not end.
-local held = redis.call('ZCARD', unread)
+local held = redis.call('ZCARD', KEYS[4])
 if tonumber(said[2] or 0) ~= held then
-  redis.call('HDEL', counts, peer, '!at', '!token')
-  if held > 0 then redis.call('HSET', counts, peer, held) end
+  redis.call('HDEL', KEYS[1], peer, '!at', '!token')
+  if held > 0 then redis.call('HSET', KEYS[1], peer, held) end
   return false
 end
 if said[1] ~= ARGV[1]
-  or tonumber(said[3] or 0) ~= redis.call('HLEN', marks)
-  or tonumber(said[4] or 0) ~= redis.call('ZCARD', gone) then
+  or tonumber(said[3] or 0) ~= redis.call('HLEN', KEYS[2])
+  or tonumber(said[4] or 0) ~= redis.call('ZCARD', KEYS[3]) then
   return false
 end
 
 local added, removed = 0, 0
-local known = tonumber(redis.call('HGET', marks, peer) or '-1')
+local known = tonumber(redis.call('HGET', KEYS[2], peer) or '-1')
 if mark ~= '' and tonumber(mark) > known then
   known = tonumber(mark)
-  redis.call('HSET', marks, peer, mark)
-  removed = redis.call('ZREMRANGEBYSCORE', unread, '-inf', mark)
+  redis.call('HSET', KEYS[2], peer, mark)
+  removed = redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', mark)
 end
 for i = recalled, #ARGV do
-  redis.call('ZADD', gone, now, ARGV[i])
-  removed = removed + redis.call('ZREM', unread, ARGV[i])
+  redis.call('ZADD', KEYS[3], now, ARGV[i])
+  removed = removed + redis.call('ZREM', KEYS[4], ARGV[i])
 end
-local tombs = redis.call('ZCARD', gone) > 0
+local tombs = redis.call('ZCARD', KEYS[3]) > 0
 for i = 7, removing - 1, 2 do
   local id, at = ARGV[i], ARGV[i + 1]
-  if tonumber(at) > known and not (tombs and redis.call('ZSCORE', gone, id)) then
-    added = added + redis.call('ZADD', unread, at, id)
+  if tonumber(at) > known and not (tombs and redis.call('ZSCORE', KEYS[3], id)) then
+    added = added + redis.call('ZADD', KEYS[4], at, id)
   end
 end
 for i = removing, recalled - 1 do
-  removed = removed + redis.call('ZREM', unread, ARGV[i])
+  removed = removed + redis.call('ZREM', KEYS[4], ARGV[i])
 end
 
-local left = redis.call('ZCARD', unread)
-if left == 0 then redis.call('HDEL', counts, peer) else redis.call('HSET', counts, peer, left) end
-redis.call('HSET', counts, '!marks', redis.call('HLEN', marks), '!gone', redis.call('ZCARD', gone))
+local left = redis.call('ZCARD', KEYS[4])
+if left == 0 then redis.call('HDEL', KEYS[1], peer) else redis.call('HSET', KEYS[1], peer, left) end
+redis.call('HSET', KEYS[1], '!marks', redis.call('HLEN', KEYS[2]), '!gone', redis.call('ZCARD', KEYS[3]))
 return { added, removed }
