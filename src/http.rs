@@ -14,6 +14,7 @@ pub mod notifications;
 pub mod problem;
 mod request;
 pub mod router;
+pub mod shared_looks;
 pub mod streams;
 pub mod unread;
 mod unread_page;

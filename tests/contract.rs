@@ -62,4 +62,4 @@ mod unknown_messages;
 mod unread_merge;
 mod unread_view;
 mod upkeep;
-mod watched;
+pub mod watched;

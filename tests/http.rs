@@ -15,6 +15,7 @@ mod notifications;
 mod openapi;
 mod operation;
 mod request_faults;
+mod shared_looks;
 mod stores_corrupt;
 mod stores_out_of_reach;
 mod unread;

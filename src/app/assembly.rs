@@ -27,6 +27,7 @@ use crate::http::health::OperationState;
 use crate::http::metrics::Metrics;
 use crate::http::notifications::NoticeState;
 use crate::http::router::{Surfaces, router};
+use crate::http::shared_looks::SharedLooks;
 use crate::http::streams::Streams;
 use crate::http::unread::PollState;
 use crate::http::unread_stream::StreamState;
@@ -92,8 +93,13 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
         polls: PollState { edge: Arc::clone(&edge), counts: Arc::clone(&counts) },
         streams: StreamState {
             edge: Arc::clone(&edge),
+            looks: SharedLooks::new(
+                Arc::clone(&counts),
+                Arc::clone(&stores.changes),
+                Arc::clone(&streams),
+                config.limits.poll_timeout,
+            ),
             counts,
-            changes: Arc::clone(&stores.changes),
             streams,
             winding_down: phases.winding_down.clone(),
             clock: Arc::clone(&clock),

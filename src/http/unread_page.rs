@@ -161,16 +161,25 @@ impl<'a> Page<'a> {
         Page { reader: self.reader, users, peers: self.peers }
     }
 
-    /// One count for each user, within `patience`. Nobody has messages to oneself.
+    /// The accounts of those users, in their order.
+    pub fn peers(&self) -> &[Accid] {
+        &self.peers
+    }
+
+    /// One count for each user, within `patience`.
     pub async fn counts(&self, counts: &UnreadCounts, patience: Duration) -> Result<Vec<u64>, Problem> {
         let counts = tokio::time::timeout(patience, counts.of(&self.reader, &self.peers));
-        let mut counts = counts.await.map_err(|_| too_slow())??;
+        Ok(self.own_is_zero(counts.await.map_err(|_| too_slow())??))
+    }
+
+    /// These counts, but nobody has messages to oneself.
+    pub fn own_is_zero(&self, mut counts: Vec<u64>) -> Vec<u64> {
         for (count, peer) in counts.iter_mut().zip(&self.peers) {
             if *peer == self.reader {
                 *count = 0;
             }
         }
-        Ok(counts)
+        counts
     }
 
     /// The JSON map of these counts: every user as the caller wrote it.

@@ -18,22 +18,21 @@ use super::connection::HangUp;
 use super::edge::Edge;
 use super::problem::{Code, Problem};
 use super::request::Authenticated;
-use super::streams::{Streams, spread};
+use super::shared_looks::{Joined, SharedLooks};
+use super::streams::Streams;
 use super::unread_page::{Page, Users, read_query, validator};
-use crate::domain::ids::Accid;
 use crate::log_gate::LogGates;
 use crate::ports::clock::Clock;
-use crate::ports::unread_changes::{ReaderWatch, UnreadChanges};
 use crate::queries::unread_counts::UnreadCounts;
 
 /// What this call needs.
 pub struct StreamState {
     /// What all calls need.
     pub edge: Arc<Edge>,
-    /// Answers each look.
+    /// Answers the first look.
     pub counts: Arc<UnreadCounts>,
-    /// Hears which readers change.
-    pub changes: Arc<dyn UnreadChanges>,
+    /// Tells of what changes.
+    pub looks: Arc<SharedLooks>,
     /// Streams that are open.
     pub streams: Arc<Streams>,
     /// Cancelled when the service stops: streams end then, or nothing else would.
@@ -50,10 +49,6 @@ impl AsRef<Edge> for StreamState {
 
 /// A comment is sent when nothing else was for so long, so that all on the way see that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// At most one event in this time: what changes meanwhile is told as one.
-const PAUSE: Duration = Duration::from_millis(200);
-/// How often a stream looks by itself: while the view tells of changes, and while it does not.
-const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_millis(500));
 /// A reader that takes no event for so long is dropped; it will come back.
 const SLOWEST: Duration = Duration::from_secs(10);
 
@@ -89,15 +84,17 @@ pub async fn stream_unread(
     let query = query.unwrap_or_default();
     let page = Page::of(read_query(&query)?, &state.edge, &caller)?.into_owned();
     let place = state.streams.enter(&page.reader)?;
-    let look = page.counts(&state.counts, state.edge.limits.poll_timeout);
-    let (watch, counts) = watched(&*state.changes, &page.reader, look).await?;
+    // First, so that no change falls between the two.
+    let mut joined = state.looks.join(&page.reader, page.peers());
+    let counts = page.counts(&state.counts, state.edge.limits.poll_timeout).await?;
+    joined.has_read();
     let (events, out) = channel(1);
     hang_up.set(true);
     let expires = caller.0.expires_at().map(|at| at.since(state.clock.now()).max(0).unsigned_abs());
     let feed = Feed { state: Arc::clone(&state), page, events, ends: expires.map(Duration::from_millis) };
     state.edge.tasks.spawn(async move {
         let _place = place;
-        if let Err(problem) = feed.run(counts, watch).await {
+        if let Err(problem) = feed.run(counts, joined).await {
             tell_ended(&problem);
         }
     });
@@ -116,16 +113,6 @@ fn tell_ended(problem: &Problem) {
     }
 }
 
-/// What `read` brings, and a watch of the reader from before that was asked for: no change falls between the two.
-async fn watched<T>(
-    changes: &dyn UnreadChanges,
-    reader: &Accid,
-    read: impl Future<Output = Result<T, Problem>>,
-) -> Result<(Box<dyn ReaderWatch>, T), Problem> {
-    let watch = changes.watch(reader);
-    Ok((watch, read.await?))
-}
-
 /// What one stream is made of.
 struct Feed {
     state: Arc<StreamState>,
@@ -138,7 +125,7 @@ struct Feed {
 impl Feed {
     /// Ends with the stream: nobody takes events any more, the token is over, the service stops, or counts cannot be
     /// had. Nothing is gathered for a slow reader: it gets, late, what holds then.
-    async fn run(self, mut counts: Vec<u64>, mut watch: Box<dyn ReaderWatch>) -> Result<(), Problem> {
+    async fn run(self, mut counts: Vec<u64>, mut joined: Joined) -> Result<(), Problem> {
         let mut event = Some(self.page.map(&counts)?);
         let end = self.end();
         tokio::pin!(end);
@@ -150,25 +137,13 @@ impl Feed {
                     sent = self.events.send_timeout(told, SLOWEST) => if sent.is_err() { return Ok(()) },
                 }
             }
-            let every = spread(if self.state.changes.are_live() { LOOK_EVERY.0 } else { LOOK_EVERY.1 });
-            tokio::select! {
-                () = &mut end => return Ok(()),
-                () = async { sleep(PAUSE).await; watch.changed().await } => {}
-                () = sleep(every) => {}
-            }
             let now = tokio::select! {
                 () = &mut end => return Ok(()),
-                counts = self.look() => counts?,
+                counts = joined.next() => self.page.own_is_zero(counts?),
             };
             event = self.page.map_of_changed(&now, &counts)?;
             counts = now;
         }
-    }
-
-    /// The counts now, in turn with other streams.
-    async fn look(&self) -> Result<Vec<u64>, Problem> {
-        let StreamState { edge, counts, streams, .. } = &*self.state;
-        streams.in_turn(|| self.page.counts(counts, edge.limits.poll_timeout)).await
     }
 
     async fn end(&self) {
@@ -183,48 +158,5 @@ impl Feed {
             () = self.state.winding_down.cancelled() => {}
             () = expiry => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use async_trait::async_trait;
-    use futures_util::FutureExt;
-    use tokio::sync::watch;
-
-    use super::*;
-
-    /// Tells whoever watches of every change of everybody.
-    struct Changes(watch::Sender<()>);
-
-    struct Watch(watch::Receiver<()>);
-
-    impl UnreadChanges for Changes {
-        fn are_live(&self) -> bool {
-            true
-        }
-
-        fn watch(&self, _: &Accid) -> Box<dyn ReaderWatch> {
-            Box::new(Watch(self.0.subscribe()))
-        }
-    }
-
-    #[async_trait]
-    impl ReaderWatch for Watch {
-        async fn changed(&mut self) {
-            self.0.changed().await.unwrap();
-        }
-    }
-
-    #[tokio::test]
-    async fn a_change_that_comes_while_the_counts_are_read_is_told() {
-        let (changes, reader) = (Changes(watch::Sender::new(())), Accid::of_user("alice"));
-        let read = async {
-            changes.0.send_replace(());
-            Ok(())
-        };
-        let Ok((mut watch, ())) = watched(&changes, &reader, read).await else { panic!("it was read") };
-        assert!(watch.changed().now_or_never().is_some());
-        assert!(watch.changed().now_or_never().is_none());
     }
 }
