@@ -48,7 +48,7 @@ impl Bounds<String> for Http {
 
 /// Where NetEase is.
 pub(super) const NETEASE: Http = Http {
-    missing: "is missing: set it, such as https://api.netease.im/nimserver",
+    missing: "is missing: set it, such as https://api.yunxinapi.com/nimserver",
     end: "/nimserver",
     query: false,
 };
