@@ -80,7 +80,7 @@ pub struct App {
     connections: ConnectionCounters,
     phases: Phases,
     tasks: TaskTracker,
-    bounds: Bounds,
+    bounds: ServeLimits,
 }
 
 /// What a stop goes through; each is cancelled when it begins.
@@ -93,7 +93,7 @@ struct Phases {
 }
 
 /// Bounds of connections and of a stop.
-struct Bounds {
+struct ServeLimits {
     connections: usize,
     silence: Silence,
     drain: Duration,

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::listener::{Silence, make_room};
 use super::retention::Retention;
 use super::settings::{authenticator, bounds, millis, netease, reserved, system_account};
-use super::{App, Bounds, Phases, StartError, Stores};
+use super::{App, Phases, ServeLimits, StartError, Stores};
 use crate::commands::bind_account::Binder;
 use crate::commands::caller_limits::CallerLimits;
 use crate::commands::deliver::{DeliveryPorts, DeliveryWorker};
@@ -116,7 +116,7 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
         connections,
         phases,
         tasks,
-        bounds: Bounds {
+        bounds: ServeLimits {
             connections: make_room(config.limits.connections),
             silence: Silence { head: config.limits.head_timeout, idle: config.limits.idle_timeout },
             drain: config.limits.drain,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::StartError;
-use crate::commands::deliver::Bounds;
+use crate::commands::deliver::DeliveryBounds;
 use crate::config::{Auth, AuthMode, Config, ConfigError};
 use crate::domain::ids::{Accid, UserId};
 use crate::domain::outbox::Policy;
@@ -39,10 +39,10 @@ pub(super) fn netease(
     Ok(netease.map_err(|e| ConfigError(format!("the client for NetEase cannot be made: {e}")))?)
 }
 
-pub(super) fn bounds(config: &Config) -> Bounds {
+pub(super) fn bounds(config: &Config) -> DeliveryBounds {
     let settings = &config.notifications;
     let policy = Policy { attempts: settings.attempts, give_up_after_ms: millis(settings.give_up_after) };
-    Bounds { policy, lease_ms: millis(settings.lease), at_once: settings.at_once }
+    DeliveryBounds { policy, lease_ms: millis(settings.lease), at_once: settings.at_once }
 }
 
 pub(super) fn authenticator(

@@ -33,7 +33,7 @@ async fn a_background_task_that_ends_by_itself_ends_the_service_with_an_error() 
 #[tokio::test]
 async fn work_that_cannot_end_in_time_is_told_of() {
     let (mut app, listener, folder) = embedded().await;
-    app.bounds = Bounds { drain: Duration::ZERO, shutdown: Duration::from_millis(50), ..app.bounds };
+    app.bounds = ServeLimits { drain: Duration::ZERO, shutdown: Duration::from_millis(50), ..app.bounds };
     app.tasks.spawn(std::future::pending::<()>());
     let stop = CancellationToken::new();
     stop.cancel();

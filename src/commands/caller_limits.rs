@@ -103,7 +103,7 @@ impl CallerLimits {
         Ok(Turn { _permit: permit, _place: place })
     }
 
-    fn enter(self: &Arc<Self>, caller: &Accid) -> Result<Place, OverLimit> {
+    fn enter(self: &Arc<Self>, caller: &Accid) -> Result<UnderWayPermit, OverLimit> {
         let mut callers = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         let of_caller = callers
             .entry(caller.clone())
@@ -113,7 +113,7 @@ impl CallerLimits {
         }
         of_caller.binds += 1;
         let turns = Arc::clone(&of_caller.turns);
-        Ok(Place { limits: Arc::clone(self), caller: caller.clone(), turns })
+        Ok(UnderWayPermit { limits: Arc::clone(self), caller: caller.clone(), turns })
     }
 }
 
@@ -127,17 +127,17 @@ fn tell_refused(caller: &Accid) {
 /// One of the binds that a caller has done at once, until it is dropped.
 pub struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
-    _place: Place,
+    _place: UnderWayPermit,
 }
 
 /// One of the binds that a caller has under way, until it is dropped.
-struct Place {
+struct UnderWayPermit {
     limits: Arc<CallerLimits>,
     caller: Accid,
     turns: Arc<Semaphore>,
 }
 
-impl Drop for Place {
+impl Drop for UnderWayPermit {
     fn drop(&mut self) {
         let mut callers = self.limits.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut of_caller) = callers.entry(self.caller.clone()) {

@@ -48,7 +48,7 @@ pub struct DeliveryPorts {
 
 /// Bounds of deliveries.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct DeliveryBounds {
     /// How long one is tried.
     pub policy: Policy,
     /// Milliseconds for which entries are held: longer than any call may take.
@@ -90,7 +90,7 @@ impl DeliveryCounters {
 /// Delivers what is owed to NetEase.
 pub struct DeliveryWorker {
     ports: DeliveryPorts,
-    bounds: Bounds,
+    bounds: DeliveryBounds,
     counters: DeliveryCounters,
     /// Whether more waits than the last claim could take: new ones queue behind that.
     behind: AtomicBool,
@@ -120,7 +120,7 @@ impl Leased {
 
 impl DeliveryWorker {
     /// A worker that begins nothing new once `stop` is cancelled.
-    pub fn new(ports: DeliveryPorts, bounds: Bounds, stop: CancellationToken) -> Self {
+    pub fn new(ports: DeliveryPorts, bounds: DeliveryBounds, stop: CancellationToken) -> Self {
         Self {
             ports,
             bounds,

@@ -126,20 +126,20 @@ pub enum Reading {
 /// One reader's unread messages, in memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ReaderView {
-    pairs: BTreeMap<Accid, Pair>,
+    pairs: BTreeMap<Accid, PairView>,
     recalled: BTreeMap<ServerId, Millis>,
     loaded_at: Option<Millis>,
     token: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Pair {
+struct PairView {
     /// Ordered by time, so that a receipt cuts off one end.
     unread: BTreeSet<(Millis, ServerId)>,
     mark: Option<Millis>,
 }
 
-impl Pair {
+impl PairView {
     /// Raises the mark and drops what it covers; answers how many that were.
     fn raise(&mut self, mark: Millis) -> usize {
         self.mark = self.mark.max(Some(mark));
@@ -232,7 +232,7 @@ impl ReaderView {
     }
 
     fn held(&self) -> Vec<(Accid, ServerId)> {
-        let of_pair = |(peer, pair): (&Accid, &Pair)| {
+        let of_pair = |(peer, pair): (&Accid, &PairView)| {
             pair.unread.iter().map(|(_, id)| (peer.clone(), *id)).collect::<Vec<_>>()
         };
         self.pairs.iter().flat_map(of_pair).collect()

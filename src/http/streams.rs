@@ -73,7 +73,7 @@ impl Streams {
     }
 
     /// A place for one more stream of this reader.
-    pub fn enter(self: &Arc<Self>, reader: &Accid) -> Result<Place, Problem> {
+    pub fn enter(self: &Arc<Self>, reader: &Accid) -> Result<StreamPermit, Problem> {
         let mut by_reader = self.by_reader.lock().unwrap_or_else(PoisonError::into_inner);
         if usize::try_from(self.open.get()).unwrap_or_default() >= self.most {
             return Err(Problem::new(Code::Overloaded, "there are as many streams as this service takes on"));
@@ -85,17 +85,17 @@ impl Streams {
         }
         *own += 1;
         self.open.inc();
-        Ok(Place { streams: Arc::clone(self), reader: reader.clone() })
+        Ok(StreamPermit { streams: Arc::clone(self), reader: reader.clone() })
     }
 }
 
 /// One stream's place among the others, until it is dropped.
-pub struct Place {
+pub struct StreamPermit {
     streams: Arc<Streams>,
     reader: Accid,
 }
 
-impl Drop for Place {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         let mut by_reader = self.streams.by_reader.lock().unwrap_or_else(PoisonError::into_inner);
         self.streams.open.dec();

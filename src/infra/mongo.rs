@@ -29,7 +29,7 @@ use mongodb::{Collection, Database};
 pub use connect::{close, database};
 pub use indexes::{INDEXES, Index, Lack, can_write, lacks, prepare};
 use operation::{bounded, store_error};
-use steps::{Entry, Pair, Steps};
+use steps::{Pair, Steps, StoredCopy};
 
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{Fact, Message, MessageKey, Recall, Receipt};
@@ -85,7 +85,7 @@ impl MongoLog {
 
 #[async_trait]
 impl Steps for MongoLog {
-    async fn insert_or_find<'a>(&self, messages: &[&'a Message]) -> Vec<Result<Entry<'a>, StoreError>> {
+    async fn insert_or_find<'a>(&self, messages: &[&'a Message]) -> Vec<Result<StoredCopy<'a>, StoreError>> {
         self.insert_all(messages).await
     }
 

@@ -24,7 +24,7 @@ pub struct EntryId(pub i64);
 
 /// One delivery to one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct OutboxEntry {
     /// Its number.
     pub id: EntryId,
     /// The recipient of a notice, or the seller of a friendship.
@@ -50,11 +50,11 @@ pub struct Claimed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
     /// Buyer and seller become friends.
-    Friendship(Entry),
+    Friendship(OutboxEntry),
     /// A notice to one recipient.
-    Notice(Entry, OutboxNotice),
+    Notice(OutboxEntry, OutboxNotice),
     /// The same notice to 1 to [`BATCH`] recipients at once.
-    Batch(Vec<Entry>, OutboxNotice),
+    Batch(Vec<OutboxEntry>, OutboxNotice),
 }
 
 /// A notice in an envelope without an address.
@@ -68,7 +68,7 @@ pub struct OutboxNotice {
 
 impl Work {
     /// The entries that it does, at least one.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[OutboxEntry] {
         match self {
             Self::Friendship(entry) | Self::Notice(entry, _) => std::slice::from_ref(entry),
             Self::Batch(entries, _) => entries,

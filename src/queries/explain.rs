@@ -21,12 +21,12 @@ pub struct Explanation {
     /// The mark in the view.
     pub view_mark: Option<Millis>,
     /// Every message that either of the two counts, by time.
-    pub messages: Vec<Entry>,
+    pub messages: Vec<ExplainedMessage>,
 }
 
 /// One message that log or view counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct ExplainedMessage {
     /// Its msgTimestamp.
     pub at: Millis,
     /// Its msgidServer.
@@ -81,8 +81,13 @@ pub async fn explain(
     };
     let surplus = messages.iter().filter(|(_, (in_log, _))| !in_log).map(|((_, id), _)| *id);
     let unknown = log.unknown(reader, &surplus.collect::<Vec<_>>()).await?;
-    let entry =
-        |((at, id), (in_log, in_view))| Entry { at, id, in_log, in_view, unknown: unknown.contains(&id) };
+    let entry = |((at, id), (in_log, in_view))| ExplainedMessage {
+        at,
+        id,
+        in_log,
+        in_view,
+        unknown: unknown.contains(&id),
+    };
     Ok(Explanation {
         answered,
         loaded_at,

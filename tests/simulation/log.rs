@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use otc_im::domain::ids::{Accid, Millis, ServerId};
 use otc_im::domain::message::{ConvType, Fact, Message, MessageKey, Recall, Receipt};
 use otc_im::domain::unread::Snapshot;
-use otc_im::infra::mongo::steps::{self, Entry, Pair, Steps};
+use otc_im::infra::mongo::steps::{self, Pair, Steps, StoredCopy};
 use otc_im::ports::StoreError;
 use otc_im::ports::dead_letters::{DeadLetter, DeadLetters};
 use otc_im::ports::message_log::{MessageLog, Reach, Recorded};
@@ -118,20 +118,20 @@ impl SimLog {
         self.port.step(Step { store: Store::Log, what, about }, &self.disk, act).await
     }
 
-    async fn insert_or_find_one<'a>(&self, message: &'a Message) -> Result<Entry<'a>, StoreError> {
+    async fn insert_or_find_one<'a>(&self, message: &'a Message) -> Result<StoredCopy<'a>, StoreError> {
         let (key, about) = (message.key, About::Key(message.key));
         let copy = message.clone();
         if self.step("insert", about.clone(), move |disk| disk.insert(&copy)).await? {
-            return Ok(Entry::first(message, false));
+            return Ok(StoredCopy::first(message, false));
         }
         let copy = message.clone();
         if self.step("fill tombstone", about.clone(), move |disk| disk.fill_tombstone(&copy)).await? {
-            return Ok(Entry::first(message, true));
+            return Ok(StoredCopy::first(message, true));
         }
         let row = self.step("find", about, move |disk| disk.messages.get(&key).cloned()).await?;
         let row = row.expect("nothing is ever deleted here");
         let kept = row.message.unwrap_or_else(|| message.clone());
-        Ok(Entry::further(message, kept, row.recalled, row.read))
+        Ok(StoredCopy::further(message, kept, row.recalled, row.read))
     }
 
     async fn raise(&self, receipt: &Receipt) -> Result<(), StoreError> {
@@ -153,7 +153,7 @@ impl SimLog {
 /// The steps of a batch, each with faults of its own; their order is the adapter's.
 #[async_trait]
 impl Steps for SimLog {
-    async fn insert_or_find<'a>(&self, messages: &[&'a Message]) -> Vec<Result<Entry<'a>, StoreError>> {
+    async fn insert_or_find<'a>(&self, messages: &[&'a Message]) -> Vec<Result<StoredCopy<'a>, StoreError>> {
         let inserted = join_all(messages.iter().map(|message| self.insert_or_find_one(message)));
         self.port.carry(Store::Log, messages.len(), inserted).await
     }

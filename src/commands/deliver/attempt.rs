@@ -17,7 +17,7 @@ use crate::domain::ids::{Accid, UserId};
 use crate::domain::outbox::{Attempt, Progress, Settled, State};
 use crate::ports::StoreError;
 use crate::ports::gateway::{BeforeSend, GatewayError, Notice};
-use crate::ports::outbox::{Claimed, Entry, EntryId, Lease, OutboxNotice, Work};
+use crate::ports::outbox::{Claimed, EntryId, Lease, OutboxEntry, OutboxNotice, Work};
 
 /// What NetEase's answer to a batch says of a recipient whom it names.
 const UNREGISTERED: &str = "NetEase does not know this user: they have no account there yet";
@@ -88,7 +88,7 @@ impl DeliveryWorker {
     async fn send_batch(
         &self,
         from: &Accid,
-        entries: &[Entry],
+        entries: &[OutboxEntry],
         notice: &OutboxNotice,
         before: &Begin<'_>,
     ) -> Result<Vec<Attempt>, Before> {
@@ -113,7 +113,7 @@ impl DeliveryWorker {
     }
 
     /// For each entry, whether its account is another user's: a row may be from when notice case told nobody apart.
-    async fn taken(&self, entries: &[Entry]) -> Result<Vec<bool>, Before> {
+    async fn taken(&self, entries: &[OutboxEntry]) -> Result<Vec<bool>, Before> {
         let look = |to: UserId| async move {
             let account = self.ports.accounts.find(to.accid()).await?;
             Ok(account.is_some_and(|account| account.user != to))
@@ -130,8 +130,8 @@ impl DeliveryWorker {
         let mut chance = DefaultHasher::new();
         work.entries().first().map(|entry| (entry.id, entry.attempts)).hash(&mut chance);
         let chance = chance.finish();
-        let settled = |(entry, attempt): (&Entry, Attempt)| {
-            let Entry { id, attempts, accepted_at, .. } = *entry;
+        let settled = |(entry, attempt): (&OutboxEntry, Attempt)| {
+            let OutboxEntry { id, attempts, accepted_at, .. } = *entry;
             let progress = Progress { attempts, accepted_at, repeatable };
             (id, self.bounds.policy.settle(progress, attempt, now, chance))
         };

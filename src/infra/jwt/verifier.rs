@@ -29,26 +29,26 @@ const MAX_REMEMBERED: u64 = 50_000;
 /// An RSA signature costs more than the poll that it comes with, so a token that was accepted is remembered, by its
 /// hash: it is accepted again until it expires, as long as its key is the one in force.
 pub struct JwtAuthenticator {
-    keys: Keys,
-    accepted: Cache<[u8; 32], Accepted>,
+    keys: KeySource,
+    accepted: Cache<[u8; 32], VerifiedToken>,
     issuer: Option<String>,
     audience: Option<String>,
     clock: Arc<dyn Clock>,
 }
 
-enum Keys {
+enum KeySource {
     Fixed(Arc<VerifyingKey>),
     Published(Arc<Jwks>),
 }
 
 /// Whose token it was, and the key that said so.
 #[derive(Clone)]
-struct Accepted {
+struct VerifiedToken {
     key: Arc<VerifyingKey>,
     caller: Caller,
 }
 
-impl Accepted {
+impl VerifiedToken {
     /// Whether this is what verifying the token anew would say. A key that is fetched anew counts as another one.
     fn holds(&self, key: &Arc<VerifyingKey>, now: Millis) -> bool {
         Arc::ptr_eq(&self.key, key) && self.caller.expires_at().is_none_or(|end| now < end)
@@ -61,11 +61,11 @@ impl JwtAuthenticator {
         crypto::install();
         let keys = match (&settings.hs256_secret, &settings.public_key_file, &settings.jwks_url) {
             (Some(secret), None, None) => {
-                Keys::Fixed(Arc::new(VerifyingKey::secret(secret).ok_or(JwtSetupError::ShortSecret)?))
+                KeySource::Fixed(Arc::new(VerifyingKey::secret(secret).ok_or(JwtSetupError::ShortSecret)?))
             }
-            (None, Some(path), None) => Keys::Fixed(Arc::new(read_key(path)?)),
+            (None, Some(path), None) => KeySource::Fixed(Arc::new(read_key(path)?)),
             (None, None, Some(url)) => {
-                Keys::Published(Arc::new(Jwks::new(url, &settings, Arc::clone(&clock))?))
+                KeySource::Published(Arc::new(Jwks::new(url, &settings, Arc::clone(&clock))?))
             }
             (secret, file, url) => {
                 let set = [secret.is_some(), file.is_some(), url.is_some()];
@@ -79,16 +79,16 @@ impl JwtAuthenticator {
     /// Whether keys can be had now: a key set is fetched for that. The error is the predicate of a sentence.
     pub async fn probe(&self) -> Result<(), String> {
         match &self.keys {
-            Keys::Fixed(_) => Ok(()),
-            Keys::Published(jwks) => jwks.probe().await,
+            KeySource::Fixed(_) => Ok(()),
+            KeySource::Published(jwks) => jwks.probe().await,
         }
     }
 
     /// The key in force that this token says to be signed with.
     async fn key_of(&self, token: &str) -> Result<Arc<VerifyingKey>, AuthError> {
         match &self.keys {
-            Keys::Fixed(key) => Ok(Arc::clone(key)),
-            Keys::Published(jwks) => {
+            KeySource::Fixed(key) => Ok(Arc::clone(key)),
+            KeySource::Published(jwks) => {
                 let header = decode_header(token).map_err(|error| invalid(key::reason(&error)))?;
                 jwks.find(header.kid.as_deref()).await
             }
@@ -121,7 +121,7 @@ impl Authenticator for JwtAuthenticator {
             return Ok(accepted.caller);
         }
         let caller = self.verify(token, &key, now).map_err(invalid)?;
-        self.accepted.insert(digest, Accepted { key, caller: caller.clone() });
+        self.accepted.insert(digest, VerifiedToken { key, caller: caller.clone() });
         Ok(caller)
     }
 }

@@ -7,7 +7,7 @@ use mongodb::error::{Error, ErrorKind};
 
 use super::document::{STORE, StoredMessage, from_document, millis, to_document};
 use super::operation::{DUPLICATE_KEY, bounded, refusal, store_error};
-use super::steps::{Entry, Pair};
+use super::steps::{Pair, StoredCopy};
 use super::{MongoLog, pair};
 use crate::domain::ids::Millis;
 use crate::domain::message::{Message, MessageKey};
@@ -18,7 +18,7 @@ impl MongoLog {
     pub(super) async fn insert_all<'a>(
         &self,
         messages: &[&'a Message],
-    ) -> Vec<Result<Entry<'a>, StoreError>> {
+    ) -> Vec<Result<StoredCopy<'a>, StoreError>> {
         if messages.is_empty() {
             return Vec::new();
         }
@@ -36,7 +36,7 @@ impl MongoLog {
         let mut outcomes = Vec::with_capacity(messages.len());
         for (index, &message) in messages.iter().enumerate() {
             outcomes.push(match (refused.get(&index), &found) {
-                (None, _) => Ok(Entry::first(message, false)),
+                (None, _) => Ok(StoredCopy::first(message, false)),
                 (Some((DUPLICATE_KEY, _)), Ok(there)) => {
                     let taken = self.take_up(message, there).await;
                     // Out of reach for one, out of reach for the rest: they are not to wait for it one after another.
@@ -58,18 +58,18 @@ impl MongoLog {
         &self,
         message: &'a Message,
         found: &HashMap<String, Document>,
-    ) -> Result<Entry<'a>, StoreError> {
+    ) -> Result<StoredCopy<'a>, StoreError> {
         let key = message.key.to_string();
         let mut stored = seen(found.get(&key))?;
         if stored.message.is_none() {
             if self.fill_tombstone(message, &key).await? {
-                return Ok(Entry::first(message, true));
+                return Ok(StoredCopy::first(message, true));
             }
             // Somebody else has, since it was found; it may have been an earlier copy of this very batch.
             stored = seen(self.found(&self.messages, [key.clone()]).await?.get(&key))?;
         }
         let kept = stored.message.ok_or_else(unseen)?;
-        Ok(Entry::further(message, kept, stored.recalled, stored.read))
+        Ok(StoredCopy::further(message, kept, stored.recalled, stored.read))
     }
 
     /// Whether this call did it.

@@ -23,7 +23,7 @@ pub type Pair = (Accid, Accid);
 pub trait Steps: Sync {
     /// Inserts each message, or fills in the tombstone that came before it, or finds the copy that was there first.
     /// One outcome for each, in their order.
-    async fn insert_or_find<'a>(&self, messages: &[&'a Message]) -> Vec<Result<Entry<'a>, StoreError>>;
+    async fn insert_or_find<'a>(&self, messages: &[&'a Message]) -> Vec<Result<StoredCopy<'a>, StoreError>>;
 
     /// Takes the messages back, those that are there and those that are still to come. One outcome for each recall, in
     /// their order.
@@ -47,7 +47,7 @@ pub trait Steps: Sync {
 
 /// What the log holds under the key of a message that was recorded.
 #[derive(Debug)]
-pub struct Entry<'a> {
+pub struct StoredCopy<'a> {
     /// Whether this copy was the first.
     pub copy: CopyNo,
     /// The copy that stays.
@@ -58,7 +58,7 @@ pub struct Entry<'a> {
     pub read: bool,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> StoredCopy<'a> {
     /// A message that was not there before; `recalled` if a tombstone was.
     pub fn first(message: &'a Message, recalled: bool) -> Self {
         Self { copy: CopyNo::First, kept: Cow::Borrowed(message), recalled, read: false }
@@ -79,7 +79,7 @@ impl<'a> Entry<'a> {
 
 /// An entry, and the mark of its pair.
 struct Marked<'a> {
-    entry: Entry<'a>,
+    entry: StoredCopy<'a>,
     mark: Option<Millis>,
 }
 
@@ -93,7 +93,7 @@ impl Marked<'_> {
 /// Records facts: all of them durable first, and only then the look at what they mean for each other. So of a message
 /// and its receipt, in one batch or in two, one always sees the other.
 pub async fn record(log: &impl Steps, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>> {
-    let Sorted { messages, receipts, recalls } = Sorted::of(&facts);
+    let ByKind { messages, receipts, recalls } = ByKind::of(&facts);
     let (raised, (entries, laid)) = join(log.raise_marks(&receipts), async {
         // A tombstone that is laid first would stand in the way of its message until a majority has it.
         let entries = log.insert_or_find(&messages).await;
@@ -112,13 +112,13 @@ pub async fn record(log: &impl Steps, facts: Vec<Fact>) -> Vec<Result<Recorded, 
 
 /// Facts of each kind, in their order.
 #[derive(Default)]
-struct Sorted<'a> {
+struct ByKind<'a> {
     messages: Vec<&'a Message>,
     receipts: Vec<&'a Receipt>,
     recalls: Vec<&'a Recall>,
 }
 
-impl<'a> Sorted<'a> {
+impl<'a> ByKind<'a> {
     fn of(facts: &'a [Fact]) -> Self {
         let mut sorted = Self::default();
         for fact in facts {
@@ -139,7 +139,7 @@ fn no_outcome<T>() -> Result<T, StoreError> {
 /// Brings the `state` of messages in line with the marks.
 async fn stored(
     log: &impl Steps,
-    entries: Vec<Result<Entry<'_>, StoreError>>,
+    entries: Vec<Result<StoredCopy<'_>, StoreError>>,
 ) -> Vec<Result<Recorded, StoreError>> {
     let mut marked = with_marks(log, entries).await;
     let late = marked.iter().flatten().filter(|marked| marked.is_late());
@@ -157,11 +157,11 @@ async fn stored(
 
 async fn with_marks<'a>(
     log: &impl Steps,
-    entries: Vec<Result<Entry<'a>, StoreError>>,
+    entries: Vec<Result<StoredCopy<'a>, StoreError>>,
 ) -> Vec<Result<Marked<'a>, StoreError>> {
-    let pairs: HashSet<Pair> = entries.iter().flatten().filter_map(Entry::pair).collect();
+    let pairs: HashSet<Pair> = entries.iter().flatten().filter_map(StoredCopy::pair).collect();
     let marks = if pairs.is_empty() { Ok(HashMap::new()) } else { log.marks(pairs).await };
-    let mark_of = |entry: &Entry| match (entry.pair(), &marks) {
+    let mark_of = |entry: &StoredCopy| match (entry.pair(), &marks) {
         (None, _) => Ok(None),
         (Some(pair), Ok(marks)) => match marks.get(&pair) {
             None => Ok(None),

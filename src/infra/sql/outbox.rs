@@ -54,16 +54,16 @@ impl<DB: Database> SqlOutbox<DB> {
 }
 
 /// A transaction that may write. Its turn ends after it.
-struct Change<'a, DB: Database> {
+struct OutboxTransaction<'a, DB: Database> {
     tx: Transaction<'a, DB>,
     _turn: Option<MutexGuard<'a, ()>>,
 }
 
 impl<DB: Dialect> SqlOutbox<DB> {
-    async fn change(&self) -> sqlx::Result<Change<'_, DB>> {
+    async fn change(&self) -> sqlx::Result<OutboxTransaction<'_, DB>> {
         self.schema.is_up_to_date().await?;
         let turn = if DB::ONE_WRITER { Some(self.writing.lock().await) } else { None };
-        Ok(Change { tx: self.pool.begin_with(DB::BEGIN).await?, _turn: turn })
+        Ok(OutboxTransaction { tx: self.pool.begin_with(DB::BEGIN).await?, _turn: turn })
     }
 
     async fn owe(&self, buyer: &UserId, seller: &UserId, at: Millis) -> sqlx::Result<()> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::rows::StoredNotification;
 use crate::domain::ids::UserId;
 use crate::ports::gateway::NoticeContent;
-use crate::ports::outbox::{Claimed, Entry, OutboxNotice, Work};
+use crate::ports::outbox::{Claimed, OutboxEntry, OutboxNotice, Work};
 
 /// What was taken, by what is to become of it.
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub struct Sorted {
 /// What was kept, with the notices of `contents`.
 pub fn sorted(kept: Vec<StoredNotification>, contents: &BTreeMap<String, Option<NoticeContent>>) -> Sorted {
     let mut sorted = Sorted::default();
-    let mut batches: BTreeMap<String, (UserId, Vec<Entry>, OutboxNotice)> = BTreeMap::new();
+    let mut batches: BTreeMap<String, (UserId, Vec<OutboxEntry>, OutboxNotice)> = BTreeMap::new();
     for StoredNotification { entry, from, notification, batch, resendable, .. } in kept {
         let Some(notification) = notification else {
             sorted.claimed.push(Claimed { notification: None, from, work: Work::Friendship(entry) });

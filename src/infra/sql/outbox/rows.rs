@@ -4,14 +4,14 @@ use super::dialect::Dialect;
 use crate::domain::ids::{Accid, LetterCase, Millis, UserId};
 use crate::domain::outbox::State;
 use crate::ports::gateway::NoticeContent;
-use crate::ports::outbox::{Delivery, Entry, EntryId};
+use crate::ports::outbox::{Delivery, EntryId, OutboxEntry};
 
 /// Characters that `last_error` holds.
 const MAX_ERROR_CHARS: usize = 500;
 
 /// What of an entry decides how it is to be done.
 pub struct StoredNotification {
-    pub entry: Entry,
+    pub entry: OutboxEntry,
     pub from: UserId,
     /// `None` for a friendship.
     pub notification: Option<String>,
@@ -23,7 +23,7 @@ pub struct StoredNotification {
 
 pub fn stored<DB: Dialect>(case: LetterCase, row: &DB::Row) -> sqlx::Result<StoredNotification> {
     Ok(StoredNotification {
-        entry: Entry {
+        entry: OutboxEntry {
             id: EntryId(number::<DB>(row, "id")?),
             to: user::<DB>(case, row, "to_user")?,
             attempts: attempts::<DB>(row)?,
