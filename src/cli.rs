@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 a mistake in the command or the configuration.
 
 mod accounts;
+mod check;
 mod dead_letters;
 #[cfg(feature = "simulator")]
 mod dev;
@@ -21,7 +22,7 @@ use output::{complain, say};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, App, DataLock, NeteaseSays, StartError};
+use crate::app::{self, App, DataLock, StartError};
 use crate::config::{Config, ConfigError};
 use crate::domain::ids::{Accid, UserId};
 use crate::ports::StoreError;
@@ -44,8 +45,8 @@ enum Command {
     Serve(ConfigFile),
     /// Bring the schemas of the stores up to date
     Migrate(ConfigFile),
-    /// Check the configuration, the connections to the stores, and whether NetEase takes our calls
-    Check(ConfigFile),
+    /// Check the configuration, and do one real step on each store, the issuer's key set and NetEase
+    Check(check::Check),
     /// Compare the unread view with the message log and put the view right
     Recount(recount::Recount),
     /// Why is this number what it is? Log and view, message by message
@@ -91,7 +92,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Dev(dev) => dev.run().await,
         Command::Serve(file) => serve(file).await,
         Command::Migrate(file) => migrate(file).await,
-        Command::Check(file) => check(file).await,
+        Command::Check(check) => check.run().await,
         Command::Recount(recount) => recount.run().await,
         Command::Explain(explain) => explain.run().await,
         Command::Accounts(accounts) => accounts.run().await,
@@ -130,20 +131,6 @@ async fn serve(file: ConfigFile) -> Result<bool, StartError> {
 async fn migrate(file: ConfigFile) -> Result<bool, StartError> {
     app::migrate(&file.load()?).await?;
     say("the schemas are up to date")?;
-    Ok(true)
-}
-
-async fn check(file: ConfigFile) -> Result<bool, StartError> {
-    let netease = match App::check(&file.load()?).await? {
-        NeteaseSays::Welcome => "; NetEase takes our calls",
-        NeteaseSays::Nothing(why) => {
-            complain(format_args!("otc-im: NetEase could not be asked, and may refuse us: {why}"));
-            ""
-        }
-    };
-    say(format_args!(
-        "the configuration is complete; the stores answer, and their schemas are up to date{netease}"
-    ))?;
     Ok(true)
 }
 

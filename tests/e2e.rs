@@ -2,6 +2,7 @@
 
 mod accounts_tools;
 mod chat;
+mod check;
 mod command_line;
 mod data_lock;
 mod dev;

@@ -6,6 +6,7 @@ pub mod events;
 pub mod near;
 pub mod netease;
 pub mod outboxes;
+pub mod own_maria;
 pub mod own_mongo;
 pub mod own_redis;
 pub mod process;

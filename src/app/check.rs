@@ -1,4 +1,4 @@
-//! What `otc-im check` tries on the stores: not only that they answer, but that they do what this service will ask.
+//! What `otc-im check` tries: not only that each dependency answers, but that it does what this service will ask of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::store_faults::{scheme, unreachable_store, without_password};
+use super::stores::{AccountStore, IfAway, Log, View, accounts, message_log, unread_view};
 use super::{App, StartError, Stores, assembly, settings};
 use crate::config::Config;
 use crate::infra::clock::System;
@@ -16,62 +17,173 @@ use crate::ports::gateway::{Gateway, GatewayError};
 /// How long NetEase has for the one call that is made to it.
 const NETEASE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whether NetEase takes calls of this service, as far as can be told.
+/// What came of one step.
 #[derive(Debug)]
-pub enum NeteaseSays {
-    /// It does.
-    Welcome,
-    /// It did not say, and why. That is no obstacle to a start.
-    Nothing(String),
+pub enum Step {
+    /// All is well: what was done, in a sentence that begins with the key.
+    Fine(String),
+    /// The service starts all the same, but somebody may want to know.
+    Note(String),
+    /// The service would not start, or would not work.
+    Failed(StartError),
 }
 
-impl App {
-    /// Puts everything together, does a real step on each store that a user may lack the rights for, and asks NetEase for a
-    /// name. Nothing stays.
-    pub async fn check(config: &Config) -> Result<NeteaseSays, StartError> {
-        config.validate()?;
-        let stores = Stores::connect_once(config).await?;
-        assembly::assemble(config, stores)?;
-        settings::probe_keys(&config.auth).await?;
-        let (key, url) = ("accounts.url", &config.accounts.url);
-        match scheme(url) {
-            "mysql" => sql::try_mysql(url).await.map_err(|e| unusable(key, url, &e))?,
-            _ => sql::try_sqlite(url).await.map_err(|e| unusable(key, url, &e))?,
-        }
-        let (key, url) = ("messages.url", &config.messages.url);
-        match scheme(url) {
-            "sqlite" => sql::try_sqlite(url).await.map_err(|e| unusable(key, url, &e))?,
-            _ => {
-                let database = mongo::database(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
-                let tried = mongo::can_write(&database).await;
-                mongo::close(database).await;
-                tried.map_err(|e| unusable(key, url, &e))?;
-            }
-        }
-        ask_netease(config).await
+impl Step {
+    /// The same, if it is not well, as one that is no obstacle.
+    fn of(outcome: Result<String, StartError>) -> Self {
+        outcome.map_or_else(Self::Failed, Self::Fine)
     }
 }
 
+/// The steps so far.
+type Steps = Vec<Step>;
+
+impl App {
+    /// One real step on each dependency, or several; nothing stays of what they do. With `offline` what is not the
+    /// site's own is left alone: NetEase, and the issuer's key set.
+    ///
+    /// An error is a configuration with which there is nothing to try.
+    pub async fn check(config: &Config, offline: bool) -> Result<Vec<Step>, StartError> {
+        config.validate()?;
+        let clock: Arc<dyn Clock> = Arc::new(System);
+        settings::authenticator(&config.auth, &clock)?;
+        settings::reserved(config)?;
+        let mut steps = vec![Step::Fine("configuration: it is complete".to_owned())];
+        let accounts = check_accounts(config, &mut steps).await;
+        let log = check_messages(config, &mut steps).await;
+        let view = check_unread(config, &mut steps).await;
+        if let (Some(accounts), Some(log), Some(view)) = (accounts, log, view) {
+            assembly::assemble(config, Stores::of(accounts, log, view))?;
+        }
+        if offline {
+            steps.push(Step::Note("netease, auth: nobody outside is asked, because of --offline".to_owned()));
+            return Ok(steps);
+        }
+        if config.auth.jwks_url.is_some() {
+            let keys = settings::probe_keys(&config.auth).await;
+            steps.push(Step::of(
+                keys.map(|()| "auth.jwks_url: the issuer's key set has usable keys".to_owned()),
+            ));
+        }
+        steps.push(ask_netease(config).await?);
+        Ok(steps)
+    }
+}
+
+/// Adds a failure, and answers what there is without one.
+fn kept<T>(steps: &mut Steps, outcome: Result<T, StartError>) -> Option<T> {
+    outcome.map_err(|failure| steps.push(Step::Failed(failure))).ok()
+}
+
+fn answers(key: &str, url: &str) -> Step {
+    Step::Fine(format!("{key}: {} answers, and its schema is up to date", without_password(url)))
+}
+
+async fn check_accounts(config: &Config, steps: &mut Steps) -> Option<AccountStore> {
+    let (key, url) = ("accounts.url", &config.accounts.url);
+    let store = kept(steps, accounts(config, IfAway::Fail).await)?;
+    steps.push(answers(key, url));
+    let tried = match scheme(url) {
+        "mysql" => sql::try_mysql(url).await,
+        _ => sql::try_sqlite(url).await,
+    };
+    steps.push(Step::of(written(key, url, "rows are", tried)));
+    Some(store)
+}
+
+async fn check_messages(config: &Config, steps: &mut Steps) -> Option<Log> {
+    let (key, url) = ("messages.url", &config.messages.url);
+    let log = kept(steps, message_log(config).await)?;
+    steps.push(answers(key, url));
+    match scheme(url) {
+        "sqlite" => {
+            let tried = sql::try_sqlite(url).await;
+            steps.push(Step::of(written(key, url, "rows are", tried)));
+        }
+        _ => {
+            let database = mongo::database(url, 1).await.map_err(|e| unreachable_store(key, url, &e));
+            let database = kept(steps, database)?;
+            let tried = mongo::can_write(&database).await;
+            steps.push(Step::of(written(key, url, "documents are", tried)));
+            let looked = look_around(key, &database, steps).await;
+            mongo::close(database).await;
+            kept(steps, looked.map_err(|e| unreachable_store(key, url, &e)))?;
+        }
+    }
+    Some(log)
+}
+
+/// What is no obstacle now, and may be one later.
+async fn look_around(
+    key: &str,
+    database: &mongodb::Database,
+    steps: &mut Steps,
+) -> mongodb::error::Result<()> {
+    for index in mongo::foreign_unique_indexes(database).await? {
+        steps.push(Step::Note(format!(
+            "{key}: the unique index {index} is not one of this service's, and what it refuses is lost to the counts: \
+             drop it, or make it one that is not unique"
+        )));
+    }
+    if !mongo::is_replicated(database).await? {
+        steps.push(Step::Note(format!(
+            "{key}: the server is no member of a replica set, so a message is as safe as this one server's disk; make it \
+             one, even if it is of one member (rs.initiate())"
+        )));
+    }
+    Ok(())
+}
+
+async fn check_unread(config: &Config, steps: &mut Steps) -> Option<View> {
+    let (key, url) = ("unread.url", &config.unread.url);
+    let view = kept(steps, unread_view(config, 0).await)?;
+    if scheme(url) == "memory" {
+        steps.push(Step::Fine(format!(
+            "{key}: the view is in the memory of one process, so run one instance only"
+        )));
+        return Some(view);
+    }
+    let done = view.port.ping().await.map_err(|error| {
+        let said = error.cause().unwrap_or_else(|| error.to_string());
+        unusable(key, url, &format_args!("{said}; docs/operations.md has the rights that its user needs"))
+    });
+    let place = without_password(url);
+    let fine = format!("{key}: {place} carries out every script and command of polls, copies and loads");
+    steps.push(Step::of(done.map(|()| fine)));
+    Some(view)
+}
+
 /// One call that changes nothing. A key, a secret or a clock that is wrong fails all of them alike.
-async fn ask_netease(config: &Config) -> Result<NeteaseSays, StartError> {
+async fn ask_netease(config: &Config) -> Result<Step, StartError> {
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(System), Arc::new(System));
     let netease = settings::netease(config, &clock, &ids)?;
     let somebody = [settings::system_account(config)?.accid().clone()];
-    match timeout(NETEASE_PATIENCE, netease.names(&somebody)).await {
-        Ok(Ok(_)) => Ok(NeteaseSays::Welcome),
-        Ok(Err(error @ GatewayError::NotAccepted { .. })) => Err(StartError::Store(format!(
+    let nothing =
+        |why| Step::Note(format!("netease.base_url: NetEase could not be asked, and may refuse us: {why}"));
+    Ok(match timeout(NETEASE_PATIENCE, netease.names(&somebody)).await {
+        Ok(Ok(_)) => Step::Fine("netease.base_url: NetEase takes our calls".to_owned()),
+        Ok(Err(error @ GatewayError::NotAccepted { .. })) => Step::Failed(StartError::Store(format!(
             "{error}; check netease.app_key, netease.app_secret, the clock of this machine and the list of allowed addresses \
              at NetEase"
         ))),
-        Ok(Err(error)) => Ok(NeteaseSays::Nothing(error.to_string())),
-        Err(_) => Ok(NeteaseSays::Nothing(format!("no answer in {NETEASE_PATIENCE:?}"))),
+        Ok(Err(error)) => nothing(error.to_string()),
+        Err(_) => nothing(format!("no answer in {NETEASE_PATIENCE:?}")),
+    })
+}
+
+fn written<E: std::fmt::Display>(
+    key: &str,
+    url: &str,
+    what: &str,
+    tried: Result<(), E>,
+) -> Result<String, StartError> {
+    match tried {
+        Ok(()) => Ok(format!("{key}: {what} written, changed and deleted there, and nothing is left of it")),
+        Err(error) => Err(unusable(key, url, &error)),
     }
 }
 
 fn unusable(key: &str, url: &str, error: &dyn std::fmt::Display) -> StartError {
     let place = without_password(url);
-    StartError::Store(format!(
-        "{key}: {place} answers, but this service cannot work with it: {error}; docs/operations.md has the rights that its \
-         user needs"
-    ))
+    StartError::Store(format!("{key}: {place} answers, but this service cannot work with it: {error}"))
 }

@@ -84,12 +84,17 @@ impl Stores {
     }
 
     async fn with(config: &Config, readers: usize, away: IfAway) -> Result<Self, StartError> {
-        let (log, upkeep, dead_letters) = message_log(config).await?;
-        let (accounts, outbox, notifications) = accounts(config, away).await?;
-        let mut background = Background::default();
-        let View { port: view, changes, near, replaced: view_replaced } =
-            unread_view(config, readers, &mut background).await?;
-        Ok(Self {
+        let log = message_log(config).await?;
+        let accounts = accounts(config, away).await?;
+        Ok(Self::of(accounts, log, unread_view(config, readers).await?))
+    }
+
+    /// All three of them.
+    pub(super) fn of(accounts: AccountStore, log: Log, view: View) -> Self {
+        let (accounts, outbox, notifications) = accounts;
+        let (log, upkeep, dead_letters) = log;
+        let View { port: view, changes, near, replaced: view_replaced, background } = view;
+        Self {
             accounts,
             outbox,
             notifications,
@@ -101,7 +106,7 @@ impl Stores {
             near,
             view_replaced,
             background,
-        })
+        }
     }
 }
 
@@ -183,9 +188,9 @@ fn cached<A: Accounts + 'static>(config: &Config, accounts: A) -> Arc<dyn Accoun
 }
 
 /// The message log in its three roles.
-type Log = (Arc<dyn MessageLog>, Arc<dyn LogUpkeep>, Arc<dyn DeadLetters>);
+pub(super) type Log = (Arc<dyn MessageLog>, Arc<dyn LogUpkeep>, Arc<dyn DeadLetters>);
 
-async fn message_log(config: &Config) -> Result<Log, StartError> {
+pub(super) async fn message_log(config: &Config) -> Result<Log, StartError> {
     let (key, settings) = ("messages.url", &config.messages);
     let url = &settings.url;
     match scheme(url) {
@@ -209,27 +214,27 @@ async fn message_log(config: &Config) -> Result<Log, StartError> {
     }
 }
 
-/// The view, which readers it says to have changed, what its near cache counts, and how often it was another one.
-struct View {
-    port: Arc<dyn UnreadView>,
+/// The view, which readers it says to have changed, what its near cache counts, how often it was another one, and what
+/// runs for as long as it is used.
+pub(super) struct View {
+    pub(super) port: Arc<dyn UnreadView>,
     changes: Arc<dyn UnreadChanges>,
     near: Option<NearCounters>,
     replaced: Counter,
+    background: Background,
 }
 
-async fn unread_view(
-    config: &Config,
-    readers: usize,
-    background: &mut Background,
-) -> Result<View, StartError> {
+pub(super) async fn unread_view(config: &Config, readers: usize) -> Result<View, StartError> {
     let (key, settings) = ("unread.url", &config.unread);
     let url = &settings.url;
     let near = NearSettings { readers, staleness: settings.near_cache_staleness };
+    let mut background = Background::default();
     match scheme(url) {
         "memory" => {
             let view = MemoryView::new(settings.max_readers);
             let changes = Arc::new(view.changes());
-            Ok(View { port: Arc::new(view), changes, near: None, replaced: Counter::default() })
+            let replaced = Counter::default();
+            Ok(View { port: Arc::new(view), changes, near: None, replaced, background })
         }
         scheme @ ("redis" | "rediss" | "redis-cluster" | "rediss-cluster") => {
             let connection = Connection::open(url).await.map_err(|e| unreachable_store(key, url, &e))?;
@@ -245,13 +250,14 @@ async fn unread_view(
                     changes: Arc::new(ChangeHub::default()),
                     near: None,
                     replaced,
+                    background,
                 });
             }
             let (view, keeper) =
                 NearView::over(connection, url, near).map_err(|e| unreachable_store(key, url, &e))?;
             background.watch("near cache", keeper);
             let (changes, near) = (Arc::new(view.changes()), Some(view.counters()));
-            Ok(View { port: Arc::new(view), changes, near, replaced })
+            Ok(View { port: Arc::new(view), changes, near, replaced, background })
         }
         _ => Err(odd_scheme(key, "memory:, redis: or redis-cluster:")),
     }

@@ -12,6 +12,7 @@ mod document;
 mod indexes;
 mod mark;
 mod operation;
+mod probe;
 mod recall;
 mod record;
 mod snapshot;
@@ -27,8 +28,9 @@ use mongodb::bson::{Document, doc};
 use mongodb::{Collection, Database};
 
 pub use connect::{close, database};
-pub use indexes::{INDEXES, Index, Lack, can_write, lacks, prepare};
+pub use indexes::{INDEXES, Index, Lack, lacks, prepare};
 use operation::{bounded, store_error};
+pub use probe::{Unusable, can_write, foreign_unique_indexes, is_replicated};
 use steps::{Pair, Steps, StoredCopy};
 
 use crate::domain::ids::{Accid, Millis, ServerId};

@@ -19,39 +19,66 @@ use super::stores::Folder;
 const PATIENCE: Duration = Duration::from_mins(1);
 const ADMIN: &str = "admin:hush@";
 
-/// A replica set of one that ends with this value.
+/// A server, or a replica set of one, that ends with this value.
 pub struct OwnMongo {
     child: Child,
     folder: Folder,
-    port: u16,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
 }
 
 impl OwnMongo {
-    /// Starts it, with the program that the shared server runs, and makes an administrator.
+    /// Starts a replica set, with the program that the shared server runs, and makes an administrator.
     pub async fn with_users() -> Self {
-        let (folder, program) = (Folder::new(), program().await);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let key = folder.path().join("key");
-        fs::write(&key, "members of this set know each other").unwrap();
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o400)).unwrap();
-        let (data, number, key) = (folder.path().display(), port.to_string(), key.display().to_string());
-        let place =
-            ["--dbpath", &data.to_string(), "--port", &number, "--bind_ip", "127.0.0.1"].map(String::from);
-        let child = Command::new(program)
-            .args(place)
-            .args(["--replSet", "rs0", "--auth", "--keyFile", &key, "--nounixsocket", "--quiet"])
-            .args(["--oplogSize", "100", "--wiredTigerCacheSizeGB", "0.25"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("mongod starts");
-        let own = Self { child, folder, port };
-        let member = doc! { "_id": 0, "host": format!("127.0.0.1:{port}") };
+        let key = Folder::new();
+        let path = key.path().join("key");
+        fs::write(&path, "members of this set know each other").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        let key_file = path.display().to_string();
+        let own = Self::start(&["--replSet", "rs0", "--auth", "--keyFile", &key_file]).await;
+        let member = doc! { "_id": 0, "host": format!("127.0.0.1:{}", own.port) };
         let config = doc! { "_id": "rs0", "members": [member] };
         own.answers(&doc! { "replSetInitiate": config }, "").await;
         let roles = doc! { "createUser": "admin", "pwd": "hush", "roles": ["root"] };
         own.answers(&roles, "").await;
         own
+    }
+
+    /// Starts a server that is no member of anything and takes everybody.
+    pub async fn alone() -> Self {
+        let own = Self::start(&[]).await;
+        own.answers(&doc! { "ping": 1 }, "").await;
+        own
+    }
+
+    /// Starts one with these options; it may not answer yet.
+    pub async fn start(options: &[&str]) -> Self {
+        let (folder, program) = (Folder::new(), program().await);
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (data, number) = (folder.path().display().to_string(), port.to_string());
+        let child = Command::new(program)
+            .args([
+                "--dbpath",
+                &data,
+                "--port",
+                &number,
+                "--bind_ip",
+                "127.0.0.1",
+                "--nounixsocket",
+                "--quiet",
+            ])
+            .args(["--oplogSize", "100", "--wiredTigerCacheSizeGB", "0.25"])
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("mongod starts");
+        Self { child, folder, port }
+    }
+
+    /// The URL of a database, for a server that takes everybody.
+    pub fn url(&self, database: &str) -> String {
+        format!("mongodb://127.0.0.1:{}/{database}", self.port)
     }
 
     /// The URL of a new user with one role on a database.

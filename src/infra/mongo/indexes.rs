@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document};
 use mongodb::error::{Error, ErrorKind, Result};
 use mongodb::options::IndexOptions;
 use mongodb::{Database, IndexModel};
 
 /// `NamespaceNotFound`: there is no such collection yet.
 const NO_COLLECTION: i32 = 26;
+
+/// Every collection of ours.
+pub(super) const COLLECTIONS: [&str; 3] = ["messages", "read_marks", "dead_letters"];
 
 /// An index of ascending keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +123,7 @@ fn number(value: &Bson) -> Option<f64> {
 /// What is wrong with the indexes, if anything is; `retention` also asks for those that only it needs.
 pub async fn lacks(database: &Database, retention: bool) -> Result<Vec<Lack>> {
     let mut there = HashMap::new();
-    for collection in ["messages", "read_marks", "dead_letters"] {
+    for collection in COLLECTIONS {
         there.insert(collection, indexes_of(database, collection).await?);
     }
     let wanted = INDEXES.iter().filter(|index| retention || !index.for_retention);
@@ -138,7 +141,7 @@ pub async fn lacks(database: &Database, retention: bool) -> Result<Vec<Lack>> {
     Ok(wanted.filter_map(lack).collect())
 }
 
-async fn indexes_of(database: &Database, collection: &str) -> Result<Vec<IndexModel>> {
+pub(super) async fn indexes_of(database: &Database, collection: &str) -> Result<Vec<IndexModel>> {
     match database.collection::<Document>(collection).list_indexes().await {
         Ok(found) => found.try_collect().await,
         Err(error) if is_no_collection(&error) => Ok(Vec::new()),
@@ -161,14 +164,4 @@ pub async fn prepare(database: &Database, retention: bool) -> Result<Vec<Lack>> 
         }
     }
     Ok(in_the_way)
-}
-
-/// Whether a document can be written and deleted, durably: what the role of the user has to allow.
-pub async fn can_write(database: &Database) -> Result<()> {
-    // No message has such a key, and nothing else is looked for in a document without fields.
-    let messages = database.collection::<Document>("messages");
-    let inserted =
-        messages.insert_one(doc! { "_id": format!("check {}", mongodb::bson::oid::ObjectId::new()) });
-    let key = inserted.await?.inserted_id;
-    messages.delete_one(doc! { "_id": key }).await.map(|_| ())
 }

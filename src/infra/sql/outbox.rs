@@ -12,7 +12,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Database, Pool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
-use self::dialect::{Dialect, Statement};
+pub(super) use self::dialect::Dialect;
+use self::dialect::Statement;
 use super::{Schema, bounded, duplicate, store_error};
 use crate::domain::ids::{LetterCase, Millis, UserId};
 use crate::domain::outbox::Settled;
