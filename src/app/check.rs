@@ -10,6 +10,7 @@ use super::stores::{AccountStore, IfAway, Log, View, accounts, message_log, unre
 use super::{App, StartError, Stores, assembly, settings};
 use crate::config::Config;
 use crate::infra::clock::System;
+use crate::infra::redis::{Connection, WhenFull};
 use crate::infra::{mongo, sql};
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::gateway::{Gateway, GatewayError};
@@ -150,7 +151,26 @@ async fn check_unread(config: &Config, steps: &mut Steps) -> Option<View> {
     let place = without_password(url);
     let fine = format!("{key}: {place} carries out every script and command of polls, copies and loads");
     steps.push(Step::of(done.map(|()| fine)));
+    if let Ok(connection) = Connection::open(url).await {
+        steps.push(when_full(key, connection.when_full().await));
+    }
     Some(view)
+}
+
+fn when_full(key: &str, what: WhenFull) -> Step {
+    match what {
+        WhenFull::Evicts(policy) => Step::Fine(format!(
+            "{key}: once it is full it evicts ({policy}): readers are loaded again then, and counts stay right"
+        )),
+        WhenFull::Unbounded => Step::Fine(format!("{key}: it has no bound of memory (maxmemory 0)")),
+        WhenFull::Refuses(policy) => Step::Note(format!(
+            "{key}: once it is full it refuses writes ({policy}), and message copies with them: set maxmemory-policy \
+             allkeys-lru, or see that it is never full"
+        )),
+        WhenFull::NotTold => Step::Note(format!(
+            "{key}: it does not say what it does once it is full; maxmemory-policy allkeys-lru is right"
+        )),
+    }
 }
 
 /// One call that changes nothing. A key, a secret or a clock that is wrong fails all of them alike.

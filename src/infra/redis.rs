@@ -34,6 +34,7 @@ use redis::{RedisError, Script, ScriptInvocation, Value};
 
 pub use connection::Connection;
 pub use near::NearView;
+pub use probe::WhenFull;
 
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot, TOMBSTONE_MS};

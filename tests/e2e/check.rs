@@ -35,7 +35,10 @@ async fn each_step_has_its_line() {
         let keys: Vec<_> = lines.iter().map(|line| line.split(": ").next().unwrap()).collect();
         let (accounts, messages) = ("ok      accounts.url", "ok      messages.url");
         let (view, netease) = ("ok      unread.url", "ok      netease.base_url");
-        let all = ["ok      configuration", accounts, accounts, messages, messages, view, netease];
+        let mut all = vec!["ok      configuration", accounts, accounts, messages, messages, view, netease];
+        if written == "documents are" {
+            all.insert(5, view);
+        }
         assert_eq!(keys, all, "{lines:#?}");
         assert!(lines[4].contains(&format!("{written} written, changed and deleted")), "{}", lines[4]);
     }
@@ -124,4 +127,31 @@ async fn users_who_may_not_do_everything_are_found_out() {
     assert_eq!(code, Some(1), "{lines:#?}{log}");
     assert_line(&lines, "FAILED  messages.url: ", &["not authorized", "docs/operations.md"]);
     assert_line(&lines, "FAILED  unread.url: ", &["no permissions", "script", "docs/operations.md"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_full_redis_will_do_is_told() {
+    let redis = OwnRedis::start();
+    let site = Site::new(Stores::embedded().with("unread.url", redis.url())).await;
+    let admin = redis::Client::open(redis.url()).unwrap();
+    let mut admin = admin.get_multiplexed_async_connection().await.unwrap();
+    let mut run = async |words: &[&str]| {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]).query_async::<()>(&mut admin).await.unwrap();
+    };
+    run(&["CONFIG", "SET", "maxmemory", "100mb"]).await;
+    for (policy, told) in [
+        ("allkeys-lru", "ok      unread.url: once it is full it evicts (allkeys-lru)"),
+        ("noeviction", "note    unread.url: once it is full it refuses writes (noeviction)"),
+        ("volatile-ttl", "note    unread.url: once it is full it refuses writes (volatile-ttl)"),
+    ] {
+        run(&["CONFIG", "SET", "maxmemory-policy", policy]).await;
+        let (code, lines, log) = check(&site, &[]);
+        assert_eq!(code, Some(0), "{lines:#?}{log}");
+        assert_line(&lines, told, &[]);
+    }
+    run(&["ACL", "SETUSER", "default", "-info"]).await;
+    let (code, lines, log) = check(&site, &[]);
+    assert_eq!(code, Some(0), "{lines:#?}{log}");
+    assert_line(&lines, "note    unread.url: it does not say", &["allkeys-lru is right"]);
 }

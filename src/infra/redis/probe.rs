@@ -1,7 +1,8 @@
 //! Probes whether Redis lets this user do what the view does, on both lanes.
 
-use redis::{RedisResult, Script, ScriptInvocation};
+use redis::{RedisResult, Script, ScriptInvocation, Value};
 
+use super::connection::Connection;
 use super::{Keys, PROBE, RedisView};
 
 impl RedisView {
@@ -35,4 +36,43 @@ fn invocation<'a>(script: &'a Script, keys: &Keys, own: &[&str]) -> ScriptInvoca
     let mut call = script.prepare_invoke();
     call.key(&keys.counts).key(&keys.marks).key(&keys.gone).key(keys.unread(PROBE)).arg(own);
     call
+}
+
+/// What a Redis does once it is full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It evicts what is used least, or something else of all keys; holds the policy.
+    Evicts(String),
+    /// It refuses writes, because this policy finds nothing of ours to evict.
+    Refuses(String),
+    /// It has no bound of its own.
+    Unbounded,
+    /// It does not say.
+    NotTold,
+}
+
+impl Connection {
+    /// What Redis does once it is full; of a cluster, what the first node that answers does. `CONFIG` would say it, too,
+    /// but managed servers refuse that.
+    pub async fn when_full(&self) -> WhenFull {
+        let answer = self.send(redis::cmd("INFO").arg("memory")).await;
+        let Some(info) = answer.ok().as_ref().and_then(first_text) else { return WhenFull::NotTold };
+        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        match (field("maxmemory"), field("maxmemory_policy")) {
+            (Some("0"), _) => WhenFull::Unbounded,
+            (_, Some(policy)) if policy.starts_with("allkeys-") => WhenFull::Evicts(policy.to_owned()),
+            (_, Some(policy)) => WhenFull::Refuses(policy.to_owned()),
+            _ => WhenFull::NotTold,
+        }
+    }
+}
+
+/// The first text in an answer; a cluster answers with one for each node.
+fn first_text(answer: &Value) -> Option<String> {
+    match answer {
+        Value::BulkString(text) => String::from_utf8(text.clone()).ok(),
+        Value::VerbatimString { text, .. } => Some(text.clone()),
+        Value::Map(nodes) => nodes.iter().find_map(|(_, answer)| first_text(answer)),
+        _ => None,
+    }
 }
