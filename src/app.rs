@@ -11,6 +11,7 @@ mod retention;
 mod settings;
 mod store_faults;
 mod stores;
+mod trust;
 
 use std::io;
 use std::sync::Arc;

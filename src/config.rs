@@ -49,6 +49,8 @@ sections! {
         notifications: Notifications,
         /// Who may call `/v1`.
         auth: Auth,
+        /// Whom we trust.
+        tls: Tls,
         /// Bounds of requests.
         limits: Limits,
         /// What is written where.
@@ -209,6 +211,15 @@ section! {
         audience: Option<String> = None, within Filled;
         /// Something in front of this service checks callers, so `mode = "none"` may listen anywhere.
         behind_gateway: bool = false, within Any;
+    }
+}
+
+section! {
+    /// `[tls]`
+    Tls {
+        /// A PEM file with the certificates of the site's own authorities. MySQL, NetEase and the issuer are trusted if
+        /// one of them or a public one vouches; MongoDB and Redis, if one of them does.
+        ca_file: Option<PathBuf> = None, within Filled;
     }
 }
 

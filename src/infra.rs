@@ -1,5 +1,6 @@
 //! Adapters: each implements ports on something real. Only `app.rs` names them.
 
+pub mod authorities;
 pub mod cache;
 pub mod changes;
 pub mod clock;

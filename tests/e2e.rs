@@ -11,6 +11,7 @@ mod late_database;
 mod log_floods;
 mod log_in_trouble;
 mod open_files;
+mod private_authority;
 mod shutdown;
 mod strangers;
 mod upkeep_tools;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use otc_im::domain::ids::Accid;
 use otc_im::infra::clock::System;
+use otc_im::infra::http_client::Egress;
 use otc_im::infra::netease::{Netease, NeteaseSettings};
 use otc_im::ports::gateway::{BeforeSend, Gateway, GatewayError, Notice, NoticeContent};
 use prometheus_client::encoding::text::encode;
@@ -44,6 +45,7 @@ fn settings(base_url: String) -> NeteaseSettings {
         batch_calls_per_minute: 120,
         instances: 1,
         patience: Duration::from_secs(10),
+        egress: Egress::default(),
     }
 }
 

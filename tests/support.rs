@@ -14,6 +14,7 @@ pub mod proxy;
 pub mod raw;
 pub mod service;
 pub mod stores;
+pub mod tls;
 pub mod webhook;
 
 use std::sync::atomic::{AtomicU32, Ordering};

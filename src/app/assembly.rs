@@ -73,7 +73,7 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
     connections.register(&mut registry);
     telemetry::register_metrics(&mut registry);
     let edge = Arc::new(Edge {
-        authenticator: authenticator(&config.auth, &clock)?,
+        authenticator: authenticator(config, &clock)?,
         case: config.accounts.case,
         limits: config.limits.clone(),
         tasks: tasks.clone(),

@@ -7,11 +7,13 @@ use tokio::time::timeout;
 
 use super::store_faults::{scheme, unreachable_store, without_password};
 use super::stores::{AccountStore, IfAway, Log, View, accounts, message_log, unread_view};
+use super::trust::{accounts_url, authorities, messages_url, view_place};
 use super::{App, StartError, Stores, assembly, settings};
 use crate::config::Config;
 use crate::infra::clock::System;
 use crate::infra::redis::{Connection, WhenFull};
 use crate::infra::{mongo, sql};
+use crate::ports::StoreError;
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::gateway::{Gateway, GatewayError};
 
@@ -46,8 +48,9 @@ impl App {
     /// An error is a configuration with which there is nothing to try.
     pub async fn check(config: &Config, offline: bool) -> Result<Vec<Step>, StartError> {
         config.validate()?;
+        authorities(config)?;
         let clock: Arc<dyn Clock> = Arc::new(System);
-        settings::authenticator(&config.auth, &clock)?;
+        settings::authenticator(config, &clock)?;
         settings::reserved(config)?;
         let mut steps = vec![Step::Fine("configuration: it is complete".to_owned())];
         let accounts = check_accounts(config, &mut steps).await;
@@ -61,7 +64,7 @@ impl App {
             return Ok(steps);
         }
         if config.auth.jwks_url.is_some() {
-            let keys = settings::probe_keys(&config.auth).await;
+            let keys = settings::probe_keys(config).await;
             steps.push(Step::of(
                 keys.map(|()| "auth.jwks_url: the issuer's key set has usable keys".to_owned()),
             ));
@@ -81,7 +84,7 @@ fn answers(key: &str, url: &str) -> Step {
 }
 
 async fn check_accounts(config: &Config, steps: &mut Steps) -> Option<AccountStore> {
-    let (key, url) = ("accounts.url", &config.accounts.url);
+    let (key, url) = ("accounts.url", &kept(steps, accounts_url(config))?);
     let store = kept(steps, accounts(config, IfAway::Fail).await)?;
     steps.push(answers(key, url));
     let tried = match scheme(url) {
@@ -93,7 +96,7 @@ async fn check_accounts(config: &Config, steps: &mut Steps) -> Option<AccountSto
 }
 
 async fn check_messages(config: &Config, steps: &mut Steps) -> Option<Log> {
-    let (key, url) = ("messages.url", &config.messages.url);
+    let (key, url) = ("messages.url", &kept(steps, messages_url(config))?);
     let log = kept(steps, message_log(config).await)?;
     steps.push(answers(key, url));
     match scheme(url) {
@@ -146,12 +149,16 @@ async fn check_unread(config: &Config, steps: &mut Steps) -> Option<View> {
     }
     let done = view.port.ping().await.map_err(|error| {
         let said = error.cause().unwrap_or_else(|| error.to_string());
-        unusable(key, url, &format_args!("{said}; docs/operations.md has the rights that its user needs"))
+        let hint = match error {
+            StoreError::Refused { .. } => "; docs/operations.md has the rights that its user needs",
+            _ => "",
+        };
+        unusable(key, url, &format_args!("{said}{hint}"))
     });
     let place = without_password(url);
     let fine = format!("{key}: {place} carries out every script and command of polls, copies and loads");
     steps.push(Step::of(done.map(|()| fine)));
-    if let Ok(connection) = Connection::open(url).await {
+    if let Ok(connection) = Connection::open(kept(steps, view_place(config))?).await {
         steps.push(when_full(key, connection.when_full().await));
     }
     Some(view)

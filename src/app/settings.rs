@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::StartError;
+use super::trust::authorities;
 use crate::commands::deliver::DeliveryBounds;
-use crate::config::{Auth, AuthMode, Config, ConfigError};
+use crate::config::{AuthMode, Config, ConfigError};
 use crate::domain::ids::{Accid, UserId};
 use crate::domain::outbox::Policy;
 use crate::infra::clock::System;
+use crate::infra::http_client::Egress;
 use crate::infra::jwt::{JwtAuthenticator, JwtSettings};
 use crate::infra::netease::{Netease, NeteaseSettings};
 use crate::infra::no_authentication::NoAuthentication;
@@ -34,9 +36,14 @@ pub(super) fn netease(
         batch_calls_per_minute: netease.batch_calls_per_minute,
         instances: netease.instances,
         patience: netease.quota_wait,
+        egress: egress(config)?,
     };
     let netease = Netease::new(settings, Arc::clone(clock), Arc::clone(ids));
     Ok(netease.map_err(|e| ConfigError(format!("the client for NetEase cannot be made: {e}")))?)
+}
+
+fn egress(config: &Config) -> Result<Egress, StartError> {
+    Ok(Egress { authorities: authorities(config)?, proxy: None })
 }
 
 pub(super) fn bounds(config: &Config) -> DeliveryBounds {
@@ -46,34 +53,36 @@ pub(super) fn bounds(config: &Config) -> DeliveryBounds {
 }
 
 pub(super) fn authenticator(
-    auth: &Auth,
+    config: &Config,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Authenticator>, StartError> {
-    match auth.mode {
+    match config.auth.mode {
         AuthMode::None => Ok(Arc::new(NoAuthentication)),
-        AuthMode::Jwt => Ok(Arc::new(jwt(auth, clock)?)),
+        AuthMode::Jwt => Ok(Arc::new(jwt(config, clock)?)),
     }
 }
 
-fn jwt(auth: &Auth, clock: &Arc<dyn Clock>) -> Result<JwtAuthenticator, ConfigError> {
+fn jwt(config: &Config, clock: &Arc<dyn Clock>) -> Result<JwtAuthenticator, StartError> {
+    let auth = &config.auth;
     let settings = JwtSettings {
         hs256_secret: auth.hs256_secret.clone(),
         public_key_file: auth.public_key_file.clone(),
         jwks_url: auth.jwks_url.clone(),
         issuer: auth.issuer.clone(),
         audience: auth.audience.clone(),
+        egress: egress(config)?,
         ..JwtSettings::default()
     };
-    JwtAuthenticator::new(settings, Arc::clone(clock)).map_err(|e| ConfigError(e.to_string()))
+    Ok(JwtAuthenticator::new(settings, Arc::clone(clock)).map_err(|e| ConfigError(e.to_string()))?)
 }
 
 /// Whether the keys that verify tokens can be had.
-pub(super) async fn probe_keys(auth: &Auth) -> Result<(), StartError> {
-    if auth.mode == AuthMode::None {
+pub(super) async fn probe_keys(config: &Config) -> Result<(), StartError> {
+    if config.auth.mode == AuthMode::None {
         return Ok(());
     }
     let clock: Arc<dyn Clock> = Arc::new(System);
-    jwt(auth, &clock)?.probe().await.map_err(|why| {
+    jwt(config, &clock)?.probe().await.map_err(|why| {
         StartError::Store(format!(
             "auth.jwks_url gives no keys: {why}; see to the issuer or correct auth.jwks_url"
         ))

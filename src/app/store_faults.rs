@@ -4,6 +4,7 @@ use std::error::Error;
 
 use super::StartError;
 use crate::config::ConfigError;
+use crate::infra::authorities::is_unknown_authority;
 
 /// A store that was tried. What its driver cannot make anything of is a mistake in the URL; its words may quote that.
 pub(super) fn unreachable_store(key: &str, url: &str, error: &(dyn Error + 'static)) -> StartError {
@@ -14,6 +15,9 @@ pub(super) fn unreachable_store(key: &str, url: &str, error: &(dyn Error + 'stat
     }
     let place = without_password(url);
     let way_out = match scheme(url) {
+        _ if is_unknown_authority(error) => {
+            "set tls.ca_file to the certificate of the authority that signed the server's"
+        }
         "sqlite" => "make it a file that this user may write",
         _ => "start that server",
     };

@@ -10,6 +10,7 @@ use sqlx::{MySqlPool, SqlitePool};
 use super::StartError;
 use super::background::Background;
 use super::store_faults::{odd_scheme, scheme, unreachable_store, without_password};
+use super::trust::{accounts_url, messages_url, view_place};
 use crate::config::Config;
 use crate::infra::cache::CachedAccounts;
 use crate::infra::changes::ChangeHub;
@@ -113,13 +114,13 @@ impl Stores {
 /// Brings every schema up to date. Safe to repeat, to run several times at once, and to run beside a running service of
 /// the version before.
 pub async fn migrate(config: &Config) -> Result<(), StartError> {
-    let (key, url) = ("accounts.url", &config.accounts.url);
+    let (key, url) = ("accounts.url", &accounts_url(config)?);
     match scheme(url) {
         "mysql" => sql::migrate_mysql(url).await.map_err(|e| failed_migration(key, url, &e))?,
         "sqlite" => sql::migrate_sqlite(url).await.map_err(|e| failed_migration(key, url, &e))?,
         _ => return Err(odd_scheme(key, "mysql: or sqlite:")),
     }
-    let (key, url) = ("messages.url", &config.messages.url);
+    let (key, url) = ("messages.url", &messages_url(config)?);
     match scheme(url) {
         "mongodb" | "mongodb+srv" => {
             let database = mongo::database(url, 1).await.map_err(|e| unreachable_store(key, url, &e))?;
@@ -144,7 +145,7 @@ pub(super) type AccountStore = (Arc<dyn Accounts>, Arc<dyn Outbox>, Arc<dyn Noti
 
 pub(super) async fn accounts(config: &Config, away: IfAway) -> Result<AccountStore, StartError> {
     let (key, settings) = ("accounts.url", &config.accounts);
-    let url = &settings.url;
+    let url = &accounts_url(config)?;
     match scheme(url) {
         "mysql" => {
             let (pool, schema) = mysql(key, url, settings.max_connections, away).await?;
@@ -192,7 +193,7 @@ pub(super) type Log = (Arc<dyn MessageLog>, Arc<dyn LogUpkeep>, Arc<dyn DeadLett
 
 pub(super) async fn message_log(config: &Config) -> Result<Log, StartError> {
     let (key, settings) = ("messages.url", &config.messages);
-    let url = &settings.url;
+    let url = &messages_url(config)?;
     match scheme(url) {
         "mongodb" | "mongodb+srv" => {
             let database = mongo::database(url, settings.max_connections).await;
@@ -237,7 +238,9 @@ pub(super) async fn unread_view(config: &Config, readers: usize) -> Result<View,
             Ok(View { port: Arc::new(view), changes, near: None, replaced, background })
         }
         scheme @ ("redis" | "rediss" | "redis-cluster" | "rediss-cluster") => {
-            let connection = Connection::open(url).await.map_err(|e| unreachable_store(key, url, &e))?;
+            let place = view_place(config)?;
+            let connection =
+                Connection::open(place.clone()).await.map_err(|e| unreachable_store(key, url, &e))?;
             let replaced = connection.replaced();
             if let Some(watch) = connection.watch() {
                 background.watch("cluster watch", watch);
@@ -254,7 +257,7 @@ pub(super) async fn unread_view(config: &Config, readers: usize) -> Result<View,
                 });
             }
             let (view, keeper) =
-                NearView::over(connection, url, near).map_err(|e| unreachable_store(key, url, &e))?;
+                NearView::over(connection, place, near).map_err(|e| unreachable_store(key, url, &e))?;
             background.watch("near cache", keeper);
             let (changes, near) = (Arc::new(view.changes()), Some(view.counters()));
             Ok(View { port: Arc::new(view), changes, near, replaced, background })

@@ -83,7 +83,7 @@ impl Dev {
         let token = signer.as_ref().map(|signer| signer.token("alice", "notify", 24)).transpose()?;
         let demo = demo::router(Demo {
             simulator: simulator.control_url(),
-            http: http_client::client(SIMULATOR_TIMEOUT, SIMULATOR_TIMEOUT)
+            http: http_client::client(SIMULATOR_TIMEOUT, SIMULATOR_TIMEOUT, &http_client::Egress::default())
                 .map_err(|e| StartError::Store(format!("the demo's client cannot be made: {e}")))?,
             user: "alice",
             token: Box::new(move || signer.as_ref()?.token("alice", "notify", 24).ok()),

@@ -32,6 +32,7 @@ impl Config {
         self.accounts.check("accounts")?;
         self.messages.check("messages")?;
         self.unread.check("unread")?;
+        self.tls.check("tls")?;
         self.log.check("log")
     }
 

@@ -19,6 +19,7 @@ mod connection;
 pub mod counters;
 mod identity;
 pub mod near;
+mod place;
 mod probe;
 mod session;
 mod single;
@@ -34,6 +35,7 @@ use redis::{RedisError, Script, ScriptInvocation, Value};
 
 pub use connection::Connection;
 pub use near::NearView;
+pub use place::Place;
 pub use probe::WhenFull;
 
 use crate::domain::ids::{Accid, Millis, ServerId};

@@ -81,7 +81,8 @@ impl Load {
         let (copies_taken, polls_right) = (vec![None; bases.len()], vec![None; bases.len() * READERS]);
         Arc::new(Self {
             bases,
-            http: http_client::client(Duration::from_secs(2), PATIENCE).expect("a client can be made"),
+            http: http_client::client(Duration::from_secs(2), PATIENCE, &http_client::Egress::default())
+                .expect("a client can be made"),
             both,
             producing: AtomicBool::new(true),
             stopped: AtomicBool::new(false),

@@ -17,7 +17,8 @@ pub const OPENAPI: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.jso
 
 /// A plain HTTP client.
 pub fn http() -> reqwest::Client {
-    http_client::client(Duration::from_secs(2), Duration::from_secs(30)).expect("a client can be made")
+    http_client::client(Duration::from_secs(2), Duration::from_secs(30), &http_client::Egress::default())
+        .expect("a client can be made")
 }
 
 /// A token that holds for an hour.

@@ -29,7 +29,8 @@ impl OwnRedis {
         Self::start_with(&[])
     }
 
-    fn start_with(options: &[&str]) -> Self {
+    /// The same, with these options.
+    pub fn start_with(options: &[&str]) -> Self {
         (0..ATTEMPTS).find_map(|_| Self::attempt(options)).expect("redis-server does not start")
     }
 
@@ -64,7 +65,8 @@ impl OwnRedis {
         port
     }
 
-    async fn run<T: redis::FromRedisValue>(&self, command: &Cmd) -> T {
+    /// Carries out a command.
+    pub async fn run<T: redis::FromRedisValue>(&self, command: &Cmd) -> T {
         self.try_run(command).await.unwrap()
     }
 

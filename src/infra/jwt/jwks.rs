@@ -26,6 +26,7 @@ use super::key::VerifyingKey;
 use super::key_set::KeySet;
 use super::settings::{JwtSettings, JwtSetupError};
 use crate::domain::ids::Millis;
+use crate::infra::authorities::is_unknown_authority;
 use crate::infra::http_client;
 use crate::ports::authenticator::AuthError;
 use crate::ports::clock::Clock;
@@ -92,7 +93,7 @@ impl Jwks {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(JwtSetupError::JwksUrl);
         }
-        let client = http_client::client(settings.jwks_timeout, settings.jwks_timeout)?;
+        let client = http_client::client(settings.jwks_timeout, settings.jwks_timeout, &settings.egress)?;
         let (cool_down, wait) = (settings.jwks_cool_down, settings.jwks_wait);
         let unknown_names = Cache::new(MAX_UNKNOWN_NAMES);
         Ok(Self { client, url, cool_down, wait, clock, state: Mutex::default(), unknown_names })
@@ -220,6 +221,10 @@ impl Jwks {
 enum FetchError {
     #[error("the issuer is out of reach")]
     Call(#[source] reqwest::Error),
+    #[error(
+        "no authority that we trust has signed the issuer's certificate: set tls.ca_file to the authority's"
+    )]
+    Untrusted(#[source] reqwest::Error),
     #[error("the issuer answered with status {0}")]
     Status(u16),
     #[error("the issuer's document is longer than {MAX_DOCUMENT_BYTES} bytes")]
@@ -236,7 +241,11 @@ enum FetchError {
 impl FetchError {
     /// The URL may hold credentials, so it stays out of the log.
     fn call(error: reqwest::Error) -> Self {
-        Self::Call(error.without_url())
+        let error = error.without_url();
+        match is_unknown_authority(&error) {
+            true => Self::Untrusted(error),
+            false => Self::Call(error),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::infra::http_client::HttpClientError;
+use crate::infra::http_client::{Egress, HttpClientError};
 
 /// The section `auth` of the configuration, as far as tokens are concerned.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct JwtSettings {
     pub jwks_timeout: Duration,
     /// A token whose key is not held waits at most this long for a fetch; then it is 503.
     pub jwks_wait: Duration,
+    /// The way to the issuer.
+    pub egress: Egress,
 }
 
 impl Default for JwtSettings {
@@ -43,6 +45,7 @@ impl Default for JwtSettings {
             jwks_cool_down: Duration::from_mins(1),
             jwks_timeout: Duration::from_secs(5),
             jwks_wait: Duration::from_secs(2),
+            egress: Egress::default(),
         }
     }
 }

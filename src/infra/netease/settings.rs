@@ -6,6 +6,7 @@ use secrecy::SecretString;
 
 use super::call::Api;
 use super::quota::Limit;
+use crate::infra::http_client::Egress;
 
 /// How long a call that nobody waits for may wait for a slot of the quota.
 const BACKGROUND_PATIENCE: Duration = Duration::from_secs(10);
@@ -37,6 +38,8 @@ pub struct NeteaseSettings {
     pub instances: u32,
     /// How long an attempt of a call that somebody waits for may wait for a slot of the quota.
     pub patience: Duration,
+    /// The way there.
+    pub egress: Egress,
 }
 
 impl NeteaseSettings {
@@ -90,6 +93,7 @@ mod tests {
             batch_calls_per_minute: 120,
             instances,
             patience: Duration::from_secs(1),
+            egress: Egress::default(),
         };
         settings.limit(api).calls
     }

@@ -18,6 +18,7 @@ use super::endpoints::{Endpoints, Permit};
 use super::quota::{Quota, Urgency};
 use super::settings::NeteaseSettings;
 use crate::domain::signature::call_check_sum;
+use crate::infra::authorities::is_unknown_authority;
 use crate::infra::http_client::{self, HttpClientError};
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::gateway::{BeforeSend, GatewayError};
@@ -74,7 +75,7 @@ impl Transport {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Result<Self, HttpClientError> {
-        let client = http_client::client(settings.connect_timeout, settings.timeout)?;
+        let client = http_client::client(settings.connect_timeout, settings.timeout, &settings.egress)?;
         let endpoints = Endpoints::new(&settings.base_url, settings.backup_base_url.as_deref());
         let quotas = Api::ALL.map(|api| Quota::new(api.name(), settings.limit(api)));
         Ok(Self { settings, client, clock, ids, endpoints, quotas })
@@ -240,6 +241,9 @@ impl Transport {
             .form(&call.fields);
         let response = request.send().await.map_err(|error| match () {
             () if error.is_builder() => Lost::NotSent("the request cannot be made: see netease.base_url"),
+            () if is_unknown_authority(&error) => Lost::NotSent(
+                "no authority that we trust has signed its certificate: set tls.ca_file to the authority's",
+            ),
             () if error.is_connect() => Lost::NotSent("no connection"),
             () => Lost::NoAnswer("no answer"),
         })?;

@@ -4,15 +4,13 @@
 use prometheus_client::metrics::counter::Counter;
 use redis::aio::ConnectionLike;
 use redis::cluster::ClusterClientBuilder;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
-    Value,
-};
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, Value};
 use tokio::task::JoinHandle;
 
 use super::bulk::Bulk;
 use super::cluster::Cluster;
 use super::identity::ServerIdentity;
+use super::place::Place;
 use super::single::Single;
 use super::timeouts::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, tcp_settings, timed_out};
 use crate::domain::ids::Millis;
@@ -37,12 +35,17 @@ enum Route {
 
 impl Connection {
     /// Connects, or says within about two seconds why not.
-    pub async fn open(url: &str) -> RedisResult<Self> {
+    pub async fn open(place: impl Into<Place>) -> RedisResult<Self> {
+        let place = place.into();
         let identity = ServerIdentity::default();
         let opened = async {
-            match cluster_nodes(url) {
+            match place.cluster_nodes() {
                 Some(nodes) => {
-                    let client = ClusterClientBuilder::new(nodes)
+                    let builder = match place.certificates() {
+                        Some(certificates) => ClusterClientBuilder::new(nodes).certs(certificates),
+                        None => ClusterClientBuilder::new(nodes),
+                    };
+                    let client = builder
                         .retries(2)
                         .min_retry_wait(20)
                         .max_retry_wait(200)
@@ -58,7 +61,7 @@ impl Connection {
                         .set_connection_timeout(Some(CONNECT_TIMEOUT))
                         .set_response_timeout(Some(RESPONSE_TIMEOUT))
                         .set_pipeline_buffer_size(PIPELINE_BUFFER);
-                    let info = url.into_connection_info()?.set_tcp_settings(tcp_settings());
+                    let info = place.info()?;
                     let client = Client::open(info.clone())?;
                     let polls = Single::open(client, config.clone(), identity.clone()).await?;
                     let bulk = Bulk::beside(polls.clone(), info, config)?;
@@ -101,14 +104,6 @@ impl Connection {
             Route::Cluster(cluster) => Some(tokio::spawn(cluster.clone().watch())),
         }
     }
-}
-
-/// `redis-cluster://user:pass@a:1,b:2` names one URL per node; any other scheme is a single server.
-fn cluster_nodes(url: &str) -> Option<Vec<String>> {
-    let (scheme, rest) = url.split_once("://")?;
-    let scheme = scheme.strip_suffix("-cluster")?;
-    let (user, hosts) = rest.rsplit_once('@').map_or((String::new(), rest), |(u, h)| (format!("{u}@"), h));
-    Some(hosts.trim_end_matches('/').split(',').map(|host| format!("{scheme}://{user}{host}")).collect())
 }
 
 impl ConnectionLike for Connection {
@@ -165,18 +160,5 @@ impl ConnectionLike for BulkLane {
 
     fn get_db(&self) -> i64 {
         self.0.get_db()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cluster_url_names_its_nodes() {
-        let nodes = |url| cluster_nodes(url).unwrap();
-        assert_eq!(nodes("redis-cluster://a:1,b:2"), ["redis://a:1", "redis://b:2"]);
-        assert_eq!(nodes("rediss-cluster://u:p@a:1,b:2/"), ["rediss://u:p@a:1", "rediss://u:p@b:2"]);
-        assert_eq!(cluster_nodes("redis://a:1"), None);
     }
 }

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use self::entries::Generation;
 use super::counters::NearCounters;
+use super::place::Place;
 use super::session::Session;
 pub use super::tracking::NearSettings;
 use super::tracking::Tracking;
@@ -85,13 +86,13 @@ impl NearView {
     /// of a URL that makes no sense.
     pub fn over(
         connection: Connection,
-        url: &str,
+        place: impl Into<Place>,
         settings: NearSettings,
     ) -> RedisResult<(Self, JoinHandle<()>)> {
         let counters = NearCounters::default();
         let changes = ChangeHub::default();
         let (tracking, task) =
-            Tracking::start(connection.clone(), url, settings, counters.clone(), changes.clone())?;
+            Tracking::start(connection.clone(), &place.into(), settings, counters.clone(), changes.clone())?;
         let read_locks = (0..READ_LOCKS).map(|_| Mutex::default()).collect();
         let (inner, hasher) = (RedisView::new(connection), RandomState::default());
         Ok((Self { inner, tracking, read_locks, hasher, counters, changes }, task))

@@ -29,18 +29,16 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, RedisError,
-    RedisResult,
-};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, RedisError, RedisResult};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
 use super::Connection;
 use super::counters::NearCounters;
+use super::place::Place;
 use super::session::Session;
 use super::single::run_id;
-use super::timeouts::{CONNECT_TIMEOUT, tcp_settings, timed_out};
+use super::timeouts::{CONNECT_TIMEOUT, timed_out};
 use crate::infra::changes::ChangeHub;
 
 /// Heartbeats within `staleness`: some may be late before polls notice.
@@ -75,12 +73,12 @@ impl Tracking {
     /// this is dropped, and never by itself.
     pub fn start(
         polls: Connection,
-        url: &str,
+        place: &Place,
         settings: NearSettings,
         counters: NearCounters,
         changes: ChangeHub,
     ) -> RedisResult<(Self, JoinHandle<()>)> {
-        let info = url.into_connection_info()?.set_tcp_settings(tcp_settings());
+        let info = place.info()?;
         let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         let client = Client::open(info.set_redis_settings(resp3))?;
         let current = Arc::default();
