@@ -158,6 +158,8 @@ section! {
         instances: u32 = 1, within 1..=1000;
         /// How long an attempt of a call that somebody waits for may wait for its turn in the quota.
         quota_wait: Duration = secs(3), within ms(100)..=mins(1);
+        /// The HTTP proxy that calls go through: `http://user:password@host:port`. Not set: there is none.
+        proxy: Option<String> = None, within addresses::PROXY;
     }
 }
 
@@ -209,6 +211,8 @@ section! {
         issuer: Option<String> = None, within Filled;
         /// What `aud` has to hold.
         audience: Option<String> = None, within Filled;
+        /// The HTTP proxy that the key set is fetched through. Not set: there is none.
+        proxy: Option<String> = None, within addresses::PROXY;
         /// Something in front of this service checks callers, so `mode = "none"` may listen anywhere.
         behind_gateway: bool = false, within Any;
     }

@@ -6,6 +6,7 @@ mod check;
 mod command_line;
 mod data_lock;
 mod dev;
+mod egress_proxy;
 mod instances;
 mod late_database;
 mod log_floods;

@@ -15,6 +15,7 @@ pub mod raw;
 pub mod service;
 pub mod stores;
 pub mod tls;
+pub mod tunnels;
 pub mod webhook;
 
 use std::sync::atomic::{AtomicU32, Ordering};

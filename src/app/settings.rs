@@ -36,14 +36,14 @@ pub(super) fn netease(
         batch_calls_per_minute: netease.batch_calls_per_minute,
         instances: netease.instances,
         patience: netease.quota_wait,
-        egress: egress(config)?,
+        egress: egress(config, netease.proxy.as_ref())?,
     };
     let netease = Netease::new(settings, Arc::clone(clock), Arc::clone(ids));
     Ok(netease.map_err(|e| ConfigError(format!("the client for NetEase cannot be made: {e}")))?)
 }
 
-fn egress(config: &Config) -> Result<Egress, StartError> {
-    Ok(Egress { authorities: authorities(config)?, proxy: None })
+fn egress(config: &Config, proxy: Option<&String>) -> Result<Egress, StartError> {
+    Ok(Egress { authorities: authorities(config)?, proxy: proxy.map(|url| url.as_str().into()) })
 }
 
 pub(super) fn bounds(config: &Config) -> DeliveryBounds {
@@ -70,7 +70,7 @@ fn jwt(config: &Config, clock: &Arc<dyn Clock>) -> Result<JwtAuthenticator, Star
         jwks_url: auth.jwks_url.clone(),
         issuer: auth.issuer.clone(),
         audience: auth.audience.clone(),
-        egress: egress(config)?,
+        egress: egress(config, auth.proxy.as_ref())?,
         ..JwtSettings::default()
     };
     Ok(JwtAuthenticator::new(settings, Arc::clone(clock)).map_err(|e| ConfigError(e.to_string()))?)
@@ -82,10 +82,9 @@ pub(super) async fn probe_keys(config: &Config) -> Result<(), StartError> {
         return Ok(());
     }
     let clock: Arc<dyn Clock> = Arc::new(System);
+    let keys = if config.auth.proxy.is_some() { "auth.jwks_url and auth.proxy" } else { "auth.jwks_url" };
     jwt(config, &clock)?.probe().await.map_err(|why| {
-        StartError::Store(format!(
-            "auth.jwks_url gives no keys: {why}; see to the issuer or correct auth.jwks_url"
-        ))
+        StartError::Store(format!("auth.jwks_url gives no keys: {why}; see to the issuer or correct {keys}"))
     })
 }
 

@@ -70,6 +70,7 @@ impl Dev {
         let simulated = SimulatorConfig::default();
         config.netease.base_url = simulator.base_url();
         config.netease.backup_base_url = None;
+        config.netease.proxy = None;
         config.netease.app_key = simulated.app_key;
         config.netease.app_secret = simulated.app_secret.into();
 

@@ -62,6 +62,26 @@ pub(super) const NETEASE_BACKUP: Http = Http {
 /// Where an issuer publishes its keys; some tell their key sets apart by a query.
 pub(super) const JWKS: Http = Http { missing: "is empty: set it, or leave it out", end: "", query: true };
 
+/// The URL of an HTTP proxy.
+pub(super) struct Proxy;
+
+/// What calls out may have to pass.
+pub(super) const PROXY: Proxy = Proxy;
+
+impl Bounds<String> for Proxy {
+    fn check(&self, value: &String) -> Result<(), String> {
+        if value.is_empty() {
+            return Err("is empty: set it, or leave it out".to_owned());
+        }
+        let (scheme, rest) = value.split_once(':').unwrap_or_default();
+        match scheme {
+            "http" | "https" => hosts(rest, false, PathIs::Nothing)
+                .map_err(|fault| format!("{fault}: write http://user:password@host:3128; {ENCODE}")),
+            _ => Err("must begin with http: or https:; no other kind of proxy is known".to_owned()),
+        }
+    }
+}
+
 /// The URL of a store, by its scheme.
 pub(super) struct Store(pub &'static [Form]);
 

@@ -26,7 +26,7 @@ fn fails(args: &[&str], settings: &Settings, folder: &Folder, code: i32, words: 
 
 #[tokio::test]
 async fn a_mistake_in_the_configuration_ends_with_2_and_names_the_key() {
-    let cases: [(&'static str, &str, &[&str]); 14] = [
+    let cases: [(&'static str, &str, &[&str]); 16] = [
         ("http.lisen", "127.0.0.1:0", &["lisen"]),
         ("htp.listen", "127.0.0.1:0", &["htp"]),
         ("http.listen", "localhost", &["http.listen"]),
@@ -37,6 +37,8 @@ async fn a_mistake_in_the_configuration_ends_with_2_and_names_the_key() {
         ("netease.base_url", "api.netease.im", &["netease.base_url", "https://"]),
         ("auth.hs256_secret", "short", &["auth.hs256_secret", "32 bytes"]),
         ("auth.mode", "basic", &["auth.mode"]),
+        ("netease.proxy", "socks5://proxy.example:1080", &["netease.proxy", "http: or https:"]),
+        ("auth.proxy", "http://proxy.example:3128/x", &["auth.proxy", "http://user:password@host:3128"]),
         ("limits.shutdown", "1m", &["limits.shutdown", "10s"]),
         ("limits.drain", "6m", &["limits.drain", "5m"]),
         ("limits.connections", "0", &["limits.connections", "1000000"]),

@@ -244,6 +244,9 @@ impl Transport {
             () if is_unknown_authority(&error) => Lost::NotSent(
                 "no authority that we trust has signed its certificate: set tls.ca_file to the authority's",
             ),
+            () if error.is_connect() && self.settings.egress.proxy.is_some() => {
+                Lost::NotSent("no connection through netease.proxy")
+            }
             () if error.is_connect() => Lost::NotSent("no connection"),
             () => Lost::NoAnswer("no answer"),
         })?;
