@@ -92,6 +92,12 @@ async fn check_accounts(config: &Config, steps: &mut Steps) -> Option<AccountSto
         _ => sql::try_sqlite(url).await,
     };
     steps.push(Step::of(written(key, url, "rows are", tried)));
+    if scheme(url) == "mysql" && sql::writes_to_replicas(url).await.is_ok_and(|writes| writes) {
+        steps.push(Step::Note(format!(
+            "{key}: its user may write to a read-only server, and so to the old primary after a switch-over: take SUPER and \
+             READ_ONLY ADMIN from it (docs/operations.md has the rights that it needs)"
+        )));
+    }
     Some(store)
 }
 

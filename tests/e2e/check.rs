@@ -3,6 +3,7 @@
 use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Client, IndexModel};
+use sqlx::{Connection, MySqlConnection};
 
 use crate::support::own_maria::OwnMaria;
 use crate::support::own_mongo::OwnMongo;
@@ -67,6 +68,15 @@ async fn what_fails_hides_nothing_else_and_the_first_is_the_last_word() {
     assert!(log.starts_with("otc-im: unread.url: ") && log.lines().count() == 1, "{log}");
 }
 
+/// Whether a transaction as the outbox has them can write.
+async fn is_written(url: &str) -> bool {
+    let mut connection = MySqlConnection::connect(url).await.unwrap();
+    let begin = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION";
+    sqlx::raw_sql(begin).execute(&mut connection).await.unwrap();
+    let friends = "INSERT INTO friendships (accid_a, accid_b) VALUES ('a', 'b')";
+    sqlx::raw_sql(friends).execute(&mut connection).await.is_ok()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mysql_that_takes_no_writes_of_ours_is_found_out() {
     let own = OwnMaria::start(&["--log-bin", "--binlog-format=ROW"]).await;
@@ -84,13 +94,19 @@ async fn a_mysql_that_takes_no_writes_of_ours_is_found_out() {
         let (code, lines, log) = check(&site, &[]);
         assert_eq!(code, Some(1), "{lines:#?}{log}");
         assert_line(&lines, "FAILED  accounts.url: ", &words);
+        assert!(!is_written(&own.url()).await, "{wrong}: no false alarm");
         own.run(&format!("SET GLOBAL {right}")).await;
         assert_eq!(check(&site, &[]).0, Some(0), "{right}");
+        assert!(is_written(&own.url()).await, "{right}");
     }
     own.run("SET GLOBAL read_only = OFF; REVOKE DELETE ON otc_own.* FROM 'otc'@'127.0.0.1'").await;
     let (code, lines, _) = check(&site, &[]);
     assert_eq!(code, Some(1), "{lines:#?}");
     assert_line(&lines, "FAILED  accounts.url: ", &["DELETE command denied", "docs/operations.md"]);
+    let site = site.set("accounts.url", &own.url().replace("otc:otc", "admin:admin"));
+    let (code, lines, _) = check(&site, &[]);
+    assert_eq!(code, Some(0), "{lines:#?}");
+    assert_line(&lines, "note    accounts.url: ", &["old primary", "READ_ONLY ADMIN"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

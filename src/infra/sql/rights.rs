@@ -74,6 +74,19 @@ async fn logs_statements(connection: &mut MySqlConnection) -> Result<bool, Error
     Ok(is("log_bin", "ON") && is("binlog_format", "STATEMENT"))
 }
 
+/// Whether the user's own grants let it write to a server that is read-only: after a switch-over it would go on writing
+/// to the old primary, and nobody would know.
+pub async fn writes_to_replicas(url: &str) -> Result<bool, Error> {
+    const TOO_MUCH: [&str; 5] =
+        ["ALL PRIVILEGES ON *.*", "SUPER", "READ_ONLY ADMIN", "READ ONLY ADMIN", "CONNECTION_ADMIN"];
+    let mut connection = mysql_connection(url).await?;
+    let grants = sqlx::raw_sql("SHOW GRANTS").fetch_all(&mut connection).await?;
+    let grants = grants.iter().map(|row| row.try_get::<String, _>(0)).collect::<Result<Vec<_>, _>>()?;
+    connection.close().await?;
+    let everywhere = grants.iter().filter(|grant| grant.contains(" ON *.* "));
+    Ok(everywhere.into_iter().any(|grant| TOO_MUCH.iter().any(|right| grant.contains(right))))
+}
+
 /// Writes, changes and deletes a row of each table, and undoes it.
 pub async fn try_sqlite(url: &str) -> Result<(), Unusable> {
     let mut connection = connect::options(url)?.connect().await?;
