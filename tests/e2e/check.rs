@@ -126,6 +126,33 @@ async fn a_mongodb_that_may_lose_or_refuse_messages_is_noted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mongodb_without_a_majority_is_found_out_in_seconds() {
+    let member = async || OwnMongo::start(&["--replSet", "rs0"]).await;
+    let (primary, second, arbiter) = (member().await, member().await, member().await);
+    for own in [&primary, &second, &arbiter] {
+        own.answers(&doc! { "ping": 1 }, "").await;
+    }
+    let place = |own: &OwnMongo| format!("127.0.0.1:{}", own.port);
+    let members = vec![
+        doc! { "_id": 0, "host": place(&primary) },
+        doc! { "_id": 1, "host": place(&second), "priority": 0 },
+        doc! { "_id": 2, "host": place(&arbiter), "arbiterOnly": true },
+    ];
+    let quick = doc! { "heartbeatIntervalMillis": 100, "electionTimeoutMillis": 1000 };
+    let set = doc! { "_id": "rs0", "members": members, "settings": quick };
+    primary.answers(&doc! { "replSetInitiate": set }, "").await;
+    let concern = doc! { "setDefaultRWConcern": 1, "defaultWriteConcern": { "w": 1 } };
+    primary.answers(&concern, "").await;
+    let url = format!("{}?directConnection=true", primary.url("otc_im"));
+    let site = Site::new(Stores::embedded().with("messages.url", url)).await;
+    assert_eq!(check(&site, &[]).0, Some(0));
+    drop(second);
+    let (code, lines, log) = check(&site, &[]);
+    assert_eq!(code, Some(1), "{lines:#?}{log}");
+    assert_line(&lines, "FAILED  messages.url: ", &["no majority", "rs.status()"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn users_who_may_not_do_everything_are_found_out() {
     let (mongo, redis) = (OwnMongo::with_users().await, OwnRedis::start());
     let all = mongo.url_of("all", "readWrite", "otc_im").await;

@@ -89,7 +89,7 @@ impl OwnMongo {
     }
 
     /// Waits until a command of an administrator is carried out: the server may still be starting, or electing.
-    async fn answers(&self, command: &Document, who: &str) {
+    pub async fn answers(&self, command: &Document, who: &str) {
         let mut last = None;
         let done = async {
             while let Err(error) = self.ask(command.clone(), who).await {
