@@ -63,12 +63,12 @@ pub(super) const NETEASE_BACKUP: Http = Http {
 pub(super) const JWKS: Http = Http { missing: "is empty: set it, or leave it out", end: "", query: true };
 
 /// The URL of an HTTP proxy.
-pub(super) struct Proxy;
+pub(super) struct HttpProxy;
 
 /// What calls out may have to pass.
-pub(super) const PROXY: Proxy = Proxy;
+pub(super) const PROXY: HttpProxy = HttpProxy;
 
-impl Bounds<String> for Proxy {
+impl Bounds<String> for HttpProxy {
     fn check(&self, value: &String) -> Result<(), String> {
         if value.is_empty() {
             return Err("is empty: set it, or leave it out".to_owned());

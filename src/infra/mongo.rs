@@ -30,7 +30,7 @@ use mongodb::{Collection, Database};
 pub use connect::{close, database};
 pub use indexes::{INDEXES, Index, Lack, lacks, prepare};
 use operation::{bounded, store_error};
-pub use probe::{Unusable, can_write, foreign_unique_indexes, is_replicated};
+pub use probe::{UnusableMongo, can_write, foreign_unique_indexes, is_replicated};
 use steps::{Pair, Steps, StoredCopy};
 
 use crate::domain::ids::{Accid, Millis, ServerId};

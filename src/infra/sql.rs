@@ -16,7 +16,7 @@ pub use message_log::SqliteLog;
 pub use migrate::{MYSQL, SQLITE, applied, migrate_mysql, migrate_sqlite, mysql_is_up_to_date, up_to_date};
 pub use mysql::{is_away, mysql, mysql_later};
 pub use outbox::SqlOutbox;
-pub use rights::{Unusable, try_mysql, try_sqlite, writes_to_replicas};
+pub use rights::{UnusableSql, try_mysql, try_sqlite, writes_to_replicas};
 pub use schema::Schema;
 
 use std::io;

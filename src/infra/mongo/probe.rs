@@ -12,7 +12,7 @@ use super::operation::bounded;
 
 /// Why this service cannot work with a database that answers. Each is a sentence with the way out.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
+pub enum UnusableMongo {
     /// A member that hangs, or too many that are gone.
     #[error(
         "no majority of its members has acknowledged a write within 3 s: bring back those that are away (rs.status())"
@@ -23,7 +23,7 @@ pub enum Unusable {
     Refused(Error),
 }
 
-impl From<Error> for Unusable {
+impl From<Error> for UnusableMongo {
     fn from(error: Error) -> Self {
         match &*error.kind {
             ErrorKind::Io(io) if io.kind() == io::ErrorKind::TimedOut => Self::NoMajority,
@@ -39,7 +39,7 @@ fn first_words(error: &Error) -> String {
 
 /// Writes a document and deletes it, durably, and changes and deletes none of the other collections: what the role of the
 /// user has to allow.
-pub async fn can_write(database: &Database) -> std::result::Result<(), Unusable> {
+pub async fn can_write(database: &Database) -> std::result::Result<(), UnusableMongo> {
     // No message has such a key, and nothing else is looked for in a document without fields.
     let key = format!("check {}", ObjectId::new());
     let messages = database.collection::<Document>("messages");

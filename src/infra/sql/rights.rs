@@ -27,7 +27,7 @@ const CLAIMED: &str = "SELECT id FROM outbox WHERE lane = '!check' FOR UPDATE SK
 
 /// Why this service cannot work with a database that answers. Each is a sentence with the way out.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
+pub enum UnusableSql {
     /// After a switch-over, or because it is a replica.
     #[error(
         "the server is read-only: name the primary in accounts.url, or make it writable (SET GLOBAL read_only = OFF)"
@@ -45,13 +45,13 @@ pub enum Unusable {
 }
 
 /// Writes, changes and deletes a row of each table, and undoes it.
-pub async fn try_mysql(url: &str) -> Result<(), Unusable> {
+pub async fn try_mysql(url: &str) -> Result<(), UnusableSql> {
     let mut connection = mysql_connection(url).await?;
     if !is_writable(&mut connection).await? {
-        return Err(Unusable::ReadOnly);
+        return Err(UnusableSql::ReadOnly);
     }
     if logs_statements(&mut connection).await? {
-        return Err(Unusable::StatementLog);
+        return Err(UnusableSql::StatementLog);
     }
     let mut tried = connection.begin_with(<MySql as Dialect>::BEGIN).await?;
     for sql in TRIED {
@@ -88,7 +88,7 @@ pub async fn writes_to_replicas(url: &str) -> Result<bool, Error> {
 }
 
 /// Writes, changes and deletes a row of each table, and undoes it.
-pub async fn try_sqlite(url: &str) -> Result<(), Unusable> {
+pub async fn try_sqlite(url: &str) -> Result<(), UnusableSql> {
     let mut connection = connect::options(url)?.connect().await?;
     let mut tried = connection.begin_with("BEGIN IMMEDIATE").await?;
     for sql in TRIED {
