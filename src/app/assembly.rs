@@ -19,7 +19,7 @@ use crate::commands::projector::{LoadBounds, Projector};
 use crate::commands::receive_copy::Inbox;
 use crate::commands::register_account::Registrar;
 use crate::commands::send_notification::Notifier;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::http::bind::BindState;
 use crate::http::connection::ConnectionCounters;
 use crate::http::edge::Edge;
@@ -116,13 +116,17 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
         connections,
         phases,
         tasks,
-        bounds: ServeLimits {
-            connections: make_room(config.limits.connections),
-            silence: Silence { head: config.limits.head_timeout, idle: config.limits.idle_timeout },
-            drain: config.limits.drain,
-            shutdown: config.limits.shutdown,
-        },
+        bounds: serve_limits(&config.limits),
     })
+}
+
+fn serve_limits(limits: &Limits) -> ServeLimits {
+    ServeLimits {
+        connections: make_room(limits.connections),
+        silence: Silence { head: limits.head_timeout, idle: limits.idle_timeout },
+        drain: limits.drain,
+        shutdown: limits.shutdown,
+    }
 }
 
 /// Where copies go, for the webhook and for dead letters that are taken in again. Wants a runtime around it.
