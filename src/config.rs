@@ -105,7 +105,7 @@ section! {
 section! {
     /// `[unread]`
     UnreadStore {
-        /// `memory:`, `redis://…`, `rediss://…`, `redis-cluster://a,b` or `rediss-cluster://a,b`
+        /// `memory:`, `redis://…`, `redis+sentinel://a,b/master`, `redis-cluster://a,b`; `rediss…` for TLS
         url: String = "memory:".into(), within addresses::UNREAD;
         /// Readers that the memory view remembers; the least used are forgotten first and loaded again when asked for.
         max_readers: u64 = 1_000_000, within 1..=100_000_000;

@@ -5,6 +5,7 @@ mod another_redis;
 mod bulk_lane;
 mod instances;
 mod races;
+mod sentinel;
 mod tracking_lost;
 
 use std::sync::Arc;

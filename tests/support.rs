@@ -9,6 +9,7 @@ pub mod outboxes;
 pub mod own_maria;
 pub mod own_mongo;
 pub mod own_redis;
+pub mod own_sentinels;
 pub mod process;
 pub mod proxy;
 pub mod raw;

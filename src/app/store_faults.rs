@@ -19,6 +19,7 @@ pub(super) fn unreachable_store(key: &str, url: &str, error: &(dyn Error + 'stat
             "set tls.ca_file to the certificate of the authority that signed the server's"
         }
         "sqlite" => "make it a file that this user may write",
+        "redis+sentinel" | "rediss+sentinel" => "start those servers",
         _ => "start that server",
     };
     StartError::Store(format!("{key}: cannot use {place}: {}; {way_out} or correct {key}", plain(error)))
@@ -85,6 +86,7 @@ mod tests {
             ("mongodb://u:ti@ger@a:1,b:2/x", "mongodb://a:1,b:2/x"),
             ("mysql://u:ti/tiger@h/x", "mysql:"),
             ("redis://h", "redis://h"),
+            ("redis+sentinel://u:tiger@a:1,b/m/1?sentinel_password=tiger", "redis+sentinel://a:1,b/m/1"),
             ("sqlite:data/otc-im.db?mode=rw", "sqlite:data/otc-im.db"),
             ("tiger", ":"),
         ] {

@@ -237,7 +237,8 @@ pub(super) async fn unread_view(config: &Config, readers: usize) -> Result<View,
             let replaced = Counter::default();
             Ok(View { port: Arc::new(view), changes, near: None, replaced, background })
         }
-        scheme @ ("redis" | "rediss" | "redis-cluster" | "rediss-cluster") => {
+        scheme @ ("redis" | "rediss" | "redis+sentinel" | "rediss+sentinel" | "redis-cluster"
+        | "rediss-cluster") => {
             let place = view_place(config)?;
             let connection =
                 Connection::open(place.clone()).await.map_err(|e| unreachable_store(key, url, &e))?;
@@ -262,7 +263,7 @@ pub(super) async fn unread_view(config: &Config, readers: usize) -> Result<View,
             let (changes, near) = (Arc::new(view.changes()), Some(view.counters()));
             Ok(View { port: Arc::new(view), changes, near, replaced, background })
         }
-        _ => Err(odd_scheme(key, "memory:, redis: or redis-cluster:")),
+        _ => Err(odd_scheme(key, "memory:, redis:, redis+sentinel: or redis-cluster:")),
     }
 }
 

@@ -4,6 +4,7 @@ use url::Url;
 
 use super::bounds::Bounds;
 
+const NO_NUMBER: &str = "may name a database by its number alone";
 /// What to do about a password that makes a URL unreadable.
 const ENCODE: &str = "within user and password write each of @ / : ? # % percent-encoded, such as %40 for @";
 
@@ -110,6 +111,8 @@ enum PathIs {
     Database,
     /// The number of a database, or nothing.
     Number,
+    /// The name of a master, and perhaps the number of a database. How to log in to its sentinels may follow.
+    Master,
     Nothing,
 }
 
@@ -142,16 +145,21 @@ pub(super) const MESSAGES: Store = Store(&[
 
 /// Where the unread view can be.
 pub(super) const UNREAD: Store = Store(&[
-    redis("redis", "redis://user:password@host:6379", false),
-    redis("rediss", "rediss://user:password@host:6379", false),
-    redis("redis-cluster", "redis-cluster://user:password@host:6379,another:6379", true),
-    redis("rediss-cluster", "rediss-cluster://user:password@host:6379,another:6379", true),
+    redis("redis", "redis://user:password@host:6379", PathIs::Number),
+    redis("rediss", "rediss://user:password@host:6379", PathIs::Number),
+    redis("redis+sentinel", "redis+sentinel://user:password@host:26379,another:26379/master", PathIs::Master),
+    redis(
+        "rediss+sentinel",
+        "rediss+sentinel://user:password@host:26379,another:26379/master",
+        PathIs::Master,
+    ),
+    redis("redis-cluster", "redis-cluster://user:password@host:6379,another:6379", PathIs::Nothing),
+    redis("rediss-cluster", "rediss-cluster://user:password@host:6379,another:6379", PathIs::Nothing),
     Form { scheme: "memory", written: "memory:", rest: Rest::Nothing },
 ]);
 
-const fn redis(scheme: &'static str, written: &'static str, cluster: bool) -> Form {
-    let path = if cluster { PathIs::Nothing } else { PathIs::Number };
-    Form { scheme, written, rest: Rest::Hosts { many: cluster, path } }
+const fn redis(scheme: &'static str, written: &'static str, path: PathIs) -> Form {
+    Form { scheme, written, rest: Rest::Hosts { many: !matches!(path, PathIs::Number), path } }
 }
 
 impl Bounds<String> for Store {
@@ -193,15 +201,46 @@ fn hosts(rest: &str, many: bool, path: PathIs) -> Result<(), &'static str> {
     if !all.iter().all(|host| !host.is_empty() && parse(&format!("http://{host}/")).is_some()) {
         return Err("names no host, or a port that is none");
     }
-    let named = path_and_more.split('?').next().unwrap_or_default().trim_matches('/');
+    let (path_alone, parameters) = path_and_more.split_once('?').unwrap_or((path_and_more, ""));
+    let named = path_alone.trim_matches('/');
     match path {
+        PathIs::Master => master(path_alone).and_then(|()| login(parameters)),
         PathIs::Database if named.is_empty() || named.contains('/') => Err("must name one database"),
-        PathIs::Number if !named.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Err("may name a database by its number alone")
-        }
+        PathIs::Number if !is_number(named) => Err(NO_NUMBER),
         PathIs::Nothing if !named.is_empty() => Err("must end with its hosts"),
         _ => Ok(()),
     }
+}
+
+/// The predicate for what is wrong with `/master/number`.
+fn master(path: &str) -> Result<(), &'static str> {
+    let named = path.strip_prefix('/').unwrap_or_default();
+    let (name, number) = named.split_once('/').unwrap_or((named, ""));
+    if name.is_empty() || !is_percent_encoded(name) {
+        return Err("must name a master that its sentinels watch");
+    }
+    if is_number(number.trim_end_matches('/')) { Ok(()) } else { Err(NO_NUMBER) }
+}
+
+/// The predicate for what is wrong with `sentinel_username=…&sentinel_password=…`.
+fn login(parameters: &str) -> Result<(), &'static str> {
+    let keys: Vec<_> = parameters
+        .split('&')
+        .filter(|parameter| !parameter.is_empty())
+        .map(|parameter| parameter.split_once('=').filter(|(_, value)| is_percent_encoded(value)))
+        .map(|parameter| parameter.map(|(key, _)| key))
+        .collect();
+    if !keys.iter().all(|key| matches!(key, Some("sentinel_username" | "sentinel_password"))) {
+        return Err("takes no parameters but sentinel_username=… and sentinel_password=…");
+    }
+    match keys.contains(&Some("sentinel_username")) && !keys.contains(&Some("sentinel_password")) {
+        true => Err("names a sentinel_username without a sentinel_password"),
+        false => Ok(()),
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A URL with a host. White space, which the parser would leave out silently, makes it none.

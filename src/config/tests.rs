@@ -240,6 +240,16 @@ fn addresses_of_stores_are_read_whole() {
         ("unread.url", "redis:/:tiger@h", "redis://"),
         ("unread.url", "redis://:tiger@h/one", "number"),
         ("unread.url", "redis-cluster://:tiger@a,b/1", "hosts"),
+        ("unread.url", "redis+sentinel://:tiger@a,b", "name a master"),
+        ("unread.url", "redis+sentinel://:tiger@a,b//1", "name a master"),
+        ("unread.url", "redis+sentinel://:tiger@a,b?sentinel_password=x/master", "name a master"),
+        ("unread.url", "redis+sentinel://:tiger@a,b/master/one", "number"),
+        ("unread.url", "redis+sentinel://:tiger@a,/master", "host"),
+        ("unread.url", "redis+sentinel://:tiger@a,b:x/master", "port"),
+        ("unread.url", "rediss+sentinel://:ti/tiger@a,b/master", encode),
+        ("unread.url", "redis+sentinel://a/master?password=tiger", "sentinel_password"),
+        ("unread.url", "redis+sentinel://a/master?sentinel_password=12%tiger", encode),
+        ("unread.url", "redis+sentinel://a/master?sentinel_username=tiger", "without a sentinel_password"),
         ("unread.url", "memory:tiger", "memory:"),
         ("unread.url", "memory", "memory:"),
     ] {
@@ -252,6 +262,8 @@ fn addresses_of_stores_are_read_whole() {
         ("messages.url", "mongodb+srv://u:p@a.example/otc_im"),
         ("unread.url", "redis://h"),
         ("unread.url", "rediss://default:p@h:6379/0"),
+        ("unread.url", "redis+sentinel://a:1,[::1],c/my%20master"),
+        ("unread.url", "rediss+sentinel://u:p@a/main/1?sentinel_username=s&sentinel_password=a+b%26"),
         ("unread.url", "redis-cluster://u:p@a:1,b:2/"),
     ] {
         with(key, &format!("\"{good}\"")).unwrap_or_else(|error| panic!("{error}"));

@@ -21,10 +21,12 @@ mod identity;
 pub mod near;
 mod place;
 mod probe;
+mod sentinel;
 mod session;
 mod single;
 mod timeouts;
 mod tracking;
+mod way;
 mod whole;
 
 use std::collections::HashMap;

@@ -34,6 +34,7 @@ on_each! {
     each redis: backends::redis_view().await;
     each near: backends::near_view().await;
     together redis_cluster: backends::cluster_view().await;
+    together redis_sentinel: backends::sentinel_view().await;
 }
 
 async fn a_reader_is_unknown_until_loaded(view: &View) {

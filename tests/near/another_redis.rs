@@ -23,7 +23,7 @@ use crate::support::proxy::Proxy;
 use crate::support::service::eventually;
 
 /// What a service answers over this view and log.
-fn counts(view: Arc<dyn UnreadView>, log: &Log) -> UnreadCounts {
+pub(super) fn counts(view: Arc<dyn UnreadView>, log: &Log) -> UnreadCounts {
     let bounds = LoadBounds { at_once: 4, remove_unknown: Some(0) };
     let (clock, messages) = (Arc::new(System), log.messages.clone());
     let projector = Projector::new(messages.clone(), view.clone(), clock.clone(), clock.clone(), bounds);

@@ -1,6 +1,7 @@
 //! The stores that the contract suite runs on: opened empty, with a way to lose what they hold and to look behind
 //! the port.
 
+use std::any::Any;
 use std::future::{Ready, ready};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use sqlx::{AssertSqlSafe, MySqlPool, SqlitePool};
 
 use super::near;
 use super::own_redis::OwnCluster;
+use super::own_sentinels::OwnSentinels;
 use super::stores::Folder;
 use super::{fresh_name, server};
 
@@ -35,7 +37,7 @@ pub struct View {
     pub port: Arc<dyn UnreadView>,
     behind: BehindView,
     /// Held so that they run for as long as the view is used.
-    servers: Option<OwnCluster>,
+    servers: Option<Box<dyn Any + Send + Sync>>,
 }
 
 enum BehindView {
@@ -94,7 +96,14 @@ pub async fn two_near_views() -> View {
 pub async fn cluster_view() -> View {
     let cluster = OwnCluster::start().await;
     let view = redis_view_at(&cluster.url()).await;
-    View { servers: Some(cluster), ..view }
+    View { servers: Some(Box::new(cluster)), ..view }
+}
+
+/// The view on a master of its own, by way of sentinels.
+pub async fn sentinel_view() -> View {
+    let own = OwnSentinels::start(2, 1).await;
+    let view = redis_view_at(&own.url()).await;
+    View { servers: Some(Box::new(own)), ..view }
 }
 
 impl View {

@@ -42,11 +42,25 @@ impl OwnRedis {
         if options.contains(&"--cluster-enabled") {
             words.extend(["--cluster-port", &bus]);
         }
-        let child = spawn(&words, &folder);
-        let mut server = Self { child, _folder: folder, port };
+        Self::spawn(&words, folder, port, "Ready to accept connections")
+    }
+
+    /// Starts a sentinel that is configured so.
+    pub(super) fn start_sentinel(config: &str) -> Self {
+        let attempt = || {
+            let (folder, port) = (Folder::new(), free_port());
+            let config = format!("port {port}\nbind 127.0.0.1\n{config}");
+            std::fs::write(folder.path().join("sentinel.conf"), config).unwrap();
+            Self::spawn(&["sentinel.conf", "--sentinel"], folder, port, "+monitor master")
+        };
+        (0..ATTEMPTS).find_map(|_| attempt()).expect("a sentinel does not start")
+    }
+
+    /// `None` if it ends before it writes that it is ready.
+    fn spawn(words: &[&str], folder: Folder, port: u16, ready: &str) -> Option<Self> {
+        let mut server = Self { child: spawn(words, &folder), _folder: folder, port };
         let mut lines = BufReader::new(server.child.stdout.take().unwrap()).lines();
-        let ready = lines.any(|line| line.is_ok_and(|line| line.contains("Ready to accept connections")));
-        ready.then_some(server)
+        lines.any(|line| line.is_ok_and(|line| line.contains(ready))).then_some(server)
     }
 
     /// As the service's configuration names it.

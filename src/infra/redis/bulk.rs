@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, RedisResult, Value};
 
 use super::identity::Servers;
 use super::single::{LEAST_AGE_REFUSED, Single, connect_twice, refuses_writes, servers};
+use super::way::Way;
 use crate::log_gate::LogGate;
 
 /// Commands of bulk work that Redis has at once from one instance.
@@ -39,7 +40,8 @@ pub(super) struct Bulk {
 
 /// Makes connections and decides which may be used again.
 struct Manager {
-    connector: deadpool_redis::Manager,
+    way: Way,
+    config: AsyncConnectionConfig,
     polls: Single,
 }
 
@@ -55,7 +57,7 @@ impl managed::Manager for Manager {
     type Error = RedisError;
 
     async fn create(&self) -> RedisResult<Held> {
-        let mut connection = connect_twice(|| self.connector.create()).await?;
+        let mut connection = connect_twice(|| self.way.connect(&self.config)).await?;
         let servers = servers(&mut connection).await?;
         match self.polls.agrees_on(&servers).await? {
             true => Ok(Held { connection, servers, since: Instant::now() }),
@@ -73,10 +75,9 @@ impl managed::Manager for Manager {
 }
 
 impl Bulk {
-    /// Beside the connection of polls, with its URL and its time-outs.
-    pub fn beside(polls: Single, info: ConnectionInfo, config: AsyncConnectionConfig) -> RedisResult<Self> {
-        let connector = deadpool_redis::Manager::new_with_config(info, config)?;
-        let pool = Pool::builder(Manager { connector, polls })
+    /// Beside the connection of polls, to the same place and with the same time-outs.
+    pub fn beside(polls: Single, way: Way, config: AsyncConnectionConfig) -> RedisResult<Self> {
+        let pool = Pool::builder(Manager { way, config, polls })
             .max_size(CONNECTIONS)
             .wait_timeout(Some(WAIT))
             .create_timeout(Some(CREATE_TIMEOUT))

@@ -4,7 +4,7 @@
 use prometheus_client::metrics::counter::Counter;
 use redis::aio::ConnectionLike;
 use redis::cluster::ClusterClientBuilder;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, Value};
 use tokio::task::JoinHandle;
 
 use super::bulk::Bulk;
@@ -13,6 +13,7 @@ use super::identity::ServerIdentity;
 use super::place::Place;
 use super::single::Single;
 use super::timeouts::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, tcp_settings, timed_out};
+use super::way::Way;
 use crate::domain::ids::Millis;
 
 /// Commands that may wait in line for the socket.
@@ -27,7 +28,7 @@ pub struct Connection {
 
 #[derive(Clone)]
 enum Route {
-    /// `redis://`, `rediss://`
+    /// `redis://`, `rediss://`; with `+sentinel`, whichever server is the master
     Single(Single, Bulk),
     /// `redis-cluster://`, `rediss-cluster://`, several hosts joined by commas
     Cluster(Cluster),
@@ -61,10 +62,9 @@ impl Connection {
                         .set_connection_timeout(Some(CONNECT_TIMEOUT))
                         .set_response_timeout(Some(RESPONSE_TIMEOUT))
                         .set_pipeline_buffer_size(PIPELINE_BUFFER);
-                    let info = place.info()?;
-                    let client = Client::open(info.clone())?;
-                    let polls = Single::open(client, config.clone(), identity.clone()).await?;
-                    let bulk = Bulk::beside(polls.clone(), info, config)?;
+                    let way = Way::to(&place)?;
+                    let polls = Single::open(way.clone(), config.clone(), identity.clone()).await?;
+                    let bulk = Bulk::beside(polls.clone(), way, config)?;
                     Ok(Route::Single(polls, bulk))
                 }
             }

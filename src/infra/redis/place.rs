@@ -28,6 +28,11 @@ impl Place {
         Self { certificates, ..self }
     }
 
+    /// As it is configured.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Of a cluster.
     pub(super) fn certificates(&self) -> Option<TlsCertificates> {
         self.certificates.clone()
@@ -35,7 +40,12 @@ impl Place {
 
     /// Of a single server.
     pub(super) fn info(&self) -> RedisResult<ConnectionInfo> {
-        let info = self.url.as_str().into_connection_info()?.set_tcp_settings(tcp_settings());
+        self.vouched(self.url.as_str().into_connection_info()?)
+    }
+
+    /// The same connection, with what it has to be signed by.
+    pub(super) fn vouched(&self, info: ConnectionInfo) -> RedisResult<ConnectionInfo> {
+        let info = info.set_tcp_settings(tcp_settings());
         match self.certificates() {
             Some(certificates) => {
                 Ok(Client::build_with_tls(info, certificates)?.get_connection_info().clone())

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use futures_util::future::{BoxFuture, FutureExt, Shared};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::sleep;
 
 use super::identity::{ServerIdentity, Servers};
+use super::way::Way;
 use crate::log_gate::LogGate;
 
 /// A connection younger than this is kept, whatever it answers: a server in trouble must not drown in new ones.
@@ -20,12 +21,12 @@ pub(super) const LEAST_AGE_REFUSED: Duration = Duration::from_secs(1);
 /// Between the two tries of one attempt to connect: a server that is restarted may be back.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 
-/// One server behind one URL. Clones share the connection.
+/// The server behind one URL. Clones share the connection.
 #[derive(Clone)]
 pub struct Single(Arc<Inner>);
 
 struct Inner {
-    client: Client,
+    way: Way,
     config: AsyncConnectionConfig,
     identity: ServerIdentity,
     current: ArcSwap<Link>,
@@ -42,18 +43,12 @@ struct Link {
 
 impl Link {
     /// Connects when first awaited, after a pause.
-    fn to(
-        client: &Client,
-        config: &AsyncConnectionConfig,
-        identity: &ServerIdentity,
-        pause: Duration,
-    ) -> Self {
-        let (client, config, identity) = (client.clone(), config.clone(), identity.clone());
+    fn to(way: &Way, config: &AsyncConnectionConfig, identity: &ServerIdentity, pause: Duration) -> Self {
+        let (way, config, identity) = (way.clone(), config.clone(), identity.clone());
         let opened = async move {
             let attempt = tokio::spawn(async move {
                 sleep(pause).await;
-                let connect = || client.get_multiplexed_async_connection_with_config(&config);
-                let mut connection = connect_twice(connect).await?;
+                let mut connection = connect_twice(|| way.connect(&config)).await?;
                 identity.observe(servers(&mut connection).await?);
                 Ok(connection)
             });
@@ -70,13 +65,13 @@ impl Link {
 impl Single {
     /// Connects.
     pub async fn open(
-        client: Client,
+        way: Way,
         config: AsyncConnectionConfig,
         identity: ServerIdentity,
     ) -> RedisResult<Self> {
-        let link = Link::to(&client, &config, &identity, Duration::ZERO);
+        let link = Link::to(&way, &config, &identity, Duration::ZERO);
         link.opened.clone().await?;
-        Ok(Self(Arc::new(Inner { client, config, identity, current: ArcSwap::from_pointee(link) })))
+        Ok(Self(Arc::new(Inner { way, config, identity, current: ArcSwap::from_pointee(link) })))
     }
 
     /// Sends one command; once more if the connection ends under it, for everything the view does is idempotent.
@@ -128,7 +123,7 @@ impl Single {
 
     /// The number of the database.
     pub fn db(&self) -> i64 {
-        self.0.client.get_connection_info().redis_settings().db()
+        self.0.way.db()
     }
 
     /// The connection there is, or the outcome of the attempt that is under way. An attempt that has failed is
@@ -199,10 +194,10 @@ impl Single {
 
     /// Puts a new connection in the place of `used`, or finds the one that somebody else has put there.
     fn replace(&self, used: &Arc<Link>, after_refusal: bool) -> Arc<Link> {
-        let Inner { client, config, identity, current } = &*self.0;
+        let Inner { way, config, identity, current } = &*self.0;
         // A server that ends each new connection at once is not asked for one more by every command.
         let pause = LEAST_AGE.saturating_sub(used.since.elapsed());
-        let next = Link { after_refusal, ..Link::to(client, config, identity, pause) };
+        let next = Link { after_refusal, ..Link::to(way, config, identity, pause) };
         current.compare_and_swap(used, Arc::new(next));
         current.load_full()
     }

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, RedisError, RedisResult};
+use redis::{AsyncConnectionConfig, ErrorKind, PushInfo, RedisError, RedisResult};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
@@ -39,6 +39,7 @@ use super::place::Place;
 use super::session::Session;
 use super::single::run_id;
 use super::timeouts::{CONNECT_TIMEOUT, timed_out};
+use super::way::Way;
 use crate::infra::changes::ChangeHub;
 
 /// Heartbeats within `staleness`: some may be late before polls notice.
@@ -78,11 +79,9 @@ impl Tracking {
         counters: NearCounters,
         changes: ChangeHub,
     ) -> RedisResult<(Self, JoinHandle<()>)> {
-        let info = place.info()?;
-        let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(resp3))?;
+        let way = Way::that_tells(place)?;
         let current = Arc::default();
-        let keeper = Keeper { client, polls, settings, counters, changes, current: Arc::clone(&current) };
+        let keeper = Keeper { way, polls, settings, counters, changes, current: Arc::clone(&current) };
         let task = tokio::spawn(keeper.run());
         Ok((Self { current, staleness: settings.staleness, keeper: task.abort_handle() }, task))
     }
@@ -118,7 +117,7 @@ impl Endpoint {
 }
 
 struct Keeper {
-    client: Client,
+    way: Way,
     polls: Connection,
     settings: NearSettings,
     counters: NearCounters,
@@ -159,7 +158,7 @@ impl Keeper {
                 listener.on_push(&push);
                 Ok::<(), Infallible>(())
             });
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = self.way.connect(&config).await?;
         let mut tracking = redis::cmd("CLIENT");
         tracking.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg("im:");
         tracking.query_async::<()>(&mut connection).await?;

@@ -1,0 +1,57 @@
+//! The way to one Redis server: to the one that the URL names, or to the master that its sentinels name at that
+//! moment.
+
+use std::sync::Arc;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, RedisResult};
+
+use super::place::Place;
+use super::sentinel::Sentinels;
+
+/// Every new connection asks it for the way anew.
+#[derive(Clone)]
+pub(super) enum Way {
+    /// `redis://`, `rediss://`
+    Server(Box<Client>),
+    /// `redis+sentinel://`, `rediss+sentinel://`
+    Master(Arc<Sentinels>),
+}
+
+impl Way {
+    /// What the URL names. Nobody is asked yet.
+    pub fn to(place: &Place) -> RedisResult<Self> {
+        Self::with(place, |info| info)
+    }
+
+    /// The same, for connections on which Redis tells of changes.
+    pub fn that_tells(place: &Place) -> RedisResult<Self> {
+        Self::with(place, |info| {
+            let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+            info.set_redis_settings(resp3)
+        })
+    }
+
+    fn with(place: &Place, adjust: impl FnOnce(ConnectionInfo) -> ConnectionInfo) -> RedisResult<Self> {
+        match Sentinels::of(place)? {
+            Some(sentinels) => Ok(Self::Master(Arc::new(sentinels.with_master(adjust)))),
+            None => Ok(Self::Server(Box::new(Client::open(adjust(place.info()?))?))),
+        }
+    }
+
+    /// Connects to the server that is there now.
+    pub async fn connect(&self, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
+        match self {
+            Self::Server(client) => client.get_multiplexed_async_connection_with_config(config).await,
+            Self::Master(sentinels) => sentinels.connect(config).await,
+        }
+    }
+
+    /// The number of the database.
+    pub fn db(&self) -> i64 {
+        match self {
+            Self::Server(client) => client.get_connection_info().redis_settings().db(),
+            Self::Master(sentinels) => sentinels.db(),
+        }
+    }
+}
