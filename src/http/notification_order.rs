@@ -97,9 +97,10 @@ impl NotificationRequest {
     /// The order, within NetEase's limits.
     pub fn read(self, edge: &Edge) -> Result<Notification, Problem> {
         let option = self.option.unwrap_or_default();
-        let save = match self.save.as_deref().map(RawValue::get) {
-            Some("1") => 1,
-            None | Some("2") => 2,
+        // JSON knows one kind of number: 1.0 is 1.
+        let save = match self.save.as_deref().map(|save| save.get().parse::<f64>()) {
+            Some(Ok(1.0)) => 1,
+            None | Some(Ok(2.0)) => 2,
             Some(_) => {
                 let rule = "must be 1 (only to those online) or 2 (kept for those who are not)";
                 return Err(Problem::invalid("save", rule));
