@@ -73,6 +73,8 @@ pub async fn post_unread(
         (status = 400, description = "`unreadable`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
         (status = 403, description = "`forbidden`: `sub` is not `self`", body = Problem),
+        (status = 414, description = "The URL has more than 64,000 bytes; without a body"),
+        (status = 431, description = "URL and headers have more than 64,000 bytes; without a body"),
         (status = 422, description = "`invalid`", body = Problem),
         (status = 500, description = "`internal`", body = Problem),
         (status = 503, description = "`store_unavailable`, `overloaded`, `keys_unavailable`", body = Problem)))]

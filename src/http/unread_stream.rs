@@ -75,6 +75,8 @@ const SLOWEST: Duration = Duration::from_secs(10);
         (status = 400, description = "`unreadable`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
         (status = 403, description = "`forbidden`: `sub` is not `self`", body = Problem),
+        (status = 414, description = "The URL has more than 64,000 bytes; without a body"),
+        (status = 431, description = "URL and headers have more than 64,000 bytes; without a body"),
         (status = 422, description = "`invalid`", body = Problem),
         (status = 429, description = "`too_many_streams`: this reader has as many as one may have", body = Problem),
         (status = 500, description = "`internal`", body = Problem),

@@ -80,6 +80,10 @@ async fn errors_are_documented_as_problems_and_nothing_points_nowhere() {
     for (method, path) in calls(&document) {
         for (status, response) in document["paths"][&path][&method]["responses"].as_object().unwrap() {
             let content = &response["content"];
+            if ["414", "431"].contains(&status.as_str()) {
+                assert!(content.is_null(), "it is answered before this service sees the request");
+                continue;
+            }
             assert_eq!(status.as_str() >= "400", content.to_string().contains("Problem"), "{path} {status}");
             if status.as_str() < "400" {
                 continue;
