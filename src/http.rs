@@ -14,6 +14,7 @@ pub mod notifications;
 pub mod problem;
 mod request;
 pub mod router;
+mod schemas;
 pub mod shared_looks;
 pub mod streams;
 pub mod unread;

@@ -14,6 +14,7 @@ use super::edge::Edge;
 use super::json::read_json;
 use super::problem::{Code, Problem};
 use super::request::{Authenticated, read_body};
+use super::schemas::UserId;
 use crate::commands::bind_account::{Bind, Binder, Bound, Friendship};
 use crate::domain::ids::Accid;
 use crate::domain::names::check_name;
@@ -38,18 +39,18 @@ impl AsRef<Edge> for BindState {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BindRequest<'a> {
-    /// Who opens the chat; the token's `sub`. 1 to 128 characters.
+    /// Who opens the chat; the token's `sub`.
     #[serde(borrow)]
-    #[schema(value_type = String, example = "alice", min_length = 1, max_length = 128)]
+    #[schema(value_type = UserId)]
     buyer: Cow<'a, str>,
     /// The name that others see of the buyer. 1 to 64 characters, none of them invisible, not all of them blank; left out,
     /// the name stays as it is.
     #[serde(borrow)]
     #[schema(value_type = Option<String>, example = "Alice", min_length = 1, max_length = 64)]
     buyer_name: Option<Cow<'a, str>>,
-    /// Whom the buyer wants to talk to. 1 to 128 characters, not the buyer.
+    /// Whom the buyer wants to talk to; not the buyer.
     #[serde(borrow)]
-    #[schema(value_type = String, example = "bob", min_length = 1, max_length = 128)]
+    #[schema(value_type = UserId)]
     seller: Cow<'a, str>,
     /// The name that others see of the seller, as `buyerName`, if this call makes their account; else it is not looked at.
     #[serde(borrow)]
@@ -79,6 +80,7 @@ pub struct Friend {
     state: FriendState,
     /// Why NetEase refuses, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<String>,
 }
 
@@ -95,7 +97,8 @@ pub enum FriendState {
 }
 
 /// Open a chat: make sure that buyer and seller have NetEase accounts and are friends
-#[utoipa::path(post, path = "/v1/accounts/bind", tag = "chat", request_body = BindRequest, security(("jwt" = [])),
+#[utoipa::path(post, path = "/v1/accounts/bind", operation_id = "bind", tag = "chat", security(("jwt" = [])),
+    request_body(content = BindRequest, example = json!({"buyer": "alice", "buyerName": "Alice", "seller": "bob"})),
     responses(
         (status = 200, description = "What the buyer's client logs in with", body = BindAnswer),
         (status = 400, description = "`unreadable`", body = Problem),

@@ -10,7 +10,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi};
 use utoipa::{Modify, OpenApi as _};
@@ -21,11 +21,13 @@ use super::problem::{Code, Problem};
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "otc-im", description = "The chat back end of an OTC trading site on NetEase IM (云信).\n\n\
-        Errors are RFC 9457 problems; programs decide by `code`. A 503 always carries `Retry-After`."),
+        Errors are RFC 9457 problems; programs decide by `code`. A 429 or 503 always carries `Retry-After`.\n\n\
+        To try calls on this page: start `otc-im dev`, run `otc-im token alice`, press Authorize, paste what it printed."),
+    servers((url = "/", description = "The service that this document comes from")),
     tags(
-        (name = "chat", description = "For the site's pages and services"),
-        (name = "netease", description = "For NetEase"),
-        (name = "operation", description = "For whoever runs this")),
+        (name = "chat", description = "For the site's pages and services, by a generated client too; but for the stream"),
+        (name = "netease", description = "For NetEase alone, which signs its calls"),
+        (name = "operation", description = "For whoever runs this; no token is looked at")),
     modifiers(&Jwt)
 )]
 struct Document;
@@ -34,9 +36,11 @@ struct Jwt;
 
 impl Modify for Jwt {
     fn modify(&self, document: &mut OpenApi) {
-        let scheme = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let scheme = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
+            "`sub` is the user; `scope` has `notify` for notifications, `unread` to ask for anybody's counts.",
+        ));
         let components = document.components.get_or_insert_with(Components::new);
-        components.add_security_scheme("jwt", SecurityScheme::Http(scheme));
+        components.add_security_scheme("jwt", SecurityScheme::Http(scheme.build()));
     }
 }
 
@@ -86,16 +90,17 @@ fn written(document: &OpenApi) -> serde_json::Result<Vec<u8>> {
     let mut document: Written = serde_json::from_value(serde_json::to_value(document)?)?;
     for calls in document.paths.values_mut() {
         for call in calls.post.iter_mut().chain(calls.others.values_mut()) {
-            for response in call["responses"].as_object_mut().into_iter().flat_map(Map::values_mut) {
-                describe_problem(response)?;
+            for (status, response) in call["responses"].as_object_mut().into_iter().flatten() {
+                describe_problem(status, response)?;
             }
         }
     }
     serde_json::to_vec(&document)
 }
 
-/// A response that is a problem gets the media type of problems, and an example of each code that its description names.
-fn describe_problem(response: &mut Value) -> serde_json::Result<()> {
+/// A response that is a problem gets the media type of problems, an example of each code that its description names, and
+/// the headers of its status.
+fn describe_problem(status: &str, response: &mut Value) -> serde_json::Result<()> {
     let json = &response["content"]["application/json"];
     if json["schema"]["$ref"] != "#/components/schemas/Problem" {
         return Ok(());
@@ -108,6 +113,14 @@ fn describe_problem(response: &mut Value) -> serde_json::Result<()> {
         if description.contains(&format!("`{code}`")) {
             content["examples"][code]["value"] = value;
         }
+    }
+    if status == "429" || status == "503" {
+        let seconds = json!({"type": "integer", "minimum": 1});
+        response["headers"]["Retry-After"] =
+            json!({"description": "Try again after so many seconds", "required": true, "schema": seconds});
+    }
+    if description.contains("`unauthorized`") {
+        response["headers"]["WWW-Authenticate"] = json!({"required": true, "schema": {"type": "string"}});
     }
     response["content"] = Value::Object(Map::from_iter([("application/problem+json".to_owned(), content)]));
     Ok(())

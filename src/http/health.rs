@@ -45,7 +45,7 @@ pub struct Readiness {
 }
 
 /// Whether the process is alive; asks no store
-#[utoipa::path(get, path = "/healthz", tag = "operation",
+#[utoipa::path(get, path = "/healthz", operation_id = "getHealth", tag = "operation",
     responses((status = 200, description = "Alive", body = Health)))]
 pub async fn healthz() -> Json<Health> {
     Json(Health { state: "alive" })
@@ -55,7 +55,7 @@ pub async fn healthz() -> Json<Health> {
 ///
 /// Not while it is about to stop, nor while neither the unread view nor the message log answers. A single store away is
 /// told in `degraded`: every instance has the same stores, and taking all of them out helps nobody. NetEase is not asked.
-#[utoipa::path(get, path = "/readyz", tag = "operation",
+#[utoipa::path(get, path = "/readyz", operation_id = "getReadiness", tag = "operation",
     responses((status = 200, description = "Ready, perhaps degraded", body = Readiness),
         (status = 503, description = "`stopping`; `store_unavailable`, naming the stores", body = Problem)))]
 pub async fn readyz(State(state): State<Arc<OperationState>>) -> Result<Json<Readiness>, Problem> {
@@ -75,8 +75,9 @@ pub async fn readyz(State(state): State<Arc<OperationState>>) -> Result<Json<Rea
 }
 
 /// Metrics in the OpenMetrics text format
-#[utoipa::path(get, path = "/metrics", tag = "operation",
-    responses((status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text")))]
+#[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "operation",
+    responses((status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text", body = String),
+        (status = 500, description = "`internal`", body = Problem)))]
 pub async fn metrics(State(state): State<Arc<OperationState>>) -> Result<Response, Problem> {
     let text = state.metrics.text();
     let text =

@@ -12,15 +12,15 @@ use utoipa::ToSchema;
 use super::edge::Edge;
 use super::json::{half_an_escape, optional_object};
 use super::problem::Problem;
+use super::schemas::{self, MAX_PAYLOAD_CHARS};
 use crate::commands::send_notification::Notification;
-use crate::domain::ids::{MAX_USER_ID_CHARS, UserId};
+use crate::domain::ids::UserId;
 use crate::domain::outbox::MAX_ATTACH_CHARS;
 use crate::ports::gateway::NoticeContent;
 use crate::ports::outbox::BATCH;
 
 // Limits of msg/sendAttachMsg (NIM server API), in characters.
 const MAX_PUSH_CONTENT_CHARS: usize = 500;
-const MAX_PAYLOAD_CHARS: usize = 2048;
 const MAX_SOUND_CHARS: usize = 30;
 
 /// A custom system notice. Lengths are in characters, as NetEase counts.
@@ -32,7 +32,7 @@ pub struct NotificationRequest {
     #[schema(schema_with = schemas::attach)]
     attach: Box<RawValue>,
     /// The sender; left out, it is the site's system account.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(value_type = Option<schemas::UserId>)]
     from: Option<String>,
     /// Text of the push, at most 500 characters.
     #[schema(max_length = 500)]
@@ -97,9 +97,10 @@ impl NotificationRequest {
     /// The order, within NetEase's limits.
     pub fn read(self, edge: &Edge) -> Result<Notification, Problem> {
         let option = self.option.unwrap_or_default();
-        let save = match self.save.as_deref().map(RawValue::get) {
-            Some("1") => 1,
-            None | Some("2") => 2,
+        // JSON knows one kind of number: 1.0 is 1.
+        let save = match self.save.as_deref().map(|save| save.get().parse::<f64>()) {
+            Some(Ok(1.0)) => 1,
+            None | Some(Ok(2.0)) => 2,
             Some(_) => {
                 let rule = "must be 1 (only to those online) or 2 (kept for those who are not)";
                 return Err(Problem::invalid("save", rule));
@@ -170,50 +171,5 @@ fn at_most(field: &'static str, limit: usize, text: String) -> Result<String, Pr
             Err(Problem::invalid(field, format!("must have at most {limit} characters; it has {count}")))
         }
         _ => Ok(text),
-    }
-}
-
-/// Schemas of what is one thing or another.
-mod schemas {
-    use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
-
-    use super::{BATCH, MAX_ATTACH_CHARS, MAX_PAYLOAD_CHARS, MAX_USER_ID_CHARS};
-
-    fn text(most: usize) -> ObjectBuilder {
-        ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(most))
-    }
-
-    pub fn to() -> Schema {
-        let user = || text(MAX_USER_ID_CHARS);
-        let many = ArrayBuilder::new().items(user()).min_items(Some(1)).max_items(Some(BATCH as usize));
-        OneOfBuilder::new()
-            .item(user())
-            .item(many)
-            .description(Some("The recipient, or a list of 1 to 5000. Each has 1 to 128 characters."))
-            .into()
-    }
-
-    pub fn attach() -> Schema {
-        OneOfBuilder::new()
-            .item(text(MAX_ATTACH_CHARS))
-            .item(Object::new())
-            .item(ArrayBuilder::new())
-            .description(Some(
-                "What the client gets: text, or JSON that is passed on as it was written, digit for digit. At most 4096 \
-                 characters, white space included.",
-            ))
-            .into()
-    }
-
-    pub fn payload() -> Schema {
-        OneOfBuilder::new()
-            .item(Object::new())
-            .item(text(MAX_PAYLOAD_CHARS))
-            .item(ObjectBuilder::new().schema_type(Type::Null))
-            .description(Some(
-                "A JSON object for the push, passed on as it was written, or its text. At most 2048 characters, white \
-                 space included.",
-            ))
-            .into()
     }
 }

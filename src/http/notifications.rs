@@ -45,6 +45,7 @@ impl AsRef<Edge> for NoticeState {
 #[serde(rename_all = "camelCase")]
 pub struct NotificationAnswer {
     /// What it goes by here.
+    #[schema(format = "uuid")]
     id: String,
     /// How far it is; of a notification to many, `queued` while one is, then the worst.
     state: DeliveryState,
@@ -52,9 +53,11 @@ pub struct NotificationAnswer {
     attempts: u32,
     /// Why it is not sent, or not known to be.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     last_error: Option<String>,
     /// Each recipient, in the order of the request; left out if there is only one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     recipients: Vec<RecipientAnswer>,
 }
 
@@ -70,6 +73,7 @@ pub struct RecipientAnswer {
     attempts: u32,
     /// Why it is not sent, or not known to be.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     last_error: Option<String>,
 }
 
@@ -90,15 +94,16 @@ pub enum DeliveryState {
 /// Send a custom system notice to a user, or to many
 ///
 /// Answered once the notice is durable here. It is sent at once if NetEase is well; the answer waits a moment for that.
-#[utoipa::path(post, path = "/v1/notifications", tag = "chat", security(("jwt" = [])),
+#[utoipa::path(post, path = "/v1/notifications", operation_id = "sendNotification", tag = "chat", security(("jwt" = [])),
     request_body(content = NotificationRequest, example = json!({"to": "alice",
         "attach": {"type": "shipped", "order": 42}, "pushContent": "Your goods have shipped"})),
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
         description = "1 to 255 visible ASCII characters. For 24 h the same key with the same body answers the same \
             notification and sends nothing twice. White space between tokens and the order of the body's fields make no \
             difference; everything else does")),
     responses(
-        (status = 202, description = "It is durable here", body = NotificationAnswer),
+        (status = 202, description = "It is durable here", body = NotificationAnswer,
+            links(("status" = (operation_id = "getNotification", parameters(("id" = "$response.body#/id")))))),
         (status = 400, description = "`unreadable`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
         (status = 403, description = "`forbidden`: `scope` lacks `notify`", body = Problem),
@@ -127,8 +132,8 @@ pub async fn notify(
 }
 
 /// How far a notification is
-#[utoipa::path(get, path = "/v1/notifications/{id}", tag = "chat", security(("jwt" = [])),
-    params(("id" = String, Path, description = "The `id` of its 202: a UUID",
+#[utoipa::path(get, path = "/v1/notifications/{id}", operation_id = "getNotification", tag = "chat", security(("jwt" = [])),
+    params(("id" = String, Path, format = "uuid", description = "The `id` of its 202: a UUID",
         example = "c765e3f3-8d38-43a0-997e-236575529b18")),
     responses(
         (status = 200, description = "How far it is", body = NotificationAnswer),

@@ -108,6 +108,7 @@ pub struct Problem {
     detail: String,
     /// The field in question.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     field: Option<String>,
     /// `Retry-After` in seconds, where it is known better than from the code.
     #[serde(skip)]

@@ -11,7 +11,8 @@ use super::edge::Edge;
 use super::json::read_json;
 use super::problem::Problem;
 use super::request::{Authenticated, read_body};
-use super::unread_page::{Page, UnreadRequest, Users, read_query, validator};
+use super::schemas::{UnreadMap, UserId, Users};
+use super::unread_page::{Page, UnreadRequest, read_query, validator};
 use crate::queries::unread_counts::UnreadCounts;
 
 /// What these calls need.
@@ -29,10 +30,11 @@ impl AsRef<Edge> for PollState {
 }
 
 /// How many messages from each user the reader has not read
-#[utoipa::path(post, path = "/v1/unread", tag = "chat", request_body = UnreadRequest, security(("jwt" = [])),
+#[utoipa::path(post, path = "/v1/unread", operation_id = "postUnread", tag = "chat", security(("jwt" = [])),
+    request_body(content = UnreadRequest, example = json!({"self": "alice", "users": ["bob", "carol"]})),
     responses(
         (status = 200, description = "Every user asked for, once, with the number of unread messages",
-            body = std::collections::BTreeMap<String, u64>, example = json!({"bob": 3, "carol": 0})),
+            body = UnreadMap),
         (status = 400, description = "`unreadable`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
         (status = 403, description = "`forbidden`: `sub` is not `self`", body = Problem),
@@ -56,21 +58,23 @@ pub async fn post_unread(
 }
 
 /// The same as a GET, for conditional requests
-#[utoipa::path(get, path = "/v1/unread", tag = "chat", security(("jwt" = [])),
+#[utoipa::path(get, path = "/v1/unread", operation_id = "getUnread", tag = "chat", security(("jwt" = [])),
     params(
-        ("self" = String, Query, description = "The reader, percent-encoded", example = "alice",
-            min_length = 1, max_length = 128),
+        ("self" = UserId, Query, description = "The reader", example = "alice"),
         ("users" = inline(Users), Query, style = Form, explode,
-            description = "1 to 500 users. Repeated, each value is one id; in one parameter, commas part the ids, encoded or not",
+            description = "Repeated, each value is one id; in one parameter, commas part the ids, encoded or not",
             example = json!(["bob", "carol"])),
-        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer")),
+        ("If-None-Match" = Option<String>, Header, nullable = false, description = "The `ETag` of the last answer")),
     responses(
-        (status = 200, description = "Every user asked for, once, with the number of unread messages; with `ETag`",
-            body = std::collections::BTreeMap<String, u64>, example = json!({"bob": 3, "carol": 0})),
-        (status = 304, description = "Nothing has changed since the answer with that `ETag`"),
+        (status = 200, description = "Every user asked for, once, with the number of unread messages",
+            body = UnreadMap, headers(("ETag" = String, description = "For `If-None-Match`"))),
+        (status = 304, description = "Nothing has changed since the answer with that `ETag`",
+            headers(("ETag" = String, description = "The same"))),
         (status = 400, description = "`unreadable`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
         (status = 403, description = "`forbidden`: `sub` is not `self`", body = Problem),
+        (status = 414, description = "The URL has more than 64,000 bytes; without a body"),
+        (status = 431, description = "URL and headers have more than 64,000 bytes; without a body"),
         (status = 422, description = "`invalid`", body = Problem),
         (status = 500, description = "`internal`", body = Problem),
         (status = 503, description = "`store_unavailable`, `overloaded`, `keys_unavailable`", body = Problem)))]

@@ -8,55 +8,27 @@ use foldhash::fast::RandomState;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::ToSchema;
 
 use super::edge::{Edge, too_slow};
 use super::problem::{Code, Problem};
 use super::request::Authenticated;
-use crate::domain::ids::{Accid, MAX_USER_ID_CHARS};
+use super::schemas;
+use crate::domain::ids::Accid;
 use crate::queries::unread_counts::UnreadCounts;
 
 /// Whose unread messages, and from whom.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UnreadRequest<'a> {
-    /// The reader; the token's `sub`. 1 to 128 characters.
+    /// The reader; the token's `sub`.
     #[serde(borrow, rename = "self")]
-    #[schema(value_type = String, example = "alice", min_length = 1, max_length = 128)]
+    #[schema(value_type = schemas::UserId)]
     reader: Cow<'a, str>,
     #[serde(borrow)]
-    #[schema(schema_with = users_schema)]
+    #[schema(inline, value_type = schemas::Users)]
     users: Vec<Text<'a>>,
 }
-
-fn users_schema() -> Schema {
-    let user = ObjectBuilder::new()
-        .schema_type(Type::String)
-        .min_length(Some(1))
-        .max_length(Some(MAX_USER_ID_CHARS));
-    ArrayBuilder::new()
-        .items(user)
-        .min_items(Some(1))
-        .max_items(Some(500))
-        .description(Some(
-            "The users on the page. 1 to 500 of them, each of 1 to 128 characters; one that is named twice is answered once.",
-        ))
-        .examples([serde_json::json!(["bob", "carol"])])
-        .into()
-}
-
-/// The `users` of a query, as the OpenAPI document has them.
-pub struct Users;
-
-impl PartialSchema for Users {
-    fn schema() -> RefOr<Schema> {
-        users_schema().into()
-    }
-}
-
-impl ToSchema for Users {}
 
 /// Borrows from the request unless it was escaped there, which serde does for a field, but not for what is in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]

@@ -18,9 +18,10 @@ use super::connection::HangUp;
 use super::edge::Edge;
 use super::problem::{Code, Problem};
 use super::request::Authenticated;
+use super::schemas::{UserId, Users};
 use super::shared_looks::{Joined, SharedLooks};
 use super::streams::Streams;
-use super::unread_page::{Page, Users, read_query, validator};
+use super::unread_page::{Page, read_query, validator};
 use crate::log_gate::LogGates;
 use crate::ports::clock::Clock;
 use crate::queries::unread_counts::UnreadCounts;
@@ -54,23 +55,28 @@ const SLOWEST: Duration = Duration::from_secs(10);
 
 /// Unread counts as a stream: first the whole map, then what changes
 ///
+/// This answer does not end, so a generated client waits for it for ever, and so does "Try it out": read it with
+/// `clients/js`, or with any reader of server-sent events that sends an `Authorization` header.
+///
 /// Each event's `data` is a JSON map. An event's `id` is a hash of all counts; the first event after a reconnect is the
 /// whole map again, whatever the `Last-Event-ID`, so nothing is missed. The stream ends when the token expires, when the
 /// service stops, or when counts could not be had for five seconds: connect again.
-#[utoipa::path(get, path = "/v1/unread/stream", tag = "chat", security(("jwt" = [])),
+#[utoipa::path(get, path = "/v1/unread/stream", operation_id = "streamUnread", tag = "chat", security(("jwt" = [])),
     params(
-        ("self" = String, Query, description = "The reader, percent-encoded", example = "alice",
-            min_length = 1, max_length = 128),
+        ("self" = UserId, Query, description = "The reader", example = "alice"),
         ("users" = inline(Users), Query, style = Form, explode,
-            description = "1 to 500 users. Repeated, each value is one id; in one parameter, commas part the ids, encoded or not",
+            description = "Repeated, each value is one id; in one parameter, commas part the ids, encoded or not",
             example = json!(["bob", "carol"])),
-        ("Last-Event-ID" = Option<String>, Header, description = "Taken, and not needed")),
+        ("Last-Event-ID" = Option<String>, Header, nullable = false, description = "Taken, and not needed")),
     responses(
-        (status = 200, description = "Server-sent events. An event's `data` is a bare JSON map, not a quoted string", content_type = "text/event-stream", body = String,
+        (status = 200, description = "Server-sent events. An event's `data` is a bare JSON map, not a quoted string",
+            content_type = "text/event-stream", body = String,
             example = "id: 5f0c…\ndata: {\"bob\":3,\"carol\":0}\n\n"),
         (status = 400, description = "`unreadable`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
         (status = 403, description = "`forbidden`: `sub` is not `self`", body = Problem),
+        (status = 414, description = "The URL has more than 64,000 bytes; without a body"),
+        (status = 431, description = "URL and headers have more than 64,000 bytes; without a body"),
         (status = 422, description = "`invalid`", body = Problem),
         (status = 429, description = "`too_many_streams`: this reader has as many as one may have", body = Problem),
         (status = 500, description = "`internal`", body = Problem),

@@ -19,6 +19,7 @@ use super::edge::Edge;
 use super::metrics::Metrics;
 use super::problem::{Code, Problem};
 use super::request::read_body;
+use super::schemas::MessageCopy;
 use crate::commands::receive_copy::{Inbox, Outcome, Received};
 use crate::domain::ids::Millis;
 use crate::domain::signature::{SignatureError, Signed, SignedHeaders};
@@ -54,15 +55,18 @@ pub struct Acknowledged {
     code: u16,
 }
 
-/// Take in a message copy from NetEase
-#[utoipa::path(post, path = "/receiveMsg.action", tag = "netease",
-    request_body(content = Object, description = "A message copy, signed over its raw bytes"),
+/// For NetEase alone: take in a message copy
+///
+/// NetEase posts to this address what happens in chats, each copy signed with the app secret. Clients have no use for it.
+#[utoipa::path(post, path = "/receiveMsg.action", operation_id = "receiveCopy", tag = "netease",
+    request_body(content = inline(MessageCopy), description = "A message copy, signed over its raw bytes"),
     params(
-        ("CurTime" = String, Header, description = "When it was signed, in milliseconds"),
-        ("MD5" = String, Header, description = "Hex MD5 of the body"),
-        ("CheckSum" = String, Header, description = "Lower-hex SHA1(appSecret + md5 + curTime)")),
+        ("CurTime" = String, Header, pattern = "^[0-9]+$", description = "When it was signed, in milliseconds"),
+        ("MD5" = String, Header, pattern = "^[0-9a-fA-F]{32}$", description = "Hex MD5 of the body"),
+        ("CheckSum" = String, Header, pattern = "^[0-9a-f]{40}$", description = "Lower-hex SHA1(appSecret + md5 + curTime)")),
     responses(
         (status = 200, description = "Durable", body = Acknowledged),
+        (status = 400, description = "`unreadable`: the body broke off", body = Problem),
         (status = 401, description = "`bad_signature`", body = Problem),
         (status = 408, description = "`body_timeout`", body = Problem),
         (status = 413, description = "`too_large`", body = Problem),

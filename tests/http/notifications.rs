@@ -82,6 +82,7 @@ async fn limits_are_counted_in_characters_and_named() {
         ("payload", payload(2048), payload(2049)),
         ("sound", emoji(30), emoji(31)),
         ("save", json!(2), json!(3)),
+        ("save", json!(1.0), json!(1.5)),
         ("to", json!("文".repeat(128)), json!("文".repeat(129))),
     ];
     for (field, within, beyond) in limits {

@@ -80,6 +80,10 @@ async fn errors_are_documented_as_problems_and_nothing_points_nowhere() {
     for (method, path) in calls(&document) {
         for (status, response) in document["paths"][&path][&method]["responses"].as_object().unwrap() {
             let content = &response["content"];
+            if ["414", "431"].contains(&status.as_str()) {
+                assert!(content.is_null(), "it is answered before this service sees the request");
+                continue;
+            }
             assert_eq!(status.as_str() >= "400", content.to_string().contains("Problem"), "{path} {status}");
             if status.as_str() < "400" {
                 continue;
@@ -128,27 +132,87 @@ async fn the_example_of_a_notice_can_be_sent_as_it_is() {
 }
 
 #[tokio::test]
-async fn every_text_that_has_bounds_is_documented_with_them() {
+async fn the_examples_of_all_calls_of_a_site_can_be_sent_as_they_are() {
+    let (_site, service) = service().await;
+    let document = document(&service.client).await;
+    let alice = service.client.as_user("alice");
+    for path in ["/v1/accounts/bind", "/v1/notifications", "/v1/unread"] {
+        let example =
+            &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"];
+        alice.post(path, example).await.ok();
+        alice.post(path, example).await.ok();
+    }
+    let parameters = &document["paths"]["/v1/unread"]["get"]["parameters"];
+    let query = |at: usize| parameters[at]["example"].clone();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let users: Vec<String> = query(1).as_array().unwrap().iter().map(text).collect();
+    let path = format!("/v1/unread?self={}&users={}", text(&query(0)), users.join("&users="));
+    assert_eq!(alice.get(&path).await.ok(), serde_json::json!({"bob": 0, "carol": 0}));
+}
+
+#[tokio::test]
+async fn every_user_is_documented_with_the_bounds_of_one() {
     let (_site, service) = service().await;
     let document = document(&service.client).await;
     let schemas = &document["components"]["schemas"];
     let bounds = |schema: &Value| (schema["minLength"].as_u64(), schema["maxLength"].as_u64());
-    let user = (Some(1), Some(128));
+    assert_eq!(bounds(&schemas["UserId"]), (Some(1), Some(128)));
+    let is_user = |schema: &Value| assert_eq!(schema["$ref"], "#/components/schemas/UserId", "{schema}");
+    let are_users = |schema: &Value, most: u64| {
+        is_user(&schema["items"]);
+        assert_eq!((&schema["minItems"], &schema["maxItems"]), (&1.into(), &most.into()));
+    };
     let unread = &schemas["UnreadRequest"]["properties"];
-    assert_eq!((bounds(&unread["self"]), bounds(&unread["users"]["items"])), (user, user));
-    assert_eq!((&unread["users"]["minItems"], &unread["users"]["maxItems"]), (&1.into(), &500.into()));
+    is_user(&unread["self"]);
+    are_users(&unread["users"], 500);
     let bind = &schemas["BindRequest"]["properties"];
-    assert_eq!((bounds(&bind["buyer"]), bounds(&bind["seller"])), (user, user));
-    let to = &schemas["NotificationRequest"]["properties"]["to"]["oneOf"];
-    assert_eq!((bounds(&to[0]), bounds(&to[1]["items"])), (user, user));
+    is_user(&bind["buyer"]);
+    is_user(&bind["seller"]);
+    let notice = &schemas["NotificationRequest"]["properties"];
+    is_user(&notice["to"]["oneOf"][0]);
+    are_users(&notice["to"]["oneOf"][1], 5000);
+    is_user(&notice["from"]["oneOf"][0]);
     let key = &document["paths"]["/v1/notifications"]["post"]["parameters"][0];
     assert_eq!(bounds(&key["schema"]), (Some(1), Some(255)));
     for path in ["/v1/unread", "/v1/unread/stream"] {
         let parameters = &document["paths"][path]["get"]["parameters"];
-        assert_eq!(bounds(&parameters[0]["schema"]), user, "{path}");
+        is_user(&parameters[0]["schema"]);
         let users = &parameters[1];
-        assert_eq!(bounds(&users["schema"]["items"]), user, "{path}");
+        are_users(&users["schema"], 500);
         assert_eq!((&users["style"], &users["explode"]), (&"form".into(), &true.into()), "{path}");
+    }
+}
+
+/// Null is for requests alone, whose optional fields take it: what an answer lacks is left out, and a header is text.
+#[tokio::test]
+async fn neither_answers_nor_headers_are_ever_null() {
+    let (_site, service) = service().await;
+    let document = document(&service.client).await;
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        let request = name.ends_with("Request") || name == "NotificationOption";
+        assert!(request || !schema.to_string().contains("\"null\""), "{name}: {schema}");
+    }
+    let paths = document["paths"].to_string();
+    assert!(!paths.contains("\"null\""), "{paths}");
+    let bind = service.client.as_user("alice");
+    let nulls = serde_json::json!({"buyer": "alice", "buyerName": null, "seller": "bob", "sellerName": null});
+    bind.post("/v1/accounts/bind", &nulls).await.ok();
+}
+
+#[tokio::test]
+async fn every_call_has_a_name_of_its_own_and_says_when_to_come_again() {
+    let (_site, service) = service().await;
+    let document = document(&service.client).await;
+    let calls = calls(&document);
+    let call = |(method, path): &(String, String)| &document["paths"][path][method];
+    let names: BTreeSet<_> = calls.iter().map(|at| call(at)["operationId"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), calls.len(), "{names:?}");
+    assert!(names.iter().all(|name| name.chars().all(|char| char.is_ascii_alphabetic())), "{names:?}");
+    for at in &calls {
+        for (status, response) in call(at)["responses"].as_object().unwrap() {
+            let told = response["headers"]["Retry-After"]["required"] == true;
+            assert_eq!(told, ["429", "503"].contains(&status.as_str()), "{at:?} {status}");
+        }
     }
 }
 
