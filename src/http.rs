@@ -18,6 +18,6 @@ mod schemas;
 pub mod shared_looks;
 pub mod streams;
 pub mod unread;
-mod unread_page;
+mod unread_query;
 pub mod unread_stream;
 pub mod webhook;

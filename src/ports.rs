@@ -11,9 +11,9 @@ pub mod gateway;
 pub mod log_upkeep;
 pub mod message_log;
 pub mod outbox;
-pub mod projection;
 pub mod store_error;
 pub mod unread_changes;
 pub mod unread_view;
+pub mod view_loader;
 
 pub use store_error::StoreError;

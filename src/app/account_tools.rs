@@ -6,7 +6,7 @@ use super::settings::netease;
 use super::stores::IfAway;
 use super::{StartError, stores};
 use crate::commands::register_account::Registrar;
-use crate::commands::verify_accounts::Verifier;
+use crate::commands::verify_accounts::AccountVerifier;
 use crate::config::Config;
 use crate::infra::clock::System;
 use crate::ports::clock::{Clock, Ids};
@@ -15,7 +15,7 @@ use crate::ports::gateway::Gateway;
 /// Account rows and NetEase.
 pub struct AccountTools {
     /// Compares and repairs.
-    pub verifier: Verifier,
+    pub verifier: AccountVerifier,
     /// Makes tokens.
     pub ids: Arc<dyn Ids>,
 }
@@ -29,6 +29,6 @@ impl AccountTools {
         let gateway: Arc<dyn Gateway> = Arc::new(netease(config, &clock, &ids)?.background());
         let registrar =
             Arc::new(Registrar::new(Arc::clone(&accounts), Arc::clone(&gateway), Arc::clone(&ids)));
-        Ok(Self { verifier: Verifier { accounts, gateway, registrar, set_tokens }, ids })
+        Ok(Self { verifier: AccountVerifier { accounts, gateway, registrar, set_tokens }, ids })
     }
 }

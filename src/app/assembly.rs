@@ -16,7 +16,7 @@ use crate::commands::bind_account::Binder;
 use crate::commands::caller_limits::CallerLimits;
 use crate::commands::deliver::{DeliveryPorts, DeliveryWorker};
 use crate::commands::projector::{LoadBounds, Projector};
-use crate::commands::receive_copy::Inbox;
+use crate::commands::receive_copy::CopyReceiver;
 use crate::commands::register_account::Registrar;
 use crate::commands::send_notification::Notifier;
 use crate::config::{Config, Limits};
@@ -28,7 +28,7 @@ use crate::http::metrics::Metrics;
 use crate::http::notifications::NoticeState;
 use crate::http::router::{Surfaces, router};
 use crate::http::shared_looks::SharedLooks;
-use crate::http::streams::Streams;
+use crate::http::streams::StreamLimiter;
 use crate::http::unread::PollState;
 use crate::http::unread_stream::StreamState;
 use crate::http::webhook::WebhookState;
@@ -62,7 +62,7 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
     let projector = parts.projector();
     let (health, connections) = (parts.health(), ConnectionCounters::default());
     let tasks = TaskTracker::new();
-    let streams = Streams::new(config.limits.streams, config.limits.streams_per_reader);
+    let streams = StreamLimiter::new(config.limits.streams, config.limits.streams_per_reader);
     let mut registry = Registry::with_prefix("otc_im");
     netease.register_metrics(&mut registry);
     stores.register_metrics(&mut registry);
@@ -130,8 +130,8 @@ fn serve_limits(limits: &Limits) -> ServeLimits {
 }
 
 /// Where copies go, for the webhook and for dead letters that are taken in again. Wants a runtime around it.
-pub fn inbox(config: &Config, stores: &Stores) -> Inbox {
-    Inbox {
+pub fn inbox(config: &Config, stores: &Stores) -> CopyReceiver {
+    CopyReceiver {
         log: Arc::new(GroupedLog::new(Arc::clone(&stores.log), config.messages.group)),
         view: Arc::clone(&stores.view),
         dead_letters: Arc::clone(&stores.dead_letters),
@@ -213,7 +213,7 @@ impl Parts<'_> {
         UnreadCounts {
             view: Arc::clone(view),
             log: Arc::clone(log),
-            projection: Arc::new(projector),
+            view_loader: Arc::new(projector),
             clock: Arc::clone(&self.clock),
             recheck_after_ms: millis(settings.recheck_after),
             started_at: self.clock.now(),

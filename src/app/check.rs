@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::store_faults::{scheme, unreachable_store, without_password};
 use super::stores::{AccountStore, IfAway, Log, View, accounts, message_log, unread_view};
-use super::trust::{accounts_url, authorities, messages_url, view_place};
+use super::trust::{accounts_url, authorities, messages_url, view_address};
 use super::{App, StartError, Stores, assembly, settings};
 use crate::config::Config;
 use crate::infra::clock::System;
@@ -164,7 +164,7 @@ async fn check_unread(config: &Config, steps: &mut Steps) -> Option<View> {
     let place = without_password(url);
     let fine = format!("{key}: {place} carries out every script and command of polls, copies and loads");
     steps.push(Step::of(done.map(|()| fine)));
-    if let Ok(connection) = Connection::open(kept(steps, view_place(config))?).await {
+    if let Ok(connection) = Connection::open(kept(steps, view_address(config))?).await {
         steps.push(when_full(key, connection.when_full().await));
     }
     Some(view)

@@ -18,12 +18,12 @@ use crate::http::connection::HangUp;
 
 /// Gives each connection a place, or refuses it if there is none left.
 #[derive(Clone)]
-pub struct Places {
+pub struct ConnectionLimiter {
     places: Arc<Semaphore>,
     open: Gauge,
 }
 
-impl Places {
+impl ConnectionLimiter {
     /// At most `most` connections, counted by `open`.
     pub fn new(most: usize, open: Gauge) -> Self {
         Self { places: Arc::new(Semaphore::new(most)), open }
@@ -37,7 +37,7 @@ impl Places {
     }
 }
 
-impl<S> Accept<TcpStream, S> for Places {
+impl<S> Accept<TcpStream, S> for ConnectionLimiter {
     type Stream = Connection;
     type Service = Introduced<S>;
     type Future = Ready<io::Result<(Connection, Introduced<S>)>>;

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::StartError;
-use super::connection::Places;
+use super::connection::ConnectionLimiter;
 use crate::config::Config;
 use crate::http::connection::ConnectionCounters;
 use crate::log_gate::LogGate;
@@ -99,7 +99,7 @@ impl Server {
         let mut server = HttpServer::<SocketAddr>::from_listener(listener)
             .handle(handle.clone())
             .first_request_timeout(silence.head)
-            .acceptor(Places::new(most, counters.open.clone()))
+            .acceptor(ConnectionLimiter::new(most, counters.open.clone()))
             .accept_error_handler(move |peer, error| not_taken(peer, error, &counters));
         let http = server.http_builder();
         http.http1().half_close(true).header_read_timeout(silence.idle).max_buf_size(HEAD);

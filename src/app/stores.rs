@@ -10,7 +10,7 @@ use sqlx::{MySqlPool, SqlitePool};
 use super::StartError;
 use super::background::Background;
 use super::store_faults::{odd_scheme, scheme, unreachable_store, without_password};
-use super::trust::{accounts_url, messages_url, view_place};
+use super::trust::{accounts_url, messages_url, view_address};
 use crate::config::Config;
 use crate::infra::cache::CachedAccounts;
 use crate::infra::changes::ChangeHub;
@@ -239,7 +239,7 @@ pub(super) async fn unread_view(config: &Config, readers: usize) -> Result<View,
         }
         scheme @ ("redis" | "rediss" | "redis+sentinel" | "rediss+sentinel" | "redis-cluster"
         | "rediss-cluster") => {
-            let place = view_place(config)?;
+            let place = view_address(config)?;
             let connection =
                 Connection::open(place.clone()).await.map_err(|e| unreachable_store(key, url, &e))?;
             let replaced = connection.replaced();

@@ -27,8 +27,8 @@ pub(super) fn messages_url(config: &Config) -> Result<String, StartError> {
 }
 
 /// `unread.url` with the authorities.
-pub(super) fn view_place(config: &Config) -> Result<redis::Place, StartError> {
-    Ok(redis::Place::from(&config.unread.url).trusting(&authorities(config)?))
+pub(super) fn view_address(config: &Config) -> Result<redis::RedisAddress, StartError> {
+    Ok(redis::RedisAddress::from(&config.unread.url).trusting(&authorities(config)?))
 }
 
 /// The file says whom to trust, not whether to use TLS: that is for the URL to say.

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::ConfigFile;
 use super::output::{complain, say};
 use crate::app::{self, StartError, Stores};
-use crate::commands::receive_copy::Inbox;
+use crate::commands::receive_copy::CopyReceiver;
 use crate::commands::redrive::{Redriven, redrive};
 use crate::ports::dead_letters::DeadLetter;
 
@@ -61,7 +61,7 @@ impl DeadLetters {
     }
 }
 
-async fn list(inbox: &Inbox) -> Result<bool, StartError> {
+async fn list(inbox: &CopyReceiver) -> Result<bool, StartError> {
     say(format_args!("{} dead letters", inbox.dead_letters.count().await?))?;
     let mut after = None;
     loop {
@@ -76,14 +76,14 @@ async fn list(inbox: &Inbox) -> Result<bool, StartError> {
     }
 }
 
-async fn show(inbox: &Inbox, id: &str) -> Result<bool, StartError> {
+async fn show(inbox: &CopyReceiver, id: &str) -> Result<bool, StartError> {
     let Some(letter) = inbox.dead_letters.find(id).await? else { return Ok(unknown(id)) };
     let DeadLetter { received_at, reason, raw, .. } = letter;
     say(format_args!("came at {received_at} ms since 1970: {reason}\n{raw}"))?;
     Ok(true)
 }
 
-async fn redrive_one(inbox: &Inbox, id: &str) -> Result<bool, StartError> {
+async fn redrive_one(inbox: &CopyReceiver, id: &str) -> Result<bool, StartError> {
     Ok(match redrive(inbox, id).await? {
         Redriven::Done => {
             say(format_args!("{id}  taken in"))?;
@@ -97,7 +97,7 @@ async fn redrive_one(inbox: &Inbox, id: &str) -> Result<bool, StartError> {
     })
 }
 
-async fn redrive_all(inbox: &Inbox) -> Result<bool, StartError> {
+async fn redrive_all(inbox: &CopyReceiver) -> Result<bool, StartError> {
     let (mut all, mut after) = (true, None);
     loop {
         let page = inbox.dead_letters.list(after.as_deref(), PAGE).await?;
@@ -111,7 +111,7 @@ async fn redrive_all(inbox: &Inbox) -> Result<bool, StartError> {
     }
 }
 
-async fn remove(inbox: &Inbox, id: &str) -> Result<bool, StartError> {
+async fn remove(inbox: &CopyReceiver, id: &str) -> Result<bool, StartError> {
     if inbox.dead_letters.find(id).await?.is_none() {
         return Ok(unknown(id));
     }

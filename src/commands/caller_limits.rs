@@ -97,10 +97,10 @@ impl CallerLimits {
     }
 
     /// Waits until `caller` may have one more bind done; refuses if too many wait already.
-    pub async fn turn(self: &Arc<Self>, caller: &Accid) -> Result<Turn, OverLimit> {
+    pub async fn turn(self: &Arc<Self>, caller: &Accid) -> Result<BindPermit, OverLimit> {
         let place = self.enter(caller)?;
         let permit = Arc::clone(&place.turns).acquire_owned().await.ok();
-        Ok(Turn { _permit: permit, _place: place })
+        Ok(BindPermit { _permit: permit, _place: place })
     }
 
     fn enter(self: &Arc<Self>, caller: &Accid) -> Result<UnderWayPermit, OverLimit> {
@@ -125,7 +125,7 @@ fn tell_refused(caller: &Accid) {
 }
 
 /// One of the binds that a caller has done at once, until it is dropped.
-pub struct Turn {
+pub struct BindPermit {
     _permit: Option<OwnedSemaphorePermit>,
     _place: UnderWayPermit,
 }

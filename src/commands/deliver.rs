@@ -148,7 +148,7 @@ impl DeliveryWorker {
     pub fn is_free(&self) -> bool {
         !self.behind.load(Ordering::Relaxed)
             && self.in_flight.load(Ordering::Relaxed) < self.bounds.at_once
-            && self.ports.gateway.resting().is_none()
+            && self.ports.gateway.circuit_open_for().is_none()
             && !self.stop.is_cancelled()
     }
 
@@ -193,7 +193,7 @@ impl DeliveryWorker {
     /// Takes over what dead holders left, and sees how much is owed.
     async fn look(&self) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
-        let taken_over = self.ports.outbox.take_over(now, DIED).await?;
+        let taken_over = self.ports.outbox.reclaim_expired(now, DIED).await?;
         if taken_over > 0 {
             tracing::warn!(entries = taken_over, "deliveries were cut off by the end of an instance");
         }
@@ -209,7 +209,7 @@ impl DeliveryWorker {
         if room == 0 {
             return Ok(Vec::new());
         }
-        if self.ports.gateway.resting().is_some() {
+        if self.ports.gateway.circuit_open_for().is_some() {
             self.behind.store(true, Ordering::Relaxed);
             return Ok(Vec::new());
         }

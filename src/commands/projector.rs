@@ -15,8 +15,8 @@ use crate::log_gate::LogGate;
 use crate::ports::StoreError;
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::message_log::MessageLog;
-use crate::ports::projection::Projection;
 use crate::ports::unread_view::UnreadView;
+use crate::ports::view_loader::ViewLoader;
 
 /// Readers that are loaded or wait for it. Polls of further ones are told so at once.
 const MOST_FLIGHTS: usize = 10_000;
@@ -57,8 +57,7 @@ impl LoadCounters {
 pub struct LoadBounds {
     /// Loads at the same time; beside them one of a reader with very many unread messages. Further ones wait.
     pub at_once: usize,
-    /// Messages of one reader that the view counts and the log knows nothing of: so many are removed, and when there
-    /// are more, they are all kept. `None` removes them however many they are.
+    /// A load removes at most so many messages that the log knows nothing of; of more it keeps all. `None`: no limit.
     pub remove_unknown: Option<usize>,
 }
 
@@ -109,7 +108,7 @@ impl Projector {
     }
 
     /// Compares a reader with the log and puts the view right, beside whatever else loads that reader.
-    pub async fn compare(&self, reader: &Accid) -> Result<Reloaded, StoreError> {
+    pub async fn reconcile(&self, reader: &Accid) -> Result<Reloaded, StoreError> {
         let slot = self.slot().await;
         self.0.reload_in(slot, reader).await
     }
@@ -148,7 +147,7 @@ impl Projector {
 }
 
 #[async_trait]
-impl Projection for Projector {
+impl ViewLoader for Projector {
     async fn load(&self, reader: &Accid) -> Result<(), Arc<StoreError>> {
         self.flight(reader, None).await
     }
@@ -213,8 +212,8 @@ impl Inner {
         Ok(Reloaded { merged, kept_unknown })
     }
 
-    /// Takes from what the merge may remove whatever the log knows nothing of, if that is too much to be chance: then
-    /// it is the log that is behind, restored from a backup, and the view has the only trace of those messages.
+    /// Keeps messages that the log knows nothing of, if they are too many to be chance: the log was restored from a
+    /// backup then, and the view has the only trace of them.
     async fn keep_unknown(
         &self,
         reader: &Accid,

@@ -8,13 +8,13 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::clamp_receipt::clamp_receipt;
 use super::keep_dead_letters::keep_dead_letters;
-use crate::domain::copy::{self, Copy, Receipts, Unintelligible};
+use crate::domain::copy::{self, CopyEvent, Receipts, Unintelligible};
 use crate::domain::ids::Millis;
 use crate::domain::message::{Fact, Receipt};
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::dead_letters::DeadLetters;
-use crate::ports::message_log::{CopyNo, MessageLog, Recorded};
+use crate::ports::message_log::{InsertOutcome, MessageLog, Recorded};
 use crate::ports::unread_view::UnreadView;
 
 /// How far a signature may be dated ahead of our clock and still say what time it is: a day.
@@ -24,7 +24,7 @@ const BELIEVED_AHEAD_MS: i64 = 24 * 3_600 * 1_000;
 const RECEIPTS_AT_ONCE: usize = 200;
 
 /// Where copies go.
-pub struct Inbox {
+pub struct CopyReceiver {
     /// The truth.
     pub log: Arc<dyn MessageLog>,
     /// The projection.
@@ -51,7 +51,7 @@ pub struct Received {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The message is stored.
-    Recorded(CopyNo),
+    Recorded(InsertOutcome),
     /// The receipts are applied.
     Read {
         /// How many were pulled back from the future.
@@ -73,7 +73,7 @@ pub enum Outcome {
     Callback,
 }
 
-impl Inbox {
+impl CopyReceiver {
     /// Takes in a body whose signature, of the time `signed_at`, was verified. On an error nothing may be acknowledged:
     /// NetEase sends it again, and what was done already is safe to do again.
     pub async fn receive(&self, body: &[u8], signed_at: Millis) -> Result<Received, StoreError> {
@@ -97,25 +97,25 @@ impl Inbox {
         };
         let mut unintelligible = Vec::new();
         let outcome = match labelled.copy {
-            Copy::Message(message) => Outcome::Recorded(self.record(Fact::Message(message)).await?),
-            Copy::Receipts(Receipts { good, bad, bad_objects: dead_letters }) => {
+            CopyEvent::Message(message) => Outcome::Recorded(self.record(Fact::Message(message)).await?),
+            CopyEvent::Receipts(Receipts { good, bad, bad_objects: dead_letters }) => {
                 unintelligible = bad;
                 let clamped = self.mark_read(good, signed_at).await?;
                 Outcome::Read { clamped, dead_letters }
             }
-            Copy::Recall(recall) => {
+            CopyEvent::Recall(recall) => {
                 self.record(Fact::Recall(recall)).await?;
                 Outcome::Recalled
             }
-            Copy::Numberless => Outcome::NotKept,
-            Copy::Foreign => Outcome::Foreign,
-            Copy::Probe | Copy::Other => Outcome::Acknowledged,
-            Copy::Callback => Outcome::Callback,
+            CopyEvent::Numberless => Outcome::NotKept,
+            CopyEvent::Foreign => Outcome::Foreign,
+            CopyEvent::Probe | CopyEvent::Other => Outcome::Acknowledged,
+            CopyEvent::Callback => Outcome::Callback,
         };
         Ok((Received { event_type: labelled.event_type, outcome }, unintelligible))
     }
 
-    async fn record(&self, fact: Fact) -> Result<CopyNo, StoreError> {
+    async fn record(&self, fact: Fact) -> Result<InsertOutcome, StoreError> {
         record_fact(&*self.log, &*self.view, &*self.clock, fact).await
     }
 
@@ -143,7 +143,7 @@ pub async fn record_fact(
     view: &dyn UnreadView,
     clock: &dyn Clock,
     fact: Fact,
-) -> Result<CopyNo, StoreError> {
+) -> Result<InsertOutcome, StoreError> {
     let Recorded { copy, change } = log.record_one(fact).await?;
     if let Some(change) = change {
         view.apply(&change, clock.now()).await?;

@@ -52,11 +52,11 @@ impl Recounter {
         {
             return Ok(None);
         }
-        self.compare(reader).await.map(Some)
+        self.reconcile(reader).await.map(Some)
     }
 
-    async fn compare(&self, reader: Accid) -> Result<Recounted, StoreError> {
-        let Reloaded { merged, kept_unknown } = self.projector.compare(&reader).await?;
+    async fn reconcile(&self, reader: Accid) -> Result<Recounted, StoreError> {
+        let Reloaded { merged, kept_unknown } = self.projector.reconcile(&reader).await?;
         let (added, removed) = match merged {
             Merged::Done { added, removed } => (added, removed),
             Merged::Superseded => (0, 0),
@@ -86,7 +86,7 @@ impl Recounter {
 
     async fn reader_if_known(&self, reader: Accid) -> Result<Recounted, StoreError> {
         match self.view.read(&reader, &[]).await? {
-            Reading::Known { .. } => self.compare(reader).await,
+            Reading::Known { .. } => self.reconcile(reader).await,
             Reading::Unknown => Ok(Recounted { reader, added: 0, removed: 0, kept_unknown: 0, known: false }),
         }
     }

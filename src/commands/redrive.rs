@@ -1,6 +1,6 @@
 //! Takes a dead letter in again, after whatever was wrong has been mended.
 
-use super::receive_copy::{Inbox, Outcome};
+use super::receive_copy::{CopyReceiver, Outcome};
 use crate::ports::StoreError;
 
 /// What became of a letter.
@@ -16,7 +16,7 @@ pub enum Redriven {
 
 /// Takes the letter in like a copy that just came. Safe to repeat: it is removed only after it was taken in, and what of
 /// it cannot be understood stays in it.
-pub async fn redrive(inbox: &Inbox, id: &str) -> Result<Redriven, StoreError> {
+pub async fn redrive(inbox: &CopyReceiver, id: &str) -> Result<Redriven, StoreError> {
     let Some(letter) = inbox.dead_letters.find(id).await? else { return Ok(Redriven::Unknown) };
     let (received, unintelligible) = inbox.take_in(letter.raw.as_bytes(), letter.received_at).await?;
     if received.outcome == Outcome::Callback || !unintelligible.is_empty() {

@@ -69,15 +69,16 @@ impl Registrar {
             if self.take_over(&account).await? {
                 return Ok(Account { registration: Registration::Confirmed, ..account });
             }
-            // NetEase has what was set last, which is not what the row says now, whatever the row says of NetEase.
+            // The row's token has changed meanwhile, and NetEase has the old one: begin again with the row's, even if the
+            // row says that it is confirmed.
             account = self.row(user, name).await?;
         }
         Err(contended())
     }
 
     /// Makes sure that NetEase has an account of `user`, whom somebody else names: a seller, a recipient. It is made if
-    /// NetEase lacks it, under `name` or else the user id. One that NetEase has already is left as it is, and is the user's own to
-    /// [`claim`](Self::claim).
+    /// NetEase lacks it, under `name` or else the user id. One that NetEase has already is left as it is: only its user
+    /// may [`claim`](Self::claim) it.
     pub async fn ensure(&self, user: &UserId, name: Option<&str>) -> Result<Registration, RegisterError> {
         let _turn = self.turn(user.accid()).await;
         for _ in 0..ROUNDS {

@@ -13,7 +13,7 @@ use crate::ports::gateway::{Gateway, GatewayError};
 const PAGE: u32 = 200;
 
 /// What verifying needs.
-pub struct Verifier {
+pub struct AccountVerifier {
     /// The rows.
     pub accounts: Arc<dyn Accounts>,
     /// NetEase, for work that nobody waits for.
@@ -65,7 +65,7 @@ pub enum VerifyError {
     Gateway(#[from] GatewayError),
 }
 
-impl Verifier {
+impl AccountVerifier {
     /// The next page after `after`, in the order of accids; empty at the end. What comes out last is where to go on.
     pub async fn page(&self, after: Option<&Accid>) -> Result<Vec<Verified>, VerifyError> {
         let accounts = self.accounts.page(after, PAGE).await?;

@@ -17,7 +17,7 @@ const LAST_MILLIS: i64 = 253_402_300_799_999;
 
 /// What a signed body says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Copy {
+pub enum CopyEvent {
     /// `{}`, or nothing at all: the console checks the address.
     Probe,
     /// eventType 1
@@ -44,7 +44,7 @@ pub enum Copy {
 pub struct Unintelligible {
     /// What is wrong with it; names fields, never their contents.
     pub reason: String,
-    /// Its event type, as in [`Labelled`].
+    /// Its event type, as in [`ParsedCopy`].
     pub event_type: &'static str,
     /// The text in question.
     pub raw: String,
@@ -61,34 +61,34 @@ const UNKNOWN: &str = "unknown";
 
 /// A copy together with the name its kind has in metrics: of a closed list, whatever is posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Labelled {
+pub struct ParsedCopy {
     /// The event type, `probe` or `unknown`.
     pub event_type: &'static str,
     /// What it says.
-    pub copy: Copy,
+    pub copy: CopyEvent,
 }
 
 /// Reads a verified body.
-pub fn parse(body: &[u8]) -> Result<Labelled, Unintelligible> {
+pub fn parse(body: &[u8]) -> Result<ParsedCopy, Unintelligible> {
     let text = std::str::from_utf8(body).map_err(|e| Unintelligible {
         reason: format!("the body is not UTF-8: {e}"),
         event_type: UNKNOWN,
         raw: String::from_utf8_lossy(body).into_owned(),
     })?;
     if text.trim_ascii().is_empty() {
-        return Ok(Labelled { event_type: "probe", copy: Copy::Probe });
+        return Ok(ParsedCopy { event_type: "probe", copy: CopyEvent::Probe });
     }
     let keep = |event_type, reason| Unintelligible { reason, event_type, raw: text.to_owned() };
     let mut fields: Fields = serde_json::from_str(text)
         .map_err(|e| keep(UNKNOWN, format!("the body is not a copy: {}", fault(&e))))?;
     let Some(event) = fields.event_type.take() else {
         return match text.trim_matches([' ', '\t', '\r', '\n', '{', '}']) {
-            "" => Ok(Labelled { event_type: "probe", copy: Copy::Probe }),
+            "" => Ok(ParsedCopy { event_type: "probe", copy: CopyEvent::Probe }),
             _ => Err(keep(UNKNOWN, "eventType is missing".into())),
         };
     };
     let event_type = EVENT_TYPES.into_iter().find(|known| *known == event.text).unwrap_or(UNKNOWN);
-    fields.read(&event).map(|copy| Labelled { event_type, copy }).map_err(|reason| keep(event_type, reason))
+    fields.read(&event).map(|copy| ParsedCopy { event_type, copy }).map_err(|reason| keep(event_type, reason))
 }
 
 /// What is wrong with JSON and where, without quoting any of it.
@@ -189,22 +189,22 @@ impl Fields {
         event.is_number && event.text == "1" && self.msgid_server.is_none()
     }
 
-    fn read(self, event: &Scalar) -> Result<Copy, String> {
+    fn read(self, event: &Scalar) -> Result<CopyEvent, String> {
         if self.is_callback(event) {
-            return Ok(Copy::Callback);
+            return Ok(CopyEvent::Callback);
         }
         match event.text.as_str() {
-            "1" if is_zero(self.msgid_server.as_ref()) => Ok(Copy::Numberless),
-            "7" | "8" | "25" if is_zero(self.msg_id.as_ref()) => Ok(Copy::Numberless),
-            "1" if self.is_foreign() => Ok(Copy::Foreign),
-            "8" | "25" if is_strange(self.from.as_ref()) => Ok(Copy::Foreign),
-            "1" => self.message().map(|message| Copy::Message(Box::new(message))),
-            "30" => receipts::read(self.objects.as_deref()).map(Copy::Receipts),
+            "1" if is_zero(self.msgid_server.as_ref()) => Ok(CopyEvent::Numberless),
+            "7" | "8" | "25" if is_zero(self.msg_id.as_ref()) => Ok(CopyEvent::Numberless),
+            "1" if self.is_foreign() => Ok(CopyEvent::Foreign),
+            "8" | "25" if is_strange(self.from.as_ref()) => Ok(CopyEvent::Foreign),
+            "1" => self.message().map(|message| CopyEvent::Message(Box::new(message))),
+            "30" => receipts::read(self.objects.as_deref()).map(CopyEvent::Receipts),
             "85" => self.session_read(),
             "7" => self.recall(ConvType::Person),
             "8" => self.recall(ConvType::Team),
             "25" => self.recall(ConvType::SuperTeam),
-            _ => Ok(Copy::Other),
+            _ => Ok(CopyEvent::Other),
         }
     }
 
@@ -237,20 +237,20 @@ impl Fields {
     }
 
     /// msgType 1 is a team's session, which counts for nobody.
-    fn session_read(self) -> Result<Copy, String> {
+    fn session_read(self) -> Result<CopyEvent, String> {
         if self.msg_type.is_some_and(|kind| kind.text != "0") {
-            return Ok(Copy::Other);
+            return Ok(CopyEvent::Other);
         }
         let receipt = Receipt {
             reader: accid("accid", self.accid.as_ref())?,
             peer: accid("ackAccid", self.ack_accid.as_ref())?,
             up_to: millis("ackMsgTime", self.ack_msg_time.as_ref())?,
         };
-        Ok(Copy::Receipts(Receipts { good: vec![receipt], ..Receipts::default() }))
+        Ok(CopyEvent::Receipts(Receipts { good: vec![receipt], ..Receipts::default() }))
     }
 
-    fn recall(self, conv_type: ConvType) -> Result<Copy, String> {
-        Ok(Copy::Recall(Recall {
+    fn recall(self, conv_type: ConvType) -> Result<CopyEvent, String> {
+        Ok(CopyEvent::Recall(Recall {
             key: MessageKey { conv_type, server_id: server_id("msgId", self.msg_id.as_ref())? },
             from: accid("from", self.from.as_ref())?,
             to: accid("to", self.to.as_ref())?,

@@ -103,7 +103,7 @@ pub struct Details {
 
 /// One unread message of a reader, from one peer: all that the unread view has to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unread {
+pub struct UnreadMessage {
     /// Who has not read it.
     pub reader: Accid,
     /// Who sent it.
@@ -122,8 +122,8 @@ impl Message {
     }
 
     /// What the unread view learns of this message, if it counts.
-    pub fn unread(&self) -> Option<Unread> {
-        self.counts().then(|| Unread {
+    pub fn unread(&self) -> Option<UnreadMessage> {
+        self.counts().then(|| UnreadMessage {
             reader: self.to.clone(),
             peer: self.from.clone(),
             id: self.key.server_id,

@@ -68,7 +68,7 @@ pub enum Attempt {
     /// Sent, and no answer came.
     Unknown(String),
     /// NetEase answered that it cannot now; nothing was done.
-    Troubled(String),
+    Transient(String),
     /// NetEase was not asked, or not reached; nothing was done. Worth trying again after this many milliseconds.
     NotReached(String, Option<i64>),
 }
@@ -120,7 +120,7 @@ impl Policy {
             Attempt::Done => return done(State::Sent, attempts + 1, None),
             Attempt::Refused(why) => return done(State::Failed, attempts + 1, Some(why)),
             Attempt::Unknown(why) if !repeatable => return done(State::Unknown, attempts + 1, Some(why)),
-            Attempt::Unknown(why) | Attempt::Troubled(why) => {
+            Attempt::Unknown(why) | Attempt::Transient(why) => {
                 (attempts + 1, why, spread(doubled(attempts), chance))
             }
             Attempt::NotReached(why, Some(pause)) => (attempts, why, pause),
@@ -191,7 +191,7 @@ mod tests {
         let policy = Policy { attempts: u32::MAX, ..POLICY };
         for (attempts, longest) in [(0, 1_000), (1, 2_000), (5, 32_000), (6, 60_000), (100, 60_000)] {
             for chance in [0, 1, 500, 999, u64::MAX] {
-                let settled = policy.settle(fresh(attempts), Attempt::Troubled(why()), NOW, chance);
+                let settled = policy.settle(fresh(attempts), Attempt::Transient(why()), NOW, chance);
                 let pause = settled.due_at.since(NOW);
                 assert!((longest / 2..=longest).contains(&pause), "{attempts} attempts: {pause} ms");
                 assert_eq!((settled.state, settled.attempts), (State::Queued, attempts + 1));
@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn trouble_is_borne_so_often_and_no_more() {
-        assert_eq!(POLICY.settle(fresh(1), Attempt::Troubled(why()), NOW, 0).state, State::Queued);
-        let last = POLICY.settle(fresh(2), Attempt::Troubled(why()), NOW, 0);
+        assert_eq!(POLICY.settle(fresh(1), Attempt::Transient(why()), NOW, 0).state, State::Queued);
+        let last = POLICY.settle(fresh(2), Attempt::Transient(why()), NOW, 0);
         assert_eq!((last.state, last.attempts), (State::Failed, 3));
         assert_eq!(last.last_error.as_deref(), Some("given up: why"));
     }

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::ids::{Accid, Millis, ServerId};
-use super::message::{MessageKey, Receipt, Unread};
+use super::message::{MessageKey, Receipt, UnreadMessage};
 
 /// How long a view remembers a recall, in milliseconds: one hour.
 ///
@@ -36,8 +36,8 @@ pub struct Change {
 
 impl Change {
     /// A message, with the mark that the log holds for its pair: a view that has lost the mark learns it again.
-    pub fn arrived(message: Unread, mark: Option<Millis>) -> Self {
-        let Unread { reader, peer, id, at } = message;
+    pub fn arrived(message: UnreadMessage, mark: Option<Millis>) -> Self {
+        let UnreadMessage { reader, peer, id, at } = message;
         Self { reader, peer, mark, arrived: Some((id, at)), recalled: None }
     }
 

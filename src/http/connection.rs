@@ -42,9 +42,8 @@ impl ConnectionCounters {
 
 /// Whether the connection of a request ends once its client sends no more.
 ///
-/// A client may close its sending side behind its request and is answered all the same. An answer without an end is
-/// different: most clients that close want no more of it, and would keep their places among the streams until the next
-/// heartbeats fail.
+/// A half-closed client still gets its answer. A stream has no end, so there a half-close ends it: most clients that
+/// close want no more of it, and would keep their places until the next heartbeats fail.
 #[derive(Debug, Clone, Default)]
 pub struct HangUp(Arc<AtomicBool>);
 

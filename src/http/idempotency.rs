@@ -53,8 +53,8 @@ fn without_blanks(json: &str, into: &mut String) {
     }
 }
 
-/// By what the release before this one compared requests: their values, in which numbers have some 17 digits. A key that
-/// it stored is good for 24 h, so the release after this one can do without.
+/// The fingerprint of the previous release, which compared values: numbers have some 17 digits there. Its keys live for
+/// 24 h, so the next release can do without.
 fn formerly_comparable(body: &[u8]) -> Option<String> {
     serde_json::from_slice(body).ok().map(|body: Value| body.to_string())
 }

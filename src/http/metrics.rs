@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::commands::receive_copy::{Outcome, Received};
-use crate::ports::message_log::CopyNo;
+use crate::ports::message_log::InsertOutcome;
 
 /// Labels of one kind of answered request. Both are of closed lists.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -150,9 +150,9 @@ impl Metrics {
     /// Counts a copy that was taken in.
     pub fn count_copy(&self, received: &Received) {
         let outcome = match received.outcome {
-            Outcome::Recorded(CopyNo::First) => "first",
-            Outcome::Recorded(CopyNo::Repeated) => "repeated",
-            Outcome::Recorded(CopyNo::Conflicting) => "conflicting",
+            Outcome::Recorded(InsertOutcome::First) => "first",
+            Outcome::Recorded(InsertOutcome::Repeated) => "repeated",
+            Outcome::Recorded(InsertOutcome::Conflicting) => "conflicting",
             Outcome::Read { clamped, dead_letters } => {
                 self.clamped.inc_by(clamped as u64);
                 self.dead_letters.inc_by(dead_letters as u64);

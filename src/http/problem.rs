@@ -206,7 +206,7 @@ impl From<GatewayError> for Problem {
         let (code, retry_after) = match &error {
             // Only notices must not be repeated, and they go by the outbox: here it was a bind.
             GatewayError::OutOfReach(_)
-            | GatewayError::Troubled { .. }
+            | GatewayError::Transient { .. }
             | GatewayError::CalledOff(_)
             | GatewayError::OutcomeUnknown(_) => (Code::NeteaseUnavailable, None),
             GatewayError::Busy { again_in, .. } => {

@@ -63,8 +63,8 @@ async fn gather(mut body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
     Ok(all)
 }
 
-/// Whoever sent the request, authenticated; the `sub` is the text that all spellings of that user have in common. A handler
-/// that takes this before the body reads no byte of a stranger's.
+/// The authenticated caller; `sub` is case-folded where ids ignore letter case. A handler takes it before the body, so
+/// no byte of a stranger's body is read.
 pub struct Authenticated(pub Caller);
 
 impl<S: AsRef<Edge> + Send + Sync> FromRequestParts<Arc<S>> for Authenticated {

@@ -1,8 +1,8 @@
 //! One look at a reader's counts for all streams of that reader.
 //!
-//! A task per watched reader looks when the reader may have changed, and from time to time by itself, and publishes what
-//! it saw of everybody whom any of the reader's streams asks for. So a store is asked once, however many streams there
-//! are, also where it cannot tell of changes.
+//! One task per watched reader reads the counts when the reader may have changed, and on a timer. It publishes them for
+//! all peers of that reader's streams. So the store is asked once, however many streams there are, also where it cannot
+//! tell of changes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::edge::too_slow;
 use super::problem::Problem;
-use super::streams::{Streams, spread};
+use super::streams::{StreamLimiter, spread};
 use crate::domain::ids::Accid;
 use crate::ports::unread_changes::{ReaderWatch, UnreadChanges};
 use crate::queries::unread_counts::UnreadCounts;
@@ -30,7 +30,7 @@ const PEERS_AT_ONCE: usize = 500;
 pub struct SharedLooks {
     counts: Arc<UnreadCounts>,
     changes: Arc<dyn UnreadChanges>,
-    streams: Arc<Streams>,
+    streams: Arc<StreamLimiter>,
     patience: Duration,
     readers: Mutex<HashMap<Accid, Weak<Watched>>>,
 }
@@ -59,7 +59,7 @@ impl SharedLooks {
     pub fn new(
         counts: Arc<UnreadCounts>,
         changes: Arc<dyn UnreadChanges>,
-        streams: Arc<Streams>,
+        streams: Arc<StreamLimiter>,
         patience: Duration,
     ) -> Arc<Self> {
         Arc::new(Self { counts, changes, streams, patience, readers: Mutex::default() })

@@ -23,7 +23,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How many streams there are, in all and by reader.
 #[derive(Debug)]
-pub struct Streams {
+pub struct StreamLimiter {
     most: usize,
     most_of_one: usize,
     by_reader: Mutex<HashMap<Accid, usize>>,
@@ -31,7 +31,7 @@ pub struct Streams {
     looks: Semaphore,
 }
 
-impl Streams {
+impl StreamLimiter {
     /// At most so many in all, and so many of one reader.
     pub fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         let (by_reader, open, looks) = (Mutex::default(), Gauge::default(), Semaphore::new(LOOKS_AT_ONCE));
@@ -91,7 +91,7 @@ impl Streams {
 
 /// One stream's place among the others, until it is dropped.
 pub struct StreamPermit {
-    streams: Arc<Streams>,
+    streams: Arc<StreamLimiter>,
     reader: Accid,
 }
 
@@ -124,11 +124,11 @@ mod tests {
 
     const ALL: u32 = 64;
 
-    fn streams() -> Arc<Streams> {
-        Streams::new(1, 1)
+    fn streams() -> Arc<StreamLimiter> {
+        StreamLimiter::new(1, 1)
     }
 
-    async fn asked_of(streams: &Streams, code: Code) -> (Code, usize, Duration) {
+    async fn asked_of(streams: &StreamLimiter, code: Code) -> (Code, usize, Duration) {
         let (began, asked) = (Instant::now(), AtomicUsize::new(0));
         let outcome = streams.in_turn(|| async {
             asked.fetch_add(1, Ordering::Relaxed);

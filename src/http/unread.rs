@@ -12,7 +12,7 @@ use super::json::read_json;
 use super::problem::Problem;
 use super::request::{Authenticated, read_body};
 use super::schemas::{UnreadMap, UserId, Users};
-use super::unread_page::{Page, UnreadRequest, read_query, validator};
+use super::unread_query::{UnreadQuery, UnreadRequest, read_query, validator};
 use crate::queries::unread_counts::UnreadCounts;
 
 /// What these calls need.
@@ -50,7 +50,7 @@ pub async fn post_unread(
 ) -> Result<Response, Problem> {
     let body = read_body(body, state.edge.limits.body, state.edge.limits.body_timeout).await?;
     let request: UnreadRequest<'_> = read_json(&body)?;
-    let page = Page::of(request, &state.edge, &caller)?;
+    let page = UnreadQuery::of(request, &state.edge, &caller)?;
     let map = page.map(&page.counts(&state.counts, state.edge.limits.poll_timeout).await?)?;
     let json = HeaderValue::from_static("application/json");
     let private = HeaderValue::from_static("no-store");
@@ -85,7 +85,7 @@ pub async fn get_unread(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
-    let page = Page::of(read_query(&query)?, &state.edge, &caller)?;
+    let page = UnreadQuery::of(read_query(&query)?, &state.edge, &caller)?;
     let counts = page.counts(&state.counts, state.edge.limits.poll_timeout).await?;
     let etag = format!("\"{}\"", validator(&counts));
     // The answer is one person's; a browser may keep it, if it asks each time whether it still holds.

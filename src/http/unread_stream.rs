@@ -20,8 +20,8 @@ use super::problem::{Code, Problem};
 use super::request::Authenticated;
 use super::schemas::{UserId, Users};
 use super::shared_looks::{Joined, SharedLooks};
-use super::streams::Streams;
-use super::unread_page::{Page, read_query, validator};
+use super::streams::StreamLimiter;
+use super::unread_query::{UnreadQuery, read_query, validator};
 use crate::log_gate::LogGates;
 use crate::ports::clock::Clock;
 use crate::queries::unread_counts::UnreadCounts;
@@ -35,7 +35,7 @@ pub struct StreamState {
     /// Tells of what changes.
     pub looks: Arc<SharedLooks>,
     /// Streams that are open.
-    pub streams: Arc<Streams>,
+    pub streams: Arc<StreamLimiter>,
     /// Cancelled when the service stops: streams end then, or nothing else would.
     pub winding_down: CancellationToken,
     /// The present.
@@ -88,7 +88,7 @@ pub async fn stream_unread(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
-    let page = Page::of(read_query(&query)?, &state.edge, &caller)?.into_owned();
+    let page = UnreadQuery::of(read_query(&query)?, &state.edge, &caller)?.into_owned();
     let place = state.streams.enter(&page.reader)?;
     // First, so that no change falls between the two.
     let mut joined = state.looks.join(&page.reader, page.peers());
@@ -122,7 +122,7 @@ fn tell_ended(problem: &Problem) {
 /// What one stream is made of.
 struct Feed {
     state: Arc<StreamState>,
-    page: Page<'static>,
+    page: UnreadQuery<'static>,
     events: Sender<Event>,
     /// How long its token holds.
     ends: Option<Duration>,

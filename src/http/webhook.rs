@@ -20,7 +20,7 @@ use super::metrics::Metrics;
 use super::problem::{Code, Problem};
 use super::request::read_body;
 use super::schemas::MessageCopy;
-use crate::commands::receive_copy::{Inbox, Outcome, Received};
+use crate::commands::receive_copy::{CopyReceiver, Outcome, Received};
 use crate::domain::ids::Millis;
 use crate::domain::signature::{SignatureError, Signed, SignedHeaders};
 use crate::log_gate::LogGate;
@@ -34,7 +34,7 @@ pub struct WebhookState {
     /// What all calls need.
     pub edge: Arc<Edge>,
     /// Takes in message copies.
-    pub inbox: Arc<Inbox>,
+    pub inbox: Arc<CopyReceiver>,
     /// NetEase's present app secret and those it had before.
     pub app_secrets: Vec<SecretString>,
     /// Copies signed longer ago, or further ahead, than this are refused; `None` takes any.

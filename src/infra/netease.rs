@@ -169,7 +169,7 @@ impl Gateway for Netease {
         Ok(names)
     }
 
-    fn resting(&self) -> Option<Duration> {
-        self.transport.resting()
+    fn circuit_open_for(&self) -> Option<Duration> {
+        self.transport.circuit_open_for()
     }
 }

@@ -13,20 +13,20 @@
 //!
 //! Polls and webhooks share one connection; loads, rechecks, recounts and `explain` go by the bulk lane (`bulk.rs`).
 
+mod address;
 mod bulk;
 mod cluster;
 mod connection;
+mod connector;
 pub mod counters;
 mod identity;
 pub mod near;
-mod place;
 mod probe;
 mod sentinel;
 mod session;
 mod single;
 mod timeouts;
 mod tracking;
-mod way;
 mod whole;
 
 use std::collections::HashMap;
@@ -35,9 +35,9 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use redis::{RedisError, Script, ScriptInvocation, Value};
 
+pub use address::RedisAddress;
 pub use connection::Connection;
 pub use near::NearView;
-pub use place::Place;
 pub use probe::WhenFull;
 
 use crate::domain::ids::{Accid, Millis, ServerId};

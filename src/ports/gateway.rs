@@ -47,7 +47,7 @@ pub trait Gateway: Send + Sync {
     async fn names(&self, accids: &[Accid]) -> Result<BTreeMap<Accid, String>, GatewayError>;
 
     /// How long calls will be refused without being sent, because the last ones did not get through.
-    fn resting(&self) -> Option<Duration>;
+    fn circuit_open_for(&self) -> Option<Duration>;
 }
 
 /// Asked right before each attempt of a call that must happen once: after its turn has come, before its first byte.
@@ -128,7 +128,7 @@ pub enum GatewayError {
     },
     /// Refused for a passing reason: nothing happened at NetEase, or it may happen twice.
     #[error("NetEase is in passing trouble: {api} was answered with code {code}")]
-    Troubled {
+    Transient {
         /// Which call.
         api: &'static str,
         /// NetEase's code.
@@ -165,7 +165,7 @@ impl GatewayError {
             Self::CalledOff(api)
             | Self::OutcomeUnknown(api)
             | Self::NotAccepted { api, .. }
-            | Self::Troubled { api, .. }
+            | Self::Transient { api, .. }
             | Self::Busy { api, .. }
             | Self::Rejected { api, .. } => Some(api),
         }
@@ -174,7 +174,7 @@ impl GatewayError {
     /// NetEase's code, if it answered with one.
     pub fn code(&self) -> Option<i64> {
         match self {
-            Self::NotAccepted { code, .. } | Self::Troubled { code, .. } | Self::Rejected { code, .. } => {
+            Self::NotAccepted { code, .. } | Self::Transient { code, .. } | Self::Rejected { code, .. } => {
                 Some(*code)
             }
             Self::OutOfReach(_) | Self::CalledOff(_) | Self::OutcomeUnknown(_) | Self::Busy { .. } => None,

@@ -57,7 +57,7 @@ pub trait MessageLog: Send + Sync {
 pub struct Reach {
     /// The time of the newest message that the reader has not read.
     pub unread: Option<Millis>,
-    /// Everything up to here is read, as it was when `unread` was known or later.
+    /// The read mark, read no earlier than `unread`.
     pub mark: Option<Millis>,
 }
 
@@ -65,14 +65,14 @@ pub struct Reach {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     /// Whether this copy of a message was the first. A receipt or a recall always is: copies of those are not told apart.
-    pub copy: CopyNo,
+    pub copy: InsertOutcome,
     /// What the unread view has to be told: of a message, the copy that stayed. `None` when it never counts.
     pub change: Option<Change>,
 }
 
 /// The first copy of a message, or a further one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CopyNo {
+pub enum InsertOutcome {
     /// Stored by this call.
     First,
     /// It was there already, the same.
@@ -84,18 +84,18 @@ pub enum CopyNo {
 impl Recorded {
     /// A receipt whose mark is raised.
     pub fn receipt(receipt: Receipt) -> Self {
-        Self { copy: CopyNo::First, change: Some(Change::read(receipt)) }
+        Self { copy: InsertOutcome::First, change: Some(Change::read(receipt)) }
     }
 
     /// A recall whose tombstone is laid.
     pub fn recall(Recall { key, from, to }: Recall) -> Self {
         let counts = key.conv_type == ConvType::Person;
-        Self { copy: CopyNo::First, change: counts.then(|| Change::recalled(to, from, key)) }
+        Self { copy: InsertOutcome::First, change: counts.then(|| Change::recalled(to, from, key)) }
     }
 
     /// A message that is stored, by this call or before. A recalled one is told as a recall, so that a view that counts
     /// it stops.
-    pub fn message(copy: CopyNo, kept: &Message, recalled: bool, mark: Option<Millis>) -> Self {
+    pub fn message(copy: InsertOutcome, kept: &Message, recalled: bool, mark: Option<Millis>) -> Self {
         let change = kept.unread().map(|unread| match recalled {
             true => Change::recalled(unread.reader, unread.peer, kept.key),
             false => Change::arrived(unread, mark),

@@ -89,8 +89,8 @@ pub const BATCH: u32 = 5_000;
 
 /// Entries in the order of their numbers. MySQL in production, SQLite when embedded: the accounts' database.
 ///
-/// An entry can be claimed when it is queued, due, held by nobody, not begun, and first among the queued entries of its lane: a
-/// lane is a recipient's notices, or one friendship. So a recipient gets notices in the order in which they were
+/// An entry can be claimed when it is queued, due, not leased, not begun, and first in its lane. A lane is a recipient's
+/// notices, or one friendship. So a recipient gets notices in the order in which they were
 /// accepted, and one that waits for its next attempt holds back those behind it.
 #[async_trait]
 pub trait Outbox: Send + Sync {
@@ -112,7 +112,7 @@ pub trait Outbox: Send + Sync {
     /// Takes entries from holders who died after [`Self::begin`]: their outcome is not known, so a resendable one is
     /// queued again and any other becomes [`State::Unknown`], with `why`; either has had one attempt more. Until this
     /// is called they hold up their lanes. Answers how many.
-    async fn take_over(&self, now: Millis, why: &str) -> Result<u64, StoreError>;
+    async fn reclaim_expired(&self, now: Millis, why: &str) -> Result<u64, StoreError>;
 
     /// How much is owed.
     async fn backlog(&self) -> Result<Backlog, StoreError>;

@@ -35,8 +35,7 @@ pub trait UnreadView: Send + Sync {
     /// What the view itself holds of one pair, for explaining a number: messages with their times, and the mark.
     async fn explain(&self, reader: &Accid, peer: &Accid) -> Result<ViewedPair, StoreError>;
 
-    /// Loads from before this are to be compared with the log: what holds the view now came later, and may lack what they
-    /// had.
+    /// Loads from before this are to be rechecked: the view's store was replaced then, and may lack what they had.
     fn trusted_since(&self) -> Millis {
         Millis(0)
     }

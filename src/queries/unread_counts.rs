@@ -9,15 +9,16 @@ use crate::domain::unread::Reading;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::message_log::MessageLog;
-use crate::ports::projection::Projection;
 use crate::ports::unread_view::UnreadView;
+use crate::ports::view_loader::ViewLoader;
 
 /// How often a view may lose a reader while that reader is loaded before the poll gives up.
 const ROUNDS: usize = 3;
 
 /// The view's name in errors.
 const VIEW: &str = "unread";
-/// A load dated further ahead is of a clock that was wrong, and would be believed for as long as it is.
+/// A load dated further ahead came from a clock that was wrong. It is rechecked, or it would count as new until our
+/// clock has caught up.
 const CLOCKS_APART_MS: i64 = 5_000;
 
 /// Answers from the view; loads what it does not know from the log.
@@ -27,7 +28,7 @@ pub struct UnreadCounts {
     /// The truth, for when the view is out of reach.
     pub log: Arc<dyn MessageLog>,
     /// Fills the view.
-    pub projection: Arc<dyn Projection>,
+    pub view_loader: Arc<dyn ViewLoader>,
     /// Tells how old a load is.
     pub clock: Arc<dyn Clock>,
     /// A load older than this many milliseconds is repeated in the background, to find drift.
@@ -48,7 +49,7 @@ impl UnreadCounts {
                     self.recheck_if_old(reader, loaded_at);
                     return Ok(counts);
                 }
-                Ok(Reading::Unknown) => match self.projection.load(reader).await {
+                Ok(Reading::Unknown) => match self.view_loader.load(reader).await {
                     Err(error) if error.store() == VIEW => {
                         return self.fall_back(reader, peers, error.again()).await;
                     }
@@ -66,7 +67,7 @@ impl UnreadCounts {
             || now.since(loaded_at) > self.recheck_after_ms
             || loaded_at.since(now) > CLOCKS_APART_MS
         {
-            self.projection.recheck(reader);
+            self.view_loader.recheck(reader);
         }
     }
 

@@ -4,7 +4,7 @@ use futures_util::future::{join, join_all, join3};
 use otc_im::domain::message::{ConvType, Fact, Message, MessageKey};
 use otc_im::domain::unread::{Change, Snapshot};
 use otc_im::ports::StoreError;
-use otc_im::ports::message_log::CopyNo::{self, Conflicting, First, Repeated};
+use otc_im::ports::message_log::InsertOutcome::{self, Conflicting, First, Repeated};
 use otc_im::ports::message_log::Recorded;
 use otc_im::ports::unread_view::UnreadView;
 
@@ -105,7 +105,7 @@ fn facts(of: impl IntoIterator<Item = impl Into<Fact>>) -> Vec<Fact> {
     of.into_iter().map(Into::into).collect()
 }
 
-fn copies(recorded: Vec<Result<Recorded, StoreError>>) -> Vec<CopyNo> {
+fn copies(recorded: Vec<Result<Recorded, StoreError>>) -> Vec<InsertOutcome> {
     recorded.into_iter().map(|recorded| recorded.unwrap().copy).collect()
 }
 

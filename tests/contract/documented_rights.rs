@@ -139,7 +139,7 @@ async fn notices<T: Outbox + Notifications>(store: &T) {
     let claimed = claim(store, "a", NOW).await;
     assert!(store.begin(&lease("a", NOW), &ids(&claimed)).await.unwrap());
     settle(store, "a", &claimed, &sent()).await;
-    assert_eq!(store.take_over(at(1), "gone").await.unwrap(), 0);
+    assert_eq!(store.reclaim_expired(at(1), "gone").await.unwrap(), 0);
     assert_eq!(store.backlog().await.unwrap().queued, 0);
     assert!(store.status(&many.id).await.unwrap().is_some());
     assert_eq!(store.forget(at(1), 10).await.unwrap(), 3);

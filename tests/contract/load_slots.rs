@@ -10,8 +10,8 @@ use otc_im::commands::projector::Projector;
 use otc_im::domain::unread::Snapshot;
 use otc_im::infra::memory::MemoryView;
 use otc_im::ports::StoreError;
-use otc_im::ports::projection::Projection;
 use otc_im::ports::unread_view::UnreadView;
+use otc_im::ports::view_loader::ViewLoader;
 use tokio::task::JoinHandle;
 
 use super::facts::{Pair, count, load};

@@ -1,7 +1,7 @@
 //! What a message log makes of facts that come at once.
 
 use futures_util::future::{join, join_all};
-use otc_im::ports::message_log::CopyNo;
+use otc_im::ports::message_log::InsertOutcome;
 
 use super::facts::{Pair, person, with_recalled};
 use super::message_log::sorted_snapshot;
@@ -23,9 +23,9 @@ on_each! {
 async fn firsts_of_fifty(log: &Log, pair: &Pair) -> usize {
     let message = pair.message(1, 10);
     let copies = join_all((0..50).map(|_| log.record_one(message.clone().into()))).await;
-    let copies: Vec<CopyNo> = copies.into_iter().map(|recorded| recorded.unwrap().copy).collect();
-    assert!(!copies.contains(&CopyNo::Conflicting), "{copies:?}");
-    copies.iter().filter(|copy| **copy == CopyNo::First).count()
+    let copies: Vec<InsertOutcome> = copies.into_iter().map(|recorded| recorded.unwrap().copy).collect();
+    assert!(!copies.contains(&InsertOutcome::Conflicting), "{copies:?}");
+    copies.iter().filter(|copy| **copy == InsertOutcome::First).count()
 }
 
 async fn of_fifty_copies_at_once_one_is_the_first(log: &Log) {
@@ -76,7 +76,7 @@ async fn a_recall_that_races_its_message_wins(log: &Log) {
         let (recorded, recalled) =
             join(log.record_one(message.clone().into()), log.record_one(recall.clone().into())).await;
         recalled.unwrap();
-        assert_eq!(recorded.unwrap().copy, CopyNo::First);
+        assert_eq!(recorded.unwrap().copy, InsertOutcome::First);
         assert_eq!(
             sorted_snapshot(&**log, &pair).await,
             with_recalled(pair.snapshot([], None), &pair, &[round])

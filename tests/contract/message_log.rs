@@ -8,7 +8,7 @@ use otc_im::domain::unread::{Change, Snapshot};
 use otc_im::infra::clock::System;
 use otc_im::ports::clock::Clock;
 use otc_im::ports::dead_letters::DeadLetter;
-use otc_im::ports::message_log::CopyNo::{Conflicting, First, Repeated};
+use otc_im::ports::message_log::InsertOutcome::{Conflicting, First, Repeated};
 use otc_im::ports::message_log::{MessageLog, Reach};
 
 use super::facts::{NOW, Pair, fresh_accid, id, person, with_recalled};

@@ -10,7 +10,7 @@ use mongodb::options::ClientOptions;
 use mongodb::{Client, Database, IndexModel};
 use otc_im::domain::message::Fact;
 use otc_im::infra::mongo::{self, INDEXES, Lack, MongoLog};
-use otc_im::ports::message_log::{BIG, CopyNo, MessageLog};
+use otc_im::ports::message_log::{BIG, InsertOutcome, MessageLog};
 
 use super::facts::Pair;
 use crate::support::{fresh_name, server};
@@ -45,13 +45,15 @@ async fn messages_are_inserted_before_marks_are_looked_at_and_marks_raised_befor
     assert!(log.record(receipts.into_iter().map(Fact::from).collect()).await.iter().all(Result::is_ok));
     assert_eq!(taken(&asked), ["update read_marks", "update messages"]);
     let batch = [pair.message(1, 15), pair.message(2, 25), pair.message(3, 5)];
-    for copy in [CopyNo::First, CopyNo::Repeated] {
+    for copy in [InsertOutcome::First, InsertOutcome::Repeated] {
         let recorded = log.record(batch.iter().cloned().map(Fact::from).collect()).await;
         assert!(recorded.iter().all(|recorded| recorded.as_ref().unwrap().copy == copy), "{recorded:?}");
         let asked = taken(&asked);
         let repeated = ["insert messages", "find messages", "find read_marks"];
         match copy {
-            CopyNo::First => assert_eq!(asked, ["insert messages", "find read_marks", "update messages"]),
+            InsertOutcome::First => {
+                assert_eq!(asked, ["insert messages", "find read_marks", "update messages"]);
+            }
             _ => assert_eq!(asked, repeated, "they are read already"),
         }
     }

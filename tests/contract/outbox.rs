@@ -41,7 +41,7 @@ async fn nothing_is_owed_at_first(store: &Outboxes) {
     assert_eq!(claim(&**store, "a", NOW).await, []);
     assert_eq!(store.backlog().await.unwrap(), Backlog::default());
     assert_eq!(store.status(&notice(&["alice"]).id).await.unwrap(), None);
-    assert_eq!(store.take_over(NOW, "gone").await.unwrap(), 0);
+    assert_eq!(store.reclaim_expired(NOW, "gone").await.unwrap(), 0);
     assert_eq!(store.forget(NOW, 100).await.unwrap(), 0);
     assert!(store.begin(&lease("a", NOW), &[]).await.unwrap());
     store.settle(&lease("a", NOW), &[]).await.unwrap();

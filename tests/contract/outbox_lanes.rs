@@ -71,7 +71,7 @@ async fn the_second_waits_for_one_whose_holder_is_dead(store: &Outboxes) {
     assert!(store.begin(&lease("a", NOW), &ids(&first)).await.unwrap());
     let later = lease("a", NOW).until;
     assert_eq!(claim(&**store, "b", later).await, [], "begun, so it is not known what came of it");
-    assert_eq!(store.take_over(later, "its holder died").await.unwrap(), 2);
+    assert_eq!(store.reclaim_expired(later, "its holder died").await.unwrap(), 2);
     assert_eq!(recipients(&claim(&**store, "b", later).await), ["alice"]);
 }
 

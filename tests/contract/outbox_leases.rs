@@ -63,7 +63,7 @@ async fn beginning_is_all_or_nothing(store: &Outboxes) {
     let claimed = claim(&**store, "a", NOW).await;
     settle(&**store, "a", &claimed[1..], &troubled(NOW)).await;
     assert!(!store.begin(&lease("a", at(1_000)), &ids(&claimed)).await.unwrap());
-    assert_eq!(store.take_over(at(LEASE_MS), "gone").await.unwrap(), 0, "nothing was begun");
+    assert_eq!(store.reclaim_expired(at(LEASE_MS), "gone").await.unwrap(), 0, "nothing was begun");
     let free = claim(&**store, "b", at(LEASE_MS)).await;
     assert_eq!(recipients(&free), ["a", "b"], "nothing was prolonged");
 }
@@ -74,10 +74,10 @@ async fn beginning_prolongs(store: &Outboxes) {
     let longer = Lease { until: at(3 * LEASE_MS), ..lease("a", NOW) };
     for _ in 0..2 {
         assert!(store.begin(&longer, &ids(&claimed)).await.unwrap());
-        assert_eq!(store.take_over(at(3 * LEASE_MS - 1), "gone").await.unwrap(), 0);
+        assert_eq!(store.reclaim_expired(at(3 * LEASE_MS - 1), "gone").await.unwrap(), 0);
         assert_eq!(claim(&**store, "b", at(3 * LEASE_MS - 1)).await, []);
     }
-    assert_eq!(store.take_over(longer.until, "gone").await.unwrap(), 1);
+    assert_eq!(store.reclaim_expired(longer.until, "gone").await.unwrap(), 1);
 }
 
 async fn settling_lets_go(store: &Outboxes) {
@@ -87,7 +87,7 @@ async fn settling_lets_go(store: &Outboxes) {
         assert_eq!(recipients(&claimed), ["alice"]);
         assert!(store.begin(&lease(token, NOW), &ids(&claimed)).await.unwrap());
         settle(&**store, token, &claimed, &troubled(NOW)).await;
-        assert_eq!(store.take_over(at(LEASE_MS), "gone").await.unwrap(), 0);
+        assert_eq!(store.reclaim_expired(at(LEASE_MS), "gone").await.unwrap(), 0);
     }
 }
 
@@ -99,8 +99,8 @@ async fn the_dead_leave_what_they_had_begun(store: &Outboxes) {
     }
     let claimed = claim(&**store, "a", NOW).await;
     assert!(store.begin(&lease("a", NOW), &ids(&claimed[..2])).await.unwrap());
-    assert_eq!(store.take_over(at(LEASE_MS - 1), "gone").await.unwrap(), 0);
-    assert_eq!(store.take_over(at(LEASE_MS), &"🙂".repeat(501)).await.unwrap(), 2);
+    assert_eq!(store.reclaim_expired(at(LEASE_MS - 1), "gone").await.unwrap(), 0);
+    assert_eq!(store.reclaim_expired(at(LEASE_MS), &"🙂".repeat(501)).await.unwrap(), 2);
     let told = async |new| deliveries(&**store, new).await.remove(0);
     let (first, second, third) = (told(&again).await, told(&once).await, told(&untouched).await);
     assert_eq!((first.state, first.attempts), (State::Queued, 1));
@@ -110,7 +110,7 @@ async fn the_dead_leave_what_they_had_begun(store: &Outboxes) {
         assert_eq!(delivery.last_error, Some("🙂".repeat(500)));
     }
     assert!(!store.begin(&lease("a", NOW), &ids(&claimed[..1])).await.unwrap());
-    assert_eq!(store.take_over(at(LEASE_MS), "gone").await.unwrap(), 0);
+    assert_eq!(store.reclaim_expired(at(LEASE_MS), "gone").await.unwrap(), 0);
     assert_eq!(recipients(&claim(&**store, "b", at(LEASE_MS)).await), ["a", "c"]);
 }
 
@@ -118,7 +118,7 @@ async fn what_the_dead_had_not_begun_is_simply_claimed(store: &Outboxes) {
     let new = notice(&["alice"]);
     accept(&**store, &new).await;
     let claimed = claim(&**store, "a", NOW).await;
-    assert_eq!(store.take_over(at(LEASE_MS), "gone").await.unwrap(), 0);
+    assert_eq!(store.reclaim_expired(at(LEASE_MS), "gone").await.unwrap(), 0);
     assert!(store.begin(&lease("a", at(LEASE_MS)), &ids(&claimed)).await.unwrap(), "it still holds it");
 }
 
@@ -126,7 +126,7 @@ async fn a_friendship_of_the_dead_is_owed_still(store: &Outboxes) {
     store.owe_friendship(&user("buyer"), &user("seller"), NOW).await.unwrap();
     let claimed = claim(&**store, "a", NOW).await;
     assert!(store.begin(&lease("a", NOW), &ids(&claimed)).await.unwrap());
-    assert_eq!(store.take_over(at(LEASE_MS), "gone").await.unwrap(), 1);
+    assert_eq!(store.reclaim_expired(at(LEASE_MS), "gone").await.unwrap(), 1);
     store.owe_friendship(&user("buyer"), &user("seller"), NOW).await.unwrap();
     let again = claim(&**store, "b", at(LEASE_MS)).await;
     assert_eq!((ids(&again), again[0].work.entries()[0].attempts), (ids(&claimed), 1));

@@ -95,7 +95,7 @@ impl Gateway for Seen {
     async fn names(&self, _: &[Accid]) -> Result<BTreeMap<Accid, String>, GatewayError> {
         unreachable!()
     }
-    fn resting(&self) -> Option<Duration> {
+    fn circuit_open_for(&self) -> Option<Duration> {
         None
     }
 }

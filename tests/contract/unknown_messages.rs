@@ -40,7 +40,7 @@ fn of(stack: &Stack) -> Projector {
 async fn a_few_unknown_messages_are_removed(stack: &Stack) {
     let pair = with_unknown(stack, REMOVE_UNKNOWN).await;
     let merged = Merged::Done { added: 0, removed: REMOVE_UNKNOWN };
-    assert_eq!(of(stack).compare(&pair.reader).await.unwrap(), Reloaded { merged, kept_unknown: 0 });
+    assert_eq!(of(stack).reconcile(&pair.reader).await.unwrap(), Reloaded { merged, kept_unknown: 0 });
     assert_eq!(count(&*stack.view, &pair).await, Some(1));
 }
 
@@ -48,14 +48,18 @@ async fn many_unknown_messages_are_kept_until_somebody_insists(stack: &Stack) {
     let (pair, projector) = (with_unknown(stack, REMOVE_UNKNOWN + 1).await, of(stack));
     stack.log.record_one(pair.message(2, 30).into()).await.unwrap();
     let kept = Reloaded { merged: Merged::Done { added: 1, removed: 0 }, kept_unknown: REMOVE_UNKNOWN + 1 };
-    assert_eq!(projector.compare(&pair.reader).await.unwrap(), kept, "what is missing is added all the same");
+    assert_eq!(
+        projector.reconcile(&pair.reader).await.unwrap(),
+        kept,
+        "what is missing is added all the same"
+    );
     assert_eq!(projector.counters().kept_unknown.get(), 4);
     assert_eq!(count(&*stack.view, &pair).await, Some(6));
     let (log, view) = (stack.log.messages.clone(), stack.view.port.clone());
     let bounds = LoadBounds { at_once: 1, remove_unknown: None };
     let insisting = Projector::new(log, view, Arc::new(SetClock::default()), Arc::new(System), bounds);
     let removed = Reloaded { merged: Merged::Done { added: 0, removed: 4 }, kept_unknown: 0 };
-    assert_eq!(insisting.compare(&pair.reader).await.unwrap(), removed);
+    assert_eq!(insisting.reconcile(&pair.reader).await.unwrap(), removed);
     assert_eq!(count(&*stack.view, &pair).await, Some(2));
 }
 
@@ -68,7 +72,7 @@ async fn messages_that_the_log_knows_to_be_read_or_recalled_are_removed_however_
     // A view that missed the recalls.
     apply(&*stack.view, (2..=6).map(|number| pair.arrived(number, 10))).await;
     let merged = Merged::Done { added: 0, removed: 5 };
-    assert_eq!(of(stack).compare(&pair.reader).await.unwrap(), Reloaded { merged, kept_unknown: 0 });
+    assert_eq!(of(stack).reconcile(&pair.reader).await.unwrap(), Reloaded { merged, kept_unknown: 0 });
     assert_eq!(count(&*stack.view, &pair).await, Some(1));
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 use futures_util::TryStreamExt;
 use otc_im::commands::forget_old::forget_read;
-use otc_im::commands::receive_copy::Inbox;
+use otc_im::commands::receive_copy::CopyReceiver;
 use otc_im::commands::recount::Recounter;
 use otc_im::commands::redrive::{Redriven, redrive};
 use otc_im::domain::ids::{Accid, Millis};
@@ -131,8 +131,8 @@ async fn an_explanation_tells_log_from_view(stack: &Stack) {
     assert_eq!((found.missing(), found.surplus()), (1, 1));
 }
 
-fn inbox(stack: &Stack) -> Inbox {
-    Inbox {
+fn inbox(stack: &Stack) -> CopyReceiver {
+    CopyReceiver {
         log: stack.log.messages.clone(),
         view: stack.view.port.clone(),
         dead_letters: stack.log.letters.clone(),

@@ -59,10 +59,10 @@ pub fn counts_and_loads(
     clock: Arc<dyn Clock>,
 ) -> (UnreadCounts, LoadCounters) {
     let projector = projector(Arc::clone(&view), Arc::clone(&log), Arc::clone(&clock));
-    let (loads, projection) = (projector.counters(), Arc::new(projector));
+    let (loads, view_loader) = (projector.counters(), Arc::new(projector));
     let (started_at, fallbacks) = (Millis(0), Semaphore::new(0));
     let recheck_after_ms = RECHECK_AFTER;
-    (UnreadCounts { view, log, projection, clock, recheck_after_ms, started_at, fallbacks }, loads)
+    (UnreadCounts { view, log, view_loader, clock, recheck_after_ms, started_at, fallbacks }, loads)
 }
 
 /// Counts snapshots, lets each through the gate, and with `failing` fails it. Who is `big` is as big as none is here.

@@ -65,7 +65,7 @@ async fn passing_trouble_is_asked_again_and_then_told() {
     for code in [415, 431, 503, 514] {
         let fail = json!({"api": "*", "mode": code.to_string(), "count": 3});
         netease.faults(json!({"failNext": [fail]})).await;
-        let troubled = |api| Err(GatewayError::Troubled { api, code });
+        let troubled = |api| Err(GatewayError::Transient { api, code });
         assert_eq!(gateway.set_name(&accid("alice"), "A").await, troubled("user/updateUinfo"));
         assert_eq!(notify(&gateway).await, Ok(()), "refused once, so certainly not done");
     }

@@ -25,7 +25,7 @@ async fn the_backup_serves_while_the_first_refuses_connections() {
         notify(&gateway).await.expect("a notice too: it certainly was not done");
     }
     assert_eq!(netease.calls("msg/sendAttachMsg").await, 6, "each of them once");
-    assert_eq!(gateway.resting(), None, "one of two answers");
+    assert_eq!(gateway.circuit_open_for(), None, "one of two answers");
 }
 
 #[tokio::test]
@@ -71,11 +71,11 @@ async fn a_netease_that_does_not_answer_is_left_alone_and_found_again() {
     assert!(shown("netease_calls_total{api=\"user/updateUinfo\",outcome=\"no_answer\"} 0"));
 
     for _ in 0..5 {
-        assert_eq!(gateway.resting(), None);
+        assert_eq!(gateway.circuit_open_for(), None);
         assert!(matches!(set_name().await, Err(GatewayError::OutOfReach(_))));
     }
-    assert!(gateway.resting().is_some_and(|rest| rest <= Duration::from_secs(2)));
-    assert!(gateway.background().resting().is_some(), "both faces know");
+    assert!(gateway.circuit_open_for().is_some_and(|rest| rest <= Duration::from_secs(2)));
+    assert!(gateway.background().circuit_open_for().is_some(), "both faces know");
     assert!(matches!(set_name().await, Err(GatewayError::OutOfReach(_))));
     assert!(matches!(notify(&gateway).await, Err(GatewayError::OutOfReach(_))), "nothing was sent");
     assert_eq!(netease.calls("user/updateUinfo").await, 5);
@@ -83,9 +83,9 @@ async fn a_netease_that_does_not_answer_is_left_alone_and_found_again() {
     assert!(shown("netease_up{endpoint=\"main\"} 0"));
 
     netease.faults(json!({})).await;
-    eventually("a call is let through", async || gateway.resting().is_none()).await;
+    eventually("a call is let through", async || gateway.circuit_open_for().is_none()).await;
     assert_eq!(set_name().await, Ok(()));
-    assert_eq!(gateway.resting(), None);
+    assert_eq!(gateway.circuit_open_for(), None);
     assert!(shown("netease_up{endpoint=\"main\"} 1"));
     assert!(shown("netease_calls_total{api=\"user/updateUinfo\",outcome=\"done\"} 1"));
     let lost = ["not_sent", "no_answer"].map(|outcome| {
@@ -102,9 +102,9 @@ async fn codes_of_netease_are_answers_and_open_nothing() {
     netease.faults(json!({"failNext": [{"api": "*", "mode": "500", "count": 10}]})).await;
     for _ in 0..5 {
         let named = gateway.set_name(&accid("alice"), "Alice").await;
-        assert!(matches!(named, Err(GatewayError::Troubled { code: 500, .. })), "{named:?}");
+        assert!(matches!(named, Err(GatewayError::Transient { code: 500, .. })), "{named:?}");
     }
-    assert_eq!(gateway.resting(), None);
+    assert_eq!(gateway.circuit_open_for(), None);
     assert_eq!(netease.calls("user/updateUinfo").await, 10);
 }
 

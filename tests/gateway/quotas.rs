@@ -38,5 +38,5 @@ async fn a_call_that_netease_closed_is_not_made_again_and_others_are() {
     }
     assert_eq!(netease.calls("user/create").await, 2, "one that was done, one that was closed");
     gateway.set_token(&alice, "new").await.unwrap();
-    assert_eq!(gateway.resting(), None);
+    assert_eq!(gateway.circuit_open_for(), None);
 }

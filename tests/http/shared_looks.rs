@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use otc_im::domain::ids::Accid;
 use otc_im::http::shared_looks::{Joined, SharedLooks};
-use otc_im::http::streams::Streams;
+use otc_im::http::streams::StreamLimiter;
 use otc_im::infra::changes::ChangeHub;
 use tokio::time::{sleep, timeout};
 
@@ -34,7 +34,7 @@ async fn site() -> Site {
     hub.set_live(true);
     let counts = Arc::new(counts(view.clone(), stack.log.messages.clone(), Arc::new(SetClock::default())));
     assert_eq!(counts.of(&pair.reader, std::slice::from_ref(&pair.peer)).await.unwrap(), [1]);
-    let streams = Streams::new(1_000, 1_000);
+    let streams = StreamLimiter::new(1_000, 1_000);
     let looks = SharedLooks::new(counts, Arc::new(hub.clone()), streams, Duration::from_secs(3));
     view.reads.store(0, SeqCst);
     Site { stack, view, hub, looks, pair }

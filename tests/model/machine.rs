@@ -15,8 +15,8 @@ use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
 use otc_im::ports::StoreError;
 use otc_im::ports::clock::{Clock, Ids};
 use otc_im::ports::message_log::{MessageLog, Reach, Recorded};
-use otc_im::ports::projection::Projection;
 use otc_im::ports::unread_view::{UnreadView, ViewedPair};
+use otc_im::ports::view_loader::ViewLoader;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 

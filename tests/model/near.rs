@@ -36,7 +36,7 @@ pub enum Read {
 
 /// One session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Session {
+pub struct TrackingSession {
     entry: Option<Entry<u8>>,
     /// Where the view was when the last heartbeat that was answered was sent.
     confirmed: u8,
@@ -54,7 +54,7 @@ pub struct World {
     view: u8,
     /// The sessions' numbers tell their reads apart.
     number: u8,
-    session: Option<Session>,
+    session: Option<TrackingSession>,
     reads: Vec<Read>,
     /// An own change that Redis has made and that is not acknowledged yet: where it brought the view.
     own: Vec<u8>,
@@ -112,12 +112,12 @@ impl World {
     }
 
     /// What a poll would be answered from memory now, if heartbeats had not run out of time.
-    fn kept(&self) -> Option<(&Session, u8)> {
+    fn kept(&self) -> Option<(&TrackingSession, u8)> {
         let session = self.session.as_ref()?;
         Some((session, session.entry.as_ref()?.look().0?))
     }
 
-    fn session(&mut self) -> &mut Session {
+    fn session(&mut self) -> &mut TrackingSession {
         self.session.as_mut().expect("only offered with a session")
     }
 
@@ -196,7 +196,8 @@ impl Model for Budget {
             Action::Open => {
                 let (confirmed, told) = (world.view, VecDeque::new());
                 (world.number, world.next_generation) = (world.number + 1, 0);
-                world.session = Some(Session { entry: None, confirmed, beating: None, told, heard: true });
+                world.session =
+                    Some(TrackingSession { entry: None, confirmed, beating: None, told, heard: true });
             }
             Action::Miss => world.miss(),
             Action::Answer(at) => {
@@ -261,7 +262,8 @@ impl Model for Budget {
             Property::always(
                 "with nothing on the way, what is kept is what the view has",
                 |_: &Self, world: &World| {
-                    let settled = |session: &Session| session.heard && !session.told.contains(&Told::Changed);
+                    let settled =
+                        |session: &TrackingSession| session.heard && !session.told.contains(&Told::Changed);
                     world.kept().is_none_or(|(session, held)| !settled(session) || held == world.view)
                 },
             ),

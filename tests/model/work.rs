@@ -3,7 +3,7 @@
 use otc_im::domain::ids::{Accid, Millis, ServerId};
 use otc_im::domain::message::Fact;
 use otc_im::domain::unread::{Change, Load, Snapshot};
-use otc_im::ports::message_log::{CopyNo, Recorded};
+use otc_im::ports::message_log::{InsertOutcome, Recorded};
 
 use super::log::Log;
 use super::scene::Scene;
@@ -79,7 +79,7 @@ impl Handler {
 fn tell_view(scene: &Scene, copy: usize, recalled: bool, mark: Option<Millis>) -> Step {
     let Fact::Message(message) = &scene.facts[copy] else { unreachable!("only messages are recorded") };
     // Which copy it is makes no difference to what the view is told.
-    Recorded::message(CopyNo::First, message, recalled, mark).change.map_or(Step::Ack, Step::View)
+    Recorded::message(InsertOutcome::First, message, recalled, mark).change.map_or(Step::Ack, Step::View)
 }
 
 /// A load or a recheck: both take the same steps.

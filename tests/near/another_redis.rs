@@ -30,7 +30,7 @@ pub(super) fn counts(view: Arc<dyn UnreadView>, log: &Log) -> UnreadCounts {
     UnreadCounts {
         view,
         log: messages,
-        projection: Arc::new(projector),
+        view_loader: Arc::new(projector),
         clock,
         recheck_after_ms: i64::MAX,
         started_at: Millis(0),

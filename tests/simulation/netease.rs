@@ -7,7 +7,7 @@ use std::time::Duration;
 use otc_im::commands::receive_copy::{Outcome, Received};
 use otc_im::domain::message::MessageKey;
 use otc_im::ports::StoreError;
-use otc_im::ports::message_log::CopyNo;
+use otc_im::ports::message_log::InsertOutcome;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -118,10 +118,10 @@ impl Netease {
     fn judge(&self, number: usize, event: &Event, outcome: &Outcome) {
         let fits = match (&event.fact, outcome) {
             (Fact::Sent(_), Outcome::Recorded(copy)) => {
-                if *copy == CopyNo::Conflicting {
+                if *copy == InsertOutcome::Conflicting {
                     self.world.count(Happening::Conflicting);
                 }
-                *copy != CopyNo::Conflicting || event.bodies.len() > 1 || shares_its_number(event)
+                *copy != InsertOutcome::Conflicting || event.bodies.len() > 1 || shares_its_number(event)
             }
             (Fact::Read(_), Outcome::Read { clamped, dead_letters }) => {
                 if *clamped > 0 {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{StreamExt, stream};
 use otc_im::commands::projector::{LoadBounds, Projector};
-use otc_im::commands::receive_copy::Inbox;
+use otc_im::commands::receive_copy::CopyReceiver;
 use otc_im::commands::recount::Recounter;
 use otc_im::domain::ids::{Accid, Millis};
 use otc_im::domain::unread::{Reading, Snapshot};
@@ -96,7 +96,7 @@ struct Run {
     backend: Backend,
     history: History,
     ledger: Mutex<Ledger>,
-    inboxes: Vec<Inbox>,
+    inboxes: Vec<CopyReceiver>,
     counts: Vec<UnreadCounts>,
     recounter: Recounter,
 }
@@ -136,7 +136,7 @@ fn acts(rng: &mut Rng, history: &History) -> Vec<(Act, usize, Accid)> {
 impl Run {
     fn new(backend: Backend, history: History) -> Self {
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(Still), Arc::new(Numbers::default()));
-        let inbox = |view: &Arc<dyn UnreadView>| Inbox {
+        let inbox = |view: &Arc<dyn UnreadView>| CopyReceiver {
             log: Arc::new(GroupedLog::new(Arc::clone(&backend.log), AT_ONCE)),
             view: Arc::clone(view),
             dead_letters: Arc::clone(&backend.letters),
@@ -149,11 +149,11 @@ impl Run {
             Projector::new(log, view, Arc::clone(&clock), Arc::clone(&ids), bounds)
         };
         let counts = |view: &Arc<dyn UnreadView>| {
-            let projection = Arc::new(projector(view));
+            let view_loader = Arc::new(projector(view));
             let (log, view, clock) = (Arc::clone(&backend.log), Arc::clone(view), Arc::clone(&clock));
             let fallbacks = Semaphore::new(0);
             let (recheck_after_ms, started_at) = (i64::MAX, BEGIN);
-            UnreadCounts { view, log, projection, clock, recheck_after_ms, started_at, fallbacks }
+            UnreadCounts { view, log, view_loader, clock, recheck_after_ms, started_at, fallbacks }
         };
         let recounter = Recounter {
             projector: projector(&backend.views[0]),

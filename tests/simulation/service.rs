@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use otc_im::commands::projector::{LoadBounds, Projector};
-use otc_im::commands::receive_copy::Inbox;
+use otc_im::commands::receive_copy::CopyReceiver;
 use otc_im::domain::ids::Millis;
 use otc_im::infra::group_commit::GroupedLog;
 use otc_im::ports::clock::{Clock, Ids};
@@ -33,7 +33,7 @@ pub struct Stores {
 /// One life of an instance.
 pub struct Service {
     pub life: CancellationToken,
-    pub inbox: Inbox,
+    pub inbox: CopyReceiver,
     pub counts: UnreadCounts,
     pub clock: Local,
     projector: Projector,
@@ -91,7 +91,7 @@ impl Instance {
         let counts = UnreadCounts {
             view: Arc::clone(&view),
             log: Arc::clone(&log),
-            projection: Arc::new(projector.clone()),
+            view_loader: Arc::new(projector.clone()),
             clock: Arc::clone(&now),
             recheck_after_ms: self.recheck_after_ms,
             started_at: now.now(),
@@ -99,7 +99,7 @@ impl Instance {
         };
         let group = self.world.draw(|rng| *rng.pick(&[1, 2, 200]));
         let log = Arc::new(GroupedLog::new(log, group));
-        let inbox = Inbox { log, view, dead_letters, clock: now, receipt_allowance_ms: ALLOWANCE_MS };
+        let inbox = CopyReceiver { log, view, dead_letters, clock: now, receipt_allowance_ms: ALLOWANCE_MS };
         self.world.note(self.name, "starts", About::Nothing, "");
         self.replace(Some(Arc::new(Service { life, inbox, counts, clock: clock(), projector })));
     }

@@ -112,7 +112,7 @@ impl DeliveryWorker {
         Ok(each.collect())
     }
 
-    /// For each entry, whether its account is another user's: a row may be from when notice case told nobody apart.
+    /// For each entry, whether its account is another user's: rows of earlier versions ignored letter case.
     async fn taken(&self, entries: &[OutboxEntry]) -> Result<Vec<bool>, Before> {
         let look = |to: UserId| async move {
             let account = self.ports.accounts.find(to.accid()).await?;
@@ -213,7 +213,7 @@ fn outcome(answer: Result<(), GatewayError>) -> Attempt {
         GatewayError::Busy { again_in, .. } => {
             Attempt::NotReached(why, Some(i64::try_from(again_in.as_millis()).unwrap_or(i64::MAX)))
         }
-        GatewayError::Troubled { .. } => Attempt::Troubled(why),
+        GatewayError::Transient { .. } => Attempt::Transient(why),
         GatewayError::OutcomeUnknown(_) => Attempt::Unknown(why),
         GatewayError::Rejected { .. } => Attempt::Refused(why),
     }

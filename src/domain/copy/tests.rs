@@ -4,14 +4,14 @@ use super::*;
 
 fn message(body: &str) -> Message {
     match parse(body.as_bytes()).unwrap().copy {
-        Copy::Message(message) => *message,
+        CopyEvent::Message(message) => *message,
         other => panic!("not a message: {other:?}"),
     }
 }
 
 fn receipts_of(body: &str) -> Receipts {
     match parse(body.as_bytes()).unwrap().copy {
-        Copy::Receipts(receipts) => receipts,
+        CopyEvent::Receipts(receipts) => receipts,
         other => panic!("not receipts: {other:?}"),
     }
 }
@@ -106,10 +106,10 @@ fn a_message_without_a_number_is_one_of_its_own_kind() {
     for zero in [r#""0""#, "0", r#""00""#] {
         let body = PERSON.replace(r#""9007199254740993""#, zero);
         let read = parse(body.as_bytes()).unwrap();
-        assert_eq!((read.event_type, read.copy), ("1", Copy::Numberless), "{zero}");
+        assert_eq!((read.event_type, read.copy), ("1", CopyEvent::Numberless), "{zero}");
     }
     let recall = r#"{"eventType":"7","from":"a","to":"b","msgId":"0","deleteTime":"1"}"#;
-    assert_eq!(parse(recall.as_bytes()).unwrap().copy, Copy::Numberless);
+    assert_eq!(parse(recall.as_bytes()).unwrap().copy, CopyEvent::Numberless);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_session_read_is_a_receipt_unless_it_is_a_teams() {
     };
     assert_eq!(receipts_of(&body(r#""0""#)), all_good(&[receipt_of("r", "s", 9)]));
     assert_eq!(receipts_of(&body("0")), all_good(&[receipt_of("r", "s", 9)]));
-    assert_eq!(parse(body(r#""1""#).as_bytes()).unwrap().copy, Copy::Other);
+    assert_eq!(parse(body(r#""1""#).as_bytes()).unwrap().copy, CopyEvent::Other);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_recall_knows_the_kind_of_its_message() {
     for (event, kind) in [("7", "PERSON:3"), ("8", "TEAM:3"), ("25", "SUPER_TEAM:3")] {
         let body = format!(r#"{{"eventType":"{event}","from":"a","to":"b","msgId":"3","deleteTime":"1"}}"#);
         match parse(body.as_bytes()).unwrap().copy {
-            Copy::Recall(recall) => assert_eq!(recall.key.to_string(), kind),
+            CopyEvent::Recall(recall) => assert_eq!(recall.key.to_string(), kind),
             other => panic!("{other:?}"),
         }
     }
@@ -139,12 +139,12 @@ fn probes_other_events_and_callbacks_are_told_apart() {
         let labelled = parse(body.as_bytes()).unwrap();
         (labelled.event_type, labelled.copy)
     };
-    assert_eq!(read("{}"), ("probe", Copy::Probe));
-    assert_eq!(read(" { } \n"), ("probe", Copy::Probe));
-    assert_eq!(read(r#"{"eventType":"2","accid":"a"}"#), ("2", Copy::Other));
-    assert_eq!(read(r#"{"eventType":42}"#), ("42", Copy::Other));
-    assert_eq!(read(r#"{"eventType":"newer"}"#), ("unknown", Copy::Other));
-    assert_eq!(read(r#"{"eventType":1,"fromAccount":"a","to":"b"}"#), ("1", Copy::Callback));
+    assert_eq!(read("{}"), ("probe", CopyEvent::Probe));
+    assert_eq!(read(" { } \n"), ("probe", CopyEvent::Probe));
+    assert_eq!(read(r#"{"eventType":"2","accid":"a"}"#), ("2", CopyEvent::Other));
+    assert_eq!(read(r#"{"eventType":42}"#), ("42", CopyEvent::Other));
+    assert_eq!(read(r#"{"eventType":"newer"}"#), ("unknown", CopyEvent::Other));
+    assert_eq!(read(r#"{"eventType":1,"fromAccount":"a","to":"b"}"#), ("1", CopyEvent::Callback));
 }
 
 #[test]
@@ -153,11 +153,11 @@ fn a_sender_who_is_no_accid_of_ours_is_foreign_to_a_team_and_a_fault_between_per
     for sender in [&*longest, "张三", ""] {
         for kind in ["TEAM", "SUPER_TEAM", "CUSTOM_TEAM"] {
             let body = PERSON.replace("PERSON", kind).replace("alice", sender);
-            assert_eq!(parse(body.as_bytes()).unwrap().copy, Copy::Foreign, "{body}");
+            assert_eq!(parse(body.as_bytes()).unwrap().copy, CopyEvent::Foreign, "{body}");
         }
         for event in ["8", "25"] {
             let body = format!(r#"{{"eventType":"{event}","from":"{sender}","to":"1","msgId":"3"}}"#);
-            assert_eq!(parse(body.as_bytes()).unwrap().copy, Copy::Foreign, "{body}");
+            assert_eq!(parse(body.as_bytes()).unwrap().copy, CopyEvent::Foreign, "{body}");
         }
         for kind in ["PERSON", "CUSTOM_PERSON"] {
             let body = PERSON.replace("PERSON", kind).replace("alice", sender);
@@ -208,7 +208,7 @@ fn a_reason_never_quotes_what_somebody_wrote() {
     ] {
         let reason = match parse(body.as_bytes()) {
             Err(error) => error.reason,
-            Ok(Labelled { copy: Copy::Receipts(receipts), .. }) => receipts.bad[0].reason.clone(),
+            Ok(ParsedCopy { copy: CopyEvent::Receipts(receipts), .. }) => receipts.bad[0].reason.clone(),
             Ok(other) => panic!("{other:?}"),
         };
         assert!(!reason.contains("secret"), "{reason}");

@@ -13,7 +13,7 @@ use super::document::STORE;
 use crate::domain::ids::{Accid, Millis};
 use crate::domain::message::{Fact, Message, MessageKey, Recall, Receipt};
 use crate::ports::StoreError;
-use crate::ports::message_log::{CopyNo, Recorded};
+use crate::ports::message_log::{InsertOutcome, Recorded};
 
 /// A reader and the peer whose messages are read.
 pub type Pair = (Accid, Accid);
@@ -49,7 +49,7 @@ pub trait Steps: Sync {
 #[derive(Debug)]
 pub struct StoredCopy<'a> {
     /// Whether this copy was the first.
-    pub copy: CopyNo,
+    pub copy: InsertOutcome,
     /// The copy that stays.
     pub kept: Cow<'a, Message>,
     /// Whether its sender took it back.
@@ -61,12 +61,12 @@ pub struct StoredCopy<'a> {
 impl<'a> StoredCopy<'a> {
     /// A message that was not there before; `recalled` if a tombstone was.
     pub fn first(message: &'a Message, recalled: bool) -> Self {
-        Self { copy: CopyNo::First, kept: Cow::Borrowed(message), recalled, read: false }
+        Self { copy: InsertOutcome::First, kept: Cow::Borrowed(message), recalled, read: false }
     }
 
     /// A message whose key was taken by an earlier copy.
     pub fn further(message: &Message, kept: Message, recalled: bool, read: bool) -> Self {
-        let copy = if kept == *message { CopyNo::Repeated } else { CopyNo::Conflicting };
+        let copy = if kept == *message { InsertOutcome::Repeated } else { InsertOutcome::Conflicting };
         Self { copy, kept: Cow::Owned(kept), recalled, read }
     }
 

@@ -50,7 +50,7 @@ impl Breaker {
 
     /// Lets a call through, or says how long none will be.
     pub fn pass(&mut self, now: Instant) -> Result<Pass, Duration> {
-        if let Some(left) = self.resting(now) {
+        if let Some(left) = self.circuit_open_for(now) {
             return Err(left);
         }
         if let State::Open { rest, .. } = self.state {
@@ -62,7 +62,7 @@ impl Breaker {
     }
 
     /// How long no call goes through; while a probe is out, a short time after which to look again.
-    pub fn resting(&self, now: Instant) -> Option<Duration> {
+    pub fn circuit_open_for(&self, now: Instant) -> Option<Duration> {
         match self.state {
             State::Closed { .. } => None,
             State::Open { until, .. } => {
@@ -138,13 +138,13 @@ mod tests {
             }
             assert!(!breaker.succeeded());
         }
-        assert_eq!(breaker.resting(now), None);
+        assert_eq!(breaker.circuit_open_for(now), None);
 
         let mut breaker = open(now);
-        assert_eq!(breaker.resting(now), Some(secs(2)));
+        assert_eq!(breaker.circuit_open_for(now), Some(secs(2)));
         assert_eq!(breaker.pass(now + secs(1)), Err(secs(1)));
         assert!(!breaker.failed(Pass::Plain, now + secs(1)), "one from before says nothing new");
-        assert_eq!(breaker.resting(now + secs(2)), None, "somebody may try");
+        assert_eq!(breaker.circuit_open_for(now + secs(2)), None, "somebody may try");
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
             let probe = breaker.pass(now).unwrap();
             assert!(matches!(probe, Pass::Probe(_)));
             assert_eq!(breaker.pass(now), Err(LOOK_AGAIN));
-            assert_eq!(breaker.resting(now), Some(LOOK_AGAIN));
+            assert_eq!(breaker.circuit_open_for(now), Some(LOOK_AGAIN));
             assert!(!breaker.failed(probe, now));
             assert_eq!(breaker.pass(now), Err(secs(rest)));
             now += secs(rest);
@@ -164,7 +164,7 @@ mod tests {
         breaker.pass(now).unwrap();
         assert!(breaker.succeeded());
         assert_eq!(breaker.pass(now), Ok(Pass::Plain));
-        assert_eq!(open(now).resting(now), Some(secs(2)), "it begins anew");
+        assert_eq!(open(now).circuit_open_for(now), Some(secs(2)), "it begins anew");
     }
 
     #[test]
@@ -181,7 +181,11 @@ mod tests {
         assert!(!breaker.failed(first, now));
         assert_eq!(breaker.pass(now), Err(LOOK_AGAIN), "the first has no say any more");
         breaker.failed(second, now);
-        assert_eq!(breaker.resting(now), Some(secs(4)), "giving up is no failure: it does not double");
+        assert_eq!(
+            breaker.circuit_open_for(now),
+            Some(secs(4)),
+            "giving up is no failure: it does not double"
+        );
     }
 
     #[test]

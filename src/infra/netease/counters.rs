@@ -16,7 +16,7 @@ pub(super) enum CallOutcome {
     /// NetEase refused it for good.
     Refused,
     /// NetEase refused it for now, or stumbled.
-    Troubled,
+    Transient,
     /// NetEase has closed the API (416).
     Closed,
     /// The quota on our side had no slot in time.
@@ -31,7 +31,7 @@ impl CallOutcome {
     const ALL: [(Self, &str); 7] = [
         (Self::Done, "done"),
         (Self::Refused, "refused"),
-        (Self::Troubled, "troubled"),
+        (Self::Transient, "troubled"),
         (Self::Closed, "closed"),
         (Self::NoSlot, "no_slot"),
         (Self::NotSent, "not_sent"),

@@ -59,9 +59,10 @@ impl Endpoints {
     }
 
     /// How long no call goes to any of them; `None` as soon as one may.
-    pub fn resting(&self) -> Option<Duration> {
+    pub fn circuit_open_for(&self) -> Option<Duration> {
         let now = Instant::now();
-        let rests: Option<Vec<_>> = self.all.iter().map(|endpoint| endpoint.breaker().resting(now)).collect();
+        let rests: Option<Vec<_>> =
+            self.all.iter().map(|endpoint| endpoint.breaker().circuit_open_for(now)).collect();
         rests?.into_iter().min()
     }
 }
@@ -153,10 +154,14 @@ mod tests {
 
         fail(&endpoints, 5);
         assert_eq!(next(&endpoints, Some("backup")), Some("backup"), "the main one rests");
-        assert_eq!(endpoints.resting(), None);
+        assert_eq!(endpoints.circuit_open_for(), None);
         tokio::time::advance(Duration::from_millis(500)).await;
         fail(&endpoints, 5);
-        assert_eq!(endpoints.resting(), Some(Duration::from_millis(1_500)), "the shortest rest counts");
+        assert_eq!(
+            endpoints.circuit_open_for(),
+            Some(Duration::from_millis(1_500)),
+            "the shortest rest counts"
+        );
         assert_eq!(next(&endpoints, None), None);
     }
 
@@ -170,6 +175,6 @@ mod tests {
         drop(probe);
         assert_eq!(next(&endpoints, None), Some("main"));
         endpoints.pass(None).unwrap_or_else(|_| panic!()).answered();
-        assert_eq!(endpoints.resting(), None);
+        assert_eq!(endpoints.circuit_open_for(), None);
     }
 }

@@ -41,7 +41,7 @@ enum Failure {
     /// It got no answer from the endpoint of this name.
     Lost(&'static str, Lost),
     /// NetEase, at the endpoint of this name, refused it for a passing reason: not done.
-    Troubled(&'static str, i64),
+    Transient(&'static str, i64),
     /// NetEase, at the endpoint of this name, stumbled on the way: it may have been done.
     Stumbled(&'static str, i64),
     /// NetEase has closed this API.
@@ -87,8 +87,8 @@ impl Transport {
     }
 
     /// How long calls will be refused without being sent, because no endpoint answers.
-    pub fn resting(&self) -> Option<Duration> {
-        self.endpoints.resting()
+    pub fn circuit_open_for(&self) -> Option<Duration> {
+        self.endpoints.circuit_open_for()
     }
 
     /// The final answer to `call`, whatever its code. Each attempt is made only if `before` allows it.
@@ -130,14 +130,14 @@ impl Transport {
                 (true, Some(at), GatewayError::OutOfReach(why.to_owned()))
             }
             Failure::Stumbled(at, code) if repeatable => {
-                (true, Some(at), GatewayError::Troubled { api: api.name(), code })
+                (true, Some(at), GatewayError::Transient { api: api.name(), code })
             }
             Failure::Lost(..) | Failure::Stumbled(..) => {
                 (false, None, GatewayError::OutcomeUnknown(api.name()))
             }
             // Another endpoint knows nothing of the RequestIds and quotas of this one: what must happen once stays.
-            Failure::Troubled(at, code) => {
-                (true, repeatable.then_some(at), GatewayError::Troubled { api: api.name(), code })
+            Failure::Transient(at, code) => {
+                (true, repeatable.then_some(at), GatewayError::Transient { api: api.name(), code })
             }
             Failure::Closed => {
                 let again_in = self.settings.limit(api).pause;
@@ -159,7 +159,7 @@ impl Transport {
             Failure::NotTried(GatewayError::OutOfReach(why))
         };
         // Nobody shall wait for a slot that cannot be used.
-        if let Some(left) = self.endpoints.resting() {
+        if let Some(left) = self.endpoints.circuit_open_for() {
             return Err(out_of_reach(left));
         }
         let quota = &self.quotas[call.api as usize];
@@ -196,8 +196,8 @@ impl Transport {
         let (outcome, ends) = match answer.verdict() {
             Verdict::Final if answer.code == 200 => (CallOutcome::Done, Ok(answer)),
             Verdict::Final => (CallOutcome::Refused, Ok(answer)),
-            Verdict::NotDone => (CallOutcome::Troubled, Err(Failure::Troubled(endpoint, answer.code))),
-            Verdict::Unknown => (CallOutcome::Troubled, Err(Failure::Stumbled(endpoint, answer.code))),
+            Verdict::NotDone => (CallOutcome::Transient, Err(Failure::Transient(endpoint, answer.code))),
+            Verdict::Unknown => (CallOutcome::Transient, Err(Failure::Stumbled(endpoint, answer.code))),
             Verdict::Closed => {
                 quota.close();
                 (CallOutcome::Closed, Err(Failure::Closed))

@@ -17,9 +17,9 @@ use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleError, Re
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, RedisResult, Value};
 
+use super::connector::Connector;
 use super::identity::Servers;
 use super::single::{LEAST_AGE_REFUSED, Single, connect_twice, refuses_writes, servers};
-use super::way::Way;
 use crate::log_gate::LogGate;
 
 /// Commands of bulk work that Redis has at once from one instance.
@@ -40,7 +40,7 @@ pub(super) struct Bulk {
 
 /// Makes connections and decides which may be used again.
 struct Manager {
-    way: Way,
+    connector: Connector,
     config: AsyncConnectionConfig,
     polls: Single,
 }
@@ -57,7 +57,7 @@ impl managed::Manager for Manager {
     type Error = RedisError;
 
     async fn create(&self) -> RedisResult<Held> {
-        let mut connection = connect_twice(|| self.way.connect(&self.config)).await?;
+        let mut connection = connect_twice(|| self.connector.connect(&self.config)).await?;
         let servers = servers(&mut connection).await?;
         match self.polls.agrees_on(&servers).await? {
             true => Ok(Held { connection, servers, since: Instant::now() }),
@@ -76,8 +76,8 @@ impl managed::Manager for Manager {
 
 impl Bulk {
     /// Beside the connection of polls, to the same place and with the same time-outs.
-    pub fn beside(polls: Single, way: Way, config: AsyncConnectionConfig) -> RedisResult<Self> {
-        let pool = Pool::builder(Manager { way, config, polls })
+    pub fn beside(polls: Single, connector: Connector, config: AsyncConnectionConfig) -> RedisResult<Self> {
+        let pool = Pool::builder(Manager { connector, config, polls })
             .max_size(CONNECTIONS)
             .wait_timeout(Some(WAIT))
             .create_timeout(Some(CREATE_TIMEOUT))

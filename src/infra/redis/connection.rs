@@ -7,13 +7,13 @@ use redis::cluster::ClusterClientBuilder;
 use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, Value};
 use tokio::task::JoinHandle;
 
+use super::address::RedisAddress;
 use super::bulk::Bulk;
 use super::cluster::Cluster;
+use super::connector::Connector;
 use super::identity::ServerIdentity;
-use super::place::Place;
 use super::single::Single;
 use super::timeouts::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, tcp_settings, timed_out};
-use super::way::Way;
 use crate::domain::ids::Millis;
 
 /// Commands that may wait in line for the socket.
@@ -36,13 +36,13 @@ enum Route {
 
 impl Connection {
     /// Connects, or says within about two seconds why not.
-    pub async fn open(place: impl Into<Place>) -> RedisResult<Self> {
-        let place = place.into();
+    pub async fn open(address: impl Into<RedisAddress>) -> RedisResult<Self> {
+        let address = address.into();
         let identity = ServerIdentity::default();
         let opened = async {
-            match place.cluster_nodes() {
+            match address.cluster_nodes() {
                 Some(nodes) => {
-                    let builder = match place.certificates() {
+                    let builder = match address.certificates() {
                         Some(certificates) => ClusterClientBuilder::new(nodes).certs(certificates),
                         None => ClusterClientBuilder::new(nodes),
                     };
@@ -62,9 +62,9 @@ impl Connection {
                         .set_connection_timeout(Some(CONNECT_TIMEOUT))
                         .set_response_timeout(Some(RESPONSE_TIMEOUT))
                         .set_pipeline_buffer_size(PIPELINE_BUFFER);
-                    let way = Way::to(&place)?;
-                    let polls = Single::open(way.clone(), config.clone(), identity.clone()).await?;
-                    let bulk = Bulk::beside(polls.clone(), way, config)?;
+                    let connector = Connector::to(&address)?;
+                    let polls = Single::open(connector.clone(), config.clone(), identity.clone()).await?;
+                    let bulk = Bulk::beside(polls.clone(), connector, config)?;
                     Ok(Route::Single(polls, bulk))
                 }
             }

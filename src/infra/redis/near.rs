@@ -14,9 +14,9 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use self::entries::Generation;
+use super::address::RedisAddress;
 use super::counters::NearCounters;
-use super::place::Place;
-use super::session::Session;
+use super::session::TrackingSession;
 pub use super::tracking::NearSettings;
 use super::tracking::Tracking;
 use super::whole::{ReaderCounts, Whole};
@@ -62,7 +62,7 @@ enum Looked {
 
 /// The session and the generation that a read may fill.
 struct Miss {
-    session: Arc<Session>,
+    session: Arc<TrackingSession>,
     too_large: bool,
     generation: Generation,
 }
@@ -81,18 +81,23 @@ impl LastRead {
 }
 
 impl NearView {
-    /// Over the server behind `connection`, which `url` leads to, too. Tracking begins in the background; until then,
+    /// Over the server behind `connection`, which `address` leads to, too. Tracking begins in the background; until then,
     /// and whenever it fails, polls go to Redis; its task ends with the view, and never by itself. Errors are those
     /// of a URL that makes no sense.
     pub fn over(
         connection: Connection,
-        place: impl Into<Place>,
+        address: impl Into<RedisAddress>,
         settings: NearSettings,
     ) -> RedisResult<(Self, JoinHandle<()>)> {
         let counters = NearCounters::default();
         let changes = ChangeHub::default();
-        let (tracking, task) =
-            Tracking::start(connection.clone(), &place.into(), settings, counters.clone(), changes.clone())?;
+        let (tracking, task) = Tracking::start(
+            connection.clone(),
+            &address.into(),
+            settings,
+            counters.clone(),
+            changes.clone(),
+        )?;
         let read_locks = (0..READ_LOCKS).map(|_| Mutex::default()).collect();
         let (inner, hasher) = (RedisView::new(connection), RandomState::default());
         Ok((Self { inner, tracking, read_locks, hasher, counters, changes }, task))

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use url::Url;
 
-use super::place::Place;
+use super::address::RedisAddress;
 use super::timeouts::CONNECT_TIMEOUT;
 
 /// Where a sentinel listens unless the URL says otherwise.
@@ -42,20 +42,20 @@ pub(super) struct Sentinels {
 impl Sentinels {
     /// Those of `redis+sentinel://user:password@host:port,host:port/master-name/db?sentinel_username=…`; `None` if
     /// the URL is of another scheme.
-    pub fn of(place: &Place) -> RedisResult<Option<Self>> {
-        let Some((scheme, rest)) = place.url().split_once("+sentinel://") else { return Ok(None) };
+    pub fn of(address: &RedisAddress) -> RedisResult<Option<Self>> {
+        let Some((scheme, rest)) = address.url().split_once("+sentinel://") else { return Ok(None) };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (servers, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (user, hosts) = servers.rsplit_once('@').map_or(("", servers), |(user, hosts)| (user, hosts));
         let (name, db) = path.split_once('/').unwrap_or((path, ""));
-        let at_sentinel = |host| place.vouched(sentinel(scheme, host, query)?);
+        let at_sentinel = |host| address.vouched(sentinel(scheme, host, query)?);
         let places = hosts.split(',').map(at_sentinel).collect::<RedisResult<Vec<_>>>()?;
         let some_host = hosts.split(',').next().unwrap_or_default();
         let master = format!("{scheme}://{user}@{some_host}/{db}").into_connection_info()?;
         Ok(Some(Self {
             places,
             name: percent_decode_str(name).decode_utf8_lossy().into(),
-            master: place.vouched(master)?,
+            master: address.vouched(master)?,
         }))
     }
 

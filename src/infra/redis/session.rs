@@ -13,7 +13,7 @@ use super::whole::ReaderCounts;
 use crate::infra::changes::ChangeHub;
 
 /// One tracking connection, and the counts cached under it.
-pub(super) struct Session {
+pub(super) struct TrackingSession {
     /// The cached counts of readers.
     pub entries: Entries<Arc<ReaderCounts>>,
     changes: ChangeHub,
@@ -26,7 +26,7 @@ pub(super) struct Session {
     ended: AtomicBool,
 }
 
-impl Session {
+impl TrackingSession {
     pub fn new(readers: usize, counters: NearCounters, changes: ChangeHub) -> Self {
         let (entries, born, confirmed) = (Entries::new(readers), Instant::now(), AtomicU64::new(0));
         let (suspended, ended) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_session_is_fresh_for_as_long_as_was_said_after_a_heartbeat_that_was_answered() {
-        let session = Session::new(1, NearCounters::default(), ChangeHub::default());
+        let session = TrackingSession::new(1, NearCounters::default(), ChangeHub::default());
         session.confirm(session.born);
         assert!(session.is_fresh(Duration::from_mins(1)));
         assert!(!session.is_fresh(Duration::ZERO));

@@ -10,8 +10,8 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::sleep;
 
+use super::connector::Connector;
 use super::identity::{ServerIdentity, Servers};
-use super::way::Way;
 use crate::log_gate::LogGate;
 
 /// A connection younger than this is kept, whatever it answers: a server in trouble must not drown in new ones.
@@ -26,7 +26,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(100);
 pub struct Single(Arc<Inner>);
 
 struct Inner {
-    way: Way,
+    connector: Connector,
     config: AsyncConnectionConfig,
     identity: ServerIdentity,
     current: ArcSwap<Link>,
@@ -43,12 +43,17 @@ struct Link {
 
 impl Link {
     /// Connects when first awaited, after a pause.
-    fn to(way: &Way, config: &AsyncConnectionConfig, identity: &ServerIdentity, pause: Duration) -> Self {
-        let (way, config, identity) = (way.clone(), config.clone(), identity.clone());
+    fn to(
+        connector: &Connector,
+        config: &AsyncConnectionConfig,
+        identity: &ServerIdentity,
+        pause: Duration,
+    ) -> Self {
+        let (connector, config, identity) = (connector.clone(), config.clone(), identity.clone());
         let opened = async move {
             let attempt = tokio::spawn(async move {
                 sleep(pause).await;
-                let mut connection = connect_twice(|| way.connect(&config)).await?;
+                let mut connection = connect_twice(|| connector.connect(&config)).await?;
                 identity.observe(servers(&mut connection).await?);
                 Ok(connection)
             });
@@ -65,13 +70,13 @@ impl Link {
 impl Single {
     /// Connects.
     pub async fn open(
-        way: Way,
+        connector: Connector,
         config: AsyncConnectionConfig,
         identity: ServerIdentity,
     ) -> RedisResult<Self> {
-        let link = Link::to(&way, &config, &identity, Duration::ZERO);
+        let link = Link::to(&connector, &config, &identity, Duration::ZERO);
         link.opened.clone().await?;
-        Ok(Self(Arc::new(Inner { way, config, identity, current: ArcSwap::from_pointee(link) })))
+        Ok(Self(Arc::new(Inner { connector, config, identity, current: ArcSwap::from_pointee(link) })))
     }
 
     /// Sends one command; once more if the connection ends under it, for everything the view does is idempotent.
@@ -123,7 +128,7 @@ impl Single {
 
     /// The number of the database.
     pub fn db(&self) -> i64 {
-        self.0.way.db()
+        self.0.connector.db()
     }
 
     /// The connection there is, or the outcome of the attempt that is under way. An attempt that has failed is
@@ -194,10 +199,10 @@ impl Single {
 
     /// Puts a new connection in the place of `used`, or finds the one that somebody else has put there.
     fn replace(&self, used: &Arc<Link>, after_refusal: bool) -> Arc<Link> {
-        let Inner { way, config, identity, current } = &*self.0;
+        let Inner { connector, config, identity, current } = &*self.0;
         // A server that ends each new connection at once is not asked for one more by every command.
         let pause = LEAST_AGE.saturating_sub(used.since.elapsed());
-        let next = Link { after_refusal, ..Link::to(way, config, identity, pause) };
+        let next = Link { after_refusal, ..Link::to(connector, config, identity, pause) };
         current.compare_and_swap(used, Arc::new(next));
         current.load_full()
     }

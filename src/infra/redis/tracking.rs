@@ -10,8 +10,8 @@
 //!    heartbeat is answered, memory holds nothing that was changed before S.
 //! 2. From memory is answered only while `now − S ≤ staleness`, S being that of the last heartbeat answered. That
 //!    does not need the connection to end, or anything to run, when it hangs.
-//! 3. What is held was heard of on the same connection from before it was read: a [`Session`] is one connection and
-//!    what was read under it. When that connection ends, so does the session, entries and tokens; the next begins
+//! 3. What is held was heard of on the same connection from before it was read: a [`TrackingSession`] is one connection and
+//!    what was read under it. When that connection ends, so does the session, entries and generations; the next begins
 //!    empty, after tracking is on again.
 //!
 //! After a failover the connection that polls use may lead to another server than this one, which would then tell of
@@ -34,12 +34,12 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
 use super::Connection;
+use super::address::RedisAddress;
+use super::connector::Connector;
 use super::counters::NearCounters;
-use super::place::Place;
-use super::session::Session;
+use super::session::TrackingSession;
 use super::single::run_id;
 use super::timeouts::{CONNECT_TIMEOUT, timed_out};
-use super::way::Way;
 use crate::infra::changes::ChangeHub;
 
 /// Heartbeats within `staleness`: some may be late before polls notice.
@@ -58,7 +58,7 @@ pub struct NearSettings {
 
 /// Keeps a session open whenever Redis allows. Ends when dropped.
 pub(super) struct Tracking {
-    current: Arc<RwLock<Option<Arc<Session>>>>,
+    current: Arc<RwLock<Option<Arc<TrackingSession>>>>,
     staleness: Duration,
     keeper: AbortHandle,
 }
@@ -70,29 +70,29 @@ impl Drop for Tracking {
 }
 
 impl Tracking {
-    /// Begins to track the server at `url`, which has to be the one behind `polls`. The task that does so ends when
+    /// Begins to track the server at `address`, which has to be the one behind `polls`. The task that does so ends when
     /// this is dropped, and never by itself.
     pub fn start(
         polls: Connection,
-        place: &Place,
+        address: &RedisAddress,
         settings: NearSettings,
         counters: NearCounters,
         changes: ChangeHub,
     ) -> RedisResult<(Self, JoinHandle<()>)> {
-        let way = Way::that_tells(place)?;
+        let connector = Connector::that_tells(address)?;
         let current = Arc::default();
-        let keeper = Keeper { way, polls, settings, counters, changes, current: Arc::clone(&current) };
+        let keeper = Keeper { connector, polls, settings, counters, changes, current: Arc::clone(&current) };
         let task = tokio::spawn(keeper.run());
         Ok((Self { current, staleness: settings.staleness, keeper: task.abort_handle() }, task))
     }
 
     /// The session, if polls may be answered from it now.
-    pub fn fresh(&self) -> Option<Arc<Session>> {
+    pub fn fresh(&self) -> Option<Arc<TrackingSession>> {
         self.current().filter(|session| session.is_fresh(self.staleness))
     }
 
     /// The session, also one that is suspended or stale and may recover.
-    pub fn current(&self) -> Option<Arc<Session>> {
+    pub fn current(&self) -> Option<Arc<TrackingSession>> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -117,12 +117,12 @@ impl Endpoint {
 }
 
 struct Keeper {
-    way: Way,
+    connector: Connector,
     polls: Connection,
     settings: NearSettings,
     counters: NearCounters,
     changes: ChangeHub,
-    current: Arc<RwLock<Option<Arc<Session>>>>,
+    current: Arc<RwLock<Option<Arc<TrackingSession>>>>,
 }
 
 impl Keeper {
@@ -147,9 +147,12 @@ impl Keeper {
     }
 
     /// Turns tracking on, on a new connection to the server that polls use.
-    async fn open(&mut self) -> RedisResult<(MultiplexedConnection, Endpoint, Arc<Session>)> {
-        let session =
-            Arc::new(Session::new(self.settings.readers, self.counters.clone(), self.changes.clone()));
+    async fn open(&mut self) -> RedisResult<(MultiplexedConnection, Endpoint, Arc<TrackingSession>)> {
+        let session = Arc::new(TrackingSession::new(
+            self.settings.readers,
+            self.counters.clone(),
+            self.changes.clone(),
+        ));
         let listener = Arc::clone(&session);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -158,7 +161,7 @@ impl Keeper {
                 listener.on_push(&push);
                 Ok::<(), Infallible>(())
             });
-        let mut connection = self.way.connect(&config).await?;
+        let mut connection = self.connector.connect(&config).await?;
         let mut tracking = redis::cmd("CLIENT");
         tracking.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg("im:");
         tracking.query_async::<()>(&mut connection).await?;
@@ -177,7 +180,7 @@ impl Keeper {
         &mut self,
         mut connection: MultiplexedConnection,
         mut polls: Endpoint,
-        session: &Arc<Session>,
+        session: &Arc<TrackingSession>,
     ) -> RedisError {
         self.set(Some(Arc::clone(session)));
         let mut beats = tokio::time::interval(self.settings.staleness / BEATS);
@@ -217,7 +220,7 @@ impl Keeper {
         Ok(polls.unwrap_or_else(|_| Err(timed_out())))
     }
 
-    fn set(&self, session: Option<Arc<Session>>) {
+    fn set(&self, session: Option<Arc<TrackingSession>>) {
         self.counters.active.set(i64::from(session.is_some()));
         let live = session.is_some();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = session;

@@ -17,7 +17,7 @@ use crate::domain::unread::{Snapshot, TOMBSTONE_MS};
 use crate::infra::clock::System;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
-use crate::ports::message_log::{BIG, CopyNo, MessageLog, Reach, Recorded};
+use crate::ports::message_log::{BIG, InsertOutcome, MessageLog, Reach, Recorded};
 
 const STORE: &str = "messages";
 
@@ -140,13 +140,13 @@ struct StoredMessage {
 async fn store(tx: &mut Transaction<'_, Sqlite>, message: &Message) -> sqlx::Result<Recorded> {
     let (copy, kept, recalled) = match find(tx, message.key).await? {
         Some(StoredMessage { message: Some(kept), recalled }) if kept == *message => {
-            (CopyNo::Repeated, kept, recalled)
+            (InsertOutcome::Repeated, kept, recalled)
         }
-        Some(StoredMessage { message: Some(kept), recalled }) => (CopyNo::Conflicting, kept, recalled),
-        tombstone => (CopyNo::First, message.clone(), tombstone.is_some()),
+        Some(StoredMessage { message: Some(kept), recalled }) => (InsertOutcome::Conflicting, kept, recalled),
+        tombstone => (InsertOutcome::First, message.clone(), tombstone.is_some()),
     };
     let mark = mark_of(tx, &kept.to, &kept.from).await?;
-    if copy == CopyNo::First {
+    if copy == InsertOutcome::First {
         let read = mark.is_some_and(|mark| message.timestamp <= mark);
         insert(tx, message, recalled, read).await?;
     }

@@ -136,7 +136,7 @@ impl<DB: Dialect> Outbox for SqlOutbox<DB> {
         Ok(())
     }
 
-    async fn take_over(&self, now: Millis, why: &str) -> Result<u64, StoreError> {
+    async fn reclaim_expired(&self, now: Millis, why: &str) -> Result<u64, StoreError> {
         retrying_deadlocks(|| self.take_from_the_dead(now, why)).await.map_err(store_error(STORE))
     }
 

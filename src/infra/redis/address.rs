@@ -7,18 +7,18 @@ use crate::infra::authorities::Authorities;
 
 /// A URL, and what certificates of `rediss://` have to be signed by: by default one of the public authorities.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct RedisAddress {
     url: String,
     certificates: Option<TlsCertificates>,
 }
 
-impl<T: AsRef<str> + ?Sized> From<&T> for Place {
+impl<T: AsRef<str> + ?Sized> From<&T> for RedisAddress {
     fn from(url: &T) -> Self {
         Self { url: url.as_ref().to_owned(), certificates: None }
     }
 }
 
-impl Place {
+impl RedisAddress {
     /// The same, if it is one with TLS, vouched for by these alone, if there are any: the driver takes either the public
     /// authorities or others.
     #[must_use]
@@ -70,9 +70,9 @@ mod tests {
 
     #[test]
     fn a_cluster_url_names_its_nodes() {
-        let nodes = |url| Place::from(url).cluster_nodes().unwrap();
+        let nodes = |url| RedisAddress::from(url).cluster_nodes().unwrap();
         assert_eq!(nodes("redis-cluster://a:1,b:2"), ["redis://a:1", "redis://b:2"]);
         assert_eq!(nodes("rediss-cluster://u:p@a:1,b:2/"), ["rediss://u:p@a:1", "rediss://u:p@b:2"]);
-        assert_eq!(Place::from("redis://a:1").cluster_nodes(), None);
+        assert_eq!(RedisAddress::from("redis://a:1").cluster_nodes(), None);
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::ids::Accid;
 
 /// Loads readers into the view, and compares them with the log.
 #[async_trait]
-pub trait Projection: Send + Sync {
+pub trait ViewLoader: Send + Sync {
     /// Loads a reader whom the view does not know, or joins the load under way. It goes on if the caller leaves.
     async fn load(&self, reader: &Accid) -> Result<(), Arc<StoreError>>;
 

@@ -6,36 +6,39 @@ use std::sync::Arc;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, RedisResult};
 
-use super::place::Place;
+use super::address::RedisAddress;
 use super::sentinel::Sentinels;
 
 /// Every new connection asks it for the way anew.
 #[derive(Clone)]
-pub(super) enum Way {
+pub(super) enum Connector {
     /// `redis://`, `rediss://`
     Server(Box<Client>),
     /// `redis+sentinel://`, `rediss+sentinel://`
     Master(Arc<Sentinels>),
 }
 
-impl Way {
+impl Connector {
     /// What the URL names. Nobody is asked yet.
-    pub fn to(place: &Place) -> RedisResult<Self> {
-        Self::with(place, |info| info)
+    pub fn to(address: &RedisAddress) -> RedisResult<Self> {
+        Self::with(address, |info| info)
     }
 
     /// The same, for connections on which Redis tells of changes.
-    pub fn that_tells(place: &Place) -> RedisResult<Self> {
-        Self::with(place, |info| {
+    pub fn that_tells(address: &RedisAddress) -> RedisResult<Self> {
+        Self::with(address, |info| {
             let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
             info.set_redis_settings(resp3)
         })
     }
 
-    fn with(place: &Place, adjust: impl FnOnce(ConnectionInfo) -> ConnectionInfo) -> RedisResult<Self> {
-        match Sentinels::of(place)? {
+    fn with(
+        address: &RedisAddress,
+        adjust: impl FnOnce(ConnectionInfo) -> ConnectionInfo,
+    ) -> RedisResult<Self> {
+        match Sentinels::of(address)? {
             Some(sentinels) => Ok(Self::Master(Arc::new(sentinels.with_master(adjust)))),
-            None => Ok(Self::Server(Box::new(Client::open(adjust(place.info()?))?))),
+            None => Ok(Self::Server(Box::new(Client::open(adjust(address.info()?))?))),
         }
     }
 

@@ -90,14 +90,14 @@ fn parted(users: Cow<'_, str>) -> Vec<Cow<'_, str>> {
 }
 
 /// One reader, and the users on the page, each once, in the order asked.
-pub struct Page<'a> {
+pub struct UnreadQuery<'a> {
     /// Whose counts.
     pub reader: Accid,
     users: Vec<Text<'a>>,
     peers: Vec<Accid>,
 }
 
-impl<'a> Page<'a> {
+impl<'a> UnreadQuery<'a> {
     /// A question that keeps to the rules, from somebody who may ask it.
     pub fn of(request: UnreadRequest<'a>, edge: &Edge, caller: &Authenticated) -> Result<Self, Problem> {
         let UnreadRequest { reader: user, mut users } = request;
@@ -128,9 +128,9 @@ impl<'a> Page<'a> {
     }
 
     /// The same, no longer tied to the request.
-    pub fn into_owned(self) -> Page<'static> {
+    pub fn into_owned(self) -> UnreadQuery<'static> {
         let users = self.users.into_iter().map(|Text(user)| Text(Cow::Owned(user.into_owned()))).collect();
-        Page { reader: self.reader, users, peers: self.peers }
+        UnreadQuery { reader: self.reader, users, peers: self.peers }
     }
 
     /// The accounts of those users, in their order.
