@@ -1,4 +1,4 @@
-//! What the configuration says, in the words of those whom it is said to.
+//! Turns the configuration into the settings of NetEase, deliveries, the authenticator and reserved accounts.
 
 use std::collections::HashSet;
 use std::sync::Arc;

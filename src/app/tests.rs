@@ -1,4 +1,4 @@
-//! What ends the service besides a signal.
+//! A background task that ends, and work that does not end in time.
 
 use super::*;
 use crate::infra::clock::System;

@@ -1,4 +1,4 @@
-//! `tls.ca_file` in the words of each driver.
+//! Adds `tls.ca_file` to the URL or the options of each driver.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,5 @@
-//! Makes two users friends at NetEase.
+//! Makes two users friends at NetEase. What a refusal means is for its callers to say: `bind_account.rs` and
+//! `deliver/attempt.rs`.
 
 use super::register_account::{RegisterError, Registrar};
 use crate::domain::ids::{Accid, UserId};

@@ -64,7 +64,8 @@ pub enum Friendship {
     /// NetEase is out of reach or takes no more calls; the friendship is owed, and made as soon as it can be.
     Pending,
     /// NetEase refuses it for good, in these words: one of the two has all the friends that NetEase allows, or has
-    /// blacklisted the other, or the seller's account is blocked. The two can chat without being friends.
+    /// blacklisted the other, or the seller's account is refused. With an account each, the two can chat without being
+    /// friends. It is not remembered: the next bind asks again.
     Refused(String),
 }
 

@@ -1,4 +1,5 @@
-//! Does what is owed to NetEase: notices and friendships out of the outbox, oldest first.
+//! Delivers what is owed to NetEase: notices and friendships out of the outbox, oldest first. When one is tried again:
+//! `Policy` in `domain/outbox.rs`.
 
 mod attempt;
 mod log;

@@ -1,4 +1,4 @@
-//! What a section of the configuration is made of: keys with a type, a default and bounds, written once each.
+//! The `section!` macro: declares keys, each once, with type, default and bounds.
 
 use toml::Table;
 

@@ -1,4 +1,4 @@
-//! What others wrote, as far as it may be shown.
+//! Shortens text that others wrote, and replaces characters that cannot be shown.
 
 use super::names::is_unseen;
 

@@ -116,7 +116,7 @@ pub struct UnreadMessage {
 
 impl Message {
     /// Whether anybody's unread count waits for this message to be read: it went from one person to another,
-    /// was delivered, and is not a note to oneself.
+    /// was delivered, and is not a note to oneself. The log keeps the answer of the day when it stored the message.
     pub fn counts(&self) -> bool {
         self.key.conv_type == ConvType::Person && !self.withheld && self.to != self.from
     }

@@ -5,6 +5,8 @@
 //!                              not recalled, delivered } |
 //! ```
 //!
+//! Which messages count at all: `Message::counts` in `message.rs`.
+//!
 //! An event becomes a [`Change`]. Adding to a set, raising a maximum and laying a tombstone commute and may be
 //! repeated, so any order, any duplication and any replay of changes ends in the same numbers.
 

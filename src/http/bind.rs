@@ -92,7 +92,8 @@ pub enum FriendState {
     Added,
     /// NetEase is out of reach; it is made as soon as it can be.
     Pending,
-    /// NetEase refuses for good: a friend limit, a blacklist, a blocked account. They can chat all the same.
+    /// NetEase refuses for good: a friend limit, a blacklist, a refused account. Two who have accounts can chat all the
+    /// same. It is not remembered: the next bind asks again.
     Refused,
 }
 

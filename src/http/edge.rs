@@ -1,4 +1,4 @@
-//! What the handlers have in common: who calls, what a request may cost, and work that must not end with its request.
+//! What all handlers share: the authenticator, limits, letter case, and detached work, which goes on without its request.
 
 use std::future::Future;
 use std::sync::Arc;

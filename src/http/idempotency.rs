@@ -1,4 +1,5 @@
-//! `Idempotency-Key`: by what a caller can repeat a request without having it done twice.
+//! `Idempotency-Key`: by what a caller can repeat a request without having it done twice. How long a key is remembered:
+//! `KEY_LIFETIME_MS` in `domain/outbox.rs`.
 
 use std::collections::BTreeMap;
 

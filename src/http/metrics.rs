@@ -74,7 +74,7 @@ type Durations = Family<RouteLabels, Histogram, fn() -> Histogram>;
 /// Stands for the status of a request whose client left before it was answered.
 const CLIENT_LEFT: u16 = 499;
 
-/// Everything that is counted.
+/// What the routes count. Other parts register counters of their own: see `register_metrics` and `register`.
 pub struct Metrics {
     registry: Registry,
     requests: Durations,

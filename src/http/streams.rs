@@ -1,4 +1,4 @@
-//! Streams among each other: how many there may be, and in which turn they look.
+//! Limits on open streams, in all and of one reader, and the turns in which they read counts.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

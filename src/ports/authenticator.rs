@@ -1,4 +1,4 @@
-//! Who calls `/v1`.
+//! From an `Authorization` header to a caller, with subject and scopes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What fills the unread view from the log, as those ask for it who only read.
+//! Queries ask here for a reader to be loaded into the unread view, or rechecked; `commands/projector.rs` does it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How long a connection to Redis is waited for.
+//! Time-outs of Redis: to connect, and to answer a command.
 
 use std::time::Duration;
 

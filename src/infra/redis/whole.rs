@@ -1,5 +1,4 @@
-//! What the view counts of one reader, to be kept in memory: all of it, read in one round trip, if it is not too
-//! much.
+//! Reads all counts of one reader in one script call, for the near cache, if they are not too many.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Opens SQLite files.
+//! Opens SQLite files; MySQL is opened by `mysql.rs`.
 
 use std::fs::OpenOptions;
 use std::io;

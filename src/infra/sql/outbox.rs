@@ -137,7 +137,7 @@ impl<DB: Dialect> Outbox for SqlOutbox<DB> {
     }
 
     async fn reclaim_expired(&self, now: Millis, why: &str) -> Result<u64, StoreError> {
-        retrying_deadlocks(|| self.take_from_the_dead(now, why)).await.map_err(store_error(STORE))
+        retrying_deadlocks(|| self.reclaim(now, why)).await.map_err(store_error(STORE))
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {

@@ -1,4 +1,4 @@
-//! Who does what: claims and what becomes of them.
+//! Claiming entries under a lease, and settling them.
 //!
 //! A claim looks for entries without locking any, takes those that are still free by their numbers, and only then, for
 //! all to see, looks whether it came first in each lane. Two who accept at once may be seen in another order than they

@@ -1,4 +1,4 @@
-//! Entries of the dead, and what is done with and old.
+//! Takes back entries whose lease has expired, and deletes what is finished and old.
 
 use super::dialect::{CHUNK, Dialect, Statement};
 use super::{SqlOutbox, bounded, retrying_deadlocks, rows};
@@ -10,7 +10,7 @@ const AT_ONCE: i64 = 5_000;
 impl<DB: Dialect> SqlOutbox<DB> {
     /// Looked for without a lock and taken by their numbers: an `UPDATE` that looked for itself would lock, on MySQL,
     /// index before row, and those who settle lock row before index.
-    pub(super) async fn take_from_the_dead(&self, now: Millis, why: &str) -> sqlx::Result<u64> {
+    pub(super) async fn reclaim(&self, now: Millis, why: &str) -> sqlx::Result<u64> {
         let select = Statement::<DB>::new(
             // Either kind, said so that the index of the queue is used.
             "SELECT id FROM outbox WHERE state = 0 AND batch IN (FALSE, TRUE) AND sending = TRUE
