@@ -106,18 +106,18 @@ impl GroupedLog {
         };
         Self { inner, facts: Group::new(at_most, record) }
     }
-
-    /// What was given to a flush that did not end may be in the log or not.
-    async fn record_one(&self, fact: Fact) -> Result<Recorded, StoreError> {
-        let lost = |lost: WriterGone| Err(StoreError::unavailable("messages", lost));
-        self.facts.submit(fact).await.unwrap_or_else(lost)
-    }
 }
 
 #[async_trait]
 impl MessageLog for GroupedLog {
     async fn record(&self, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>> {
         join_all(facts.into_iter().map(|fact| self.record_one(fact))).await
+    }
+
+    /// What was given to a flush that did not end may be in the log or not.
+    async fn record_one(&self, fact: Fact) -> Result<Recorded, StoreError> {
+        let lost = |lost: WriterGone| Err(StoreError::unavailable("messages", lost));
+        self.facts.submit(fact).await.unwrap_or_else(lost)
     }
 
     async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
