@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use account_tools::AccountTools;
-pub use assembly::inbox;
+pub use assembly::receiver;
 pub use check::Step;
 pub use data_lock::DataLock;
 pub use listener::listen;

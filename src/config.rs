@@ -20,6 +20,7 @@ use bounds::{Any, AppKey, Filled, LogFilter, Origin, Secret, User, hours, mins, 
 use section::{section, sections};
 
 use crate::domain::ids::LetterCase;
+use crate::ports::unread_view::MAX_PEERS;
 
 /// In `http.cors_origins`: every page that this machine itself serves, on whatever port.
 pub const LOOPBACK: &str = "loopback";
@@ -230,8 +231,8 @@ section! {
 section! {
     /// `[limits]`
     Limits {
-        /// Users that one poll may ask about, at most 500.
-        poll_users: usize = 500, within 1..=500;
+        /// Users that one poll may ask about.
+        poll_users: usize = MAX_PEERS, within 1..=MAX_PEERS;
         /// Bytes of a message copy. MongoDB takes no document above 16 MiB, nor whatever was to be written with one.
         webhook_body: usize = 1024 * 1024, within 1..=15 * 1024 * 1024;
         /// Bytes of any other body.

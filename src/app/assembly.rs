@@ -130,7 +130,7 @@ fn serve_limits(limits: &Limits) -> ServeLimits {
 }
 
 /// Where copies go, for the webhook and for dead letters that are taken in again. Wants a runtime around it.
-pub fn inbox(config: &Config, stores: &Stores) -> CopyReceiver {
+pub fn receiver(config: &Config, stores: &Stores) -> CopyReceiver {
     CopyReceiver {
         log: Arc::new(GroupedLog::new(Arc::clone(&stores.log), config.messages.group)),
         view: Arc::clone(&stores.view),
@@ -185,7 +185,7 @@ impl Parts<'_> {
     fn webhook(&self, edge: Arc<Edge>, metrics: Arc<Metrics>) -> WebhookState {
         let netease = &self.config.netease;
         WebhookState {
-            inbox: Arc::new(inbox(self.config, self.stores)),
+            receiver: Arc::new(receiver(self.config, self.stores)),
             app_secrets: [from_ref(&netease.app_secret), &*netease.previous_app_secrets].concat(),
             max_age: netease.max_age,
             slots: Arc::new(Semaphore::new(edge.limits.webhooks_at_once)),

@@ -32,14 +32,10 @@ pub enum Step {
 }
 
 impl Step {
-    /// The same, if it is not well, as one that is no obstacle.
     fn of(outcome: Result<String, StartError>) -> Self {
         outcome.map_or_else(Self::Failed, Self::Fine)
     }
 }
-
-/// The steps so far.
-type Steps = Vec<Step>;
 
 impl App {
     /// One real step on each dependency, or several; nothing stays of what they do. With `offline` what is not the
@@ -75,7 +71,7 @@ impl App {
 }
 
 /// Adds a failure, and answers what there is without one.
-fn kept<T>(steps: &mut Steps, outcome: Result<T, StartError>) -> Option<T> {
+fn kept<T>(steps: &mut Vec<Step>, outcome: Result<T, StartError>) -> Option<T> {
     outcome.map_err(|failure| steps.push(Step::Failed(failure))).ok()
 }
 
@@ -83,7 +79,7 @@ fn answers(key: &str, url: &str) -> Step {
     Step::Fine(format!("{key}: {} answers, and its schema is up to date", without_password(url)))
 }
 
-async fn check_accounts(config: &Config, steps: &mut Steps) -> Option<AccountStore> {
+async fn check_accounts(config: &Config, steps: &mut Vec<Step>) -> Option<AccountStore> {
     let (key, url) = ("accounts.url", &kept(steps, accounts_url(config))?);
     let store = kept(steps, accounts(config, IfAway::Fail).await)?;
     steps.push(answers(key, url));
@@ -101,7 +97,7 @@ async fn check_accounts(config: &Config, steps: &mut Steps) -> Option<AccountSto
     Some(store)
 }
 
-async fn check_messages(config: &Config, steps: &mut Steps) -> Option<Log> {
+async fn check_messages(config: &Config, steps: &mut Vec<Step>) -> Option<Log> {
     let (key, url) = ("messages.url", &kept(steps, messages_url(config))?);
     let log = kept(steps, message_log(config).await)?;
     steps.push(answers(key, url));
@@ -127,7 +123,7 @@ async fn check_messages(config: &Config, steps: &mut Steps) -> Option<Log> {
 async fn look_around(
     key: &str,
     database: &mongodb::Database,
-    steps: &mut Steps,
+    steps: &mut Vec<Step>,
 ) -> mongodb::error::Result<()> {
     for index in mongo::foreign_unique_indexes(database).await? {
         steps.push(Step::Note(format!(
@@ -144,7 +140,7 @@ async fn look_around(
     Ok(())
 }
 
-async fn check_unread(config: &Config, steps: &mut Steps) -> Option<View> {
+async fn check_unread(config: &Config, steps: &mut Vec<Step>) -> Option<View> {
     let (key, url) = ("unread.url", &config.unread.url);
     let view = kept(steps, unread_view(config, 0).await)?;
     if scheme(url) == "memory" {

@@ -50,22 +50,22 @@ impl DeadLetters {
     /// Answers whether everything asked for was done.
     pub async fn run(self) -> Result<bool, StartError> {
         let config = self.file.load()?;
-        let inbox = app::inbox(&config, &Stores::connect_once(&config).await?);
+        let receiver = app::receiver(&config, &Stores::connect_once(&config).await?);
         match self.action {
-            Action::List => list(&inbox).await,
-            Action::Show { id } => show(&inbox, &id).await,
-            Action::Redrive { id: Some(id), .. } => redrive_one(&inbox, &id).await,
-            Action::Redrive { id: None, .. } => redrive_all(&inbox).await,
-            Action::Remove { id } => remove(&inbox, &id).await,
+            Action::List => list(&receiver).await,
+            Action::Show { id } => show(&receiver, &id).await,
+            Action::Redrive { id: Some(id), .. } => redrive_one(&receiver, &id).await,
+            Action::Redrive { id: None, .. } => redrive_all(&receiver).await,
+            Action::Remove { id } => remove(&receiver, &id).await,
         }
     }
 }
 
-async fn list(inbox: &CopyReceiver) -> Result<bool, StartError> {
-    say(format_args!("{} dead letters", inbox.dead_letters.count().await?))?;
+async fn list(receiver: &CopyReceiver) -> Result<bool, StartError> {
+    say(format_args!("{} dead letters", receiver.dead_letters.count().await?))?;
     let mut after = None;
     loop {
-        let page = inbox.dead_letters.list(after.as_deref(), PAGE).await?;
+        let page = receiver.dead_letters.list(after.as_deref(), PAGE).await?;
         for letter in &page {
             say(format_args!("{}  {}  {}", letter.id, letter.received_at, letter.reason))?;
         }
@@ -76,15 +76,15 @@ async fn list(inbox: &CopyReceiver) -> Result<bool, StartError> {
     }
 }
 
-async fn show(inbox: &CopyReceiver, id: &str) -> Result<bool, StartError> {
-    let Some(letter) = inbox.dead_letters.find(id).await? else { return Ok(unknown(id)) };
+async fn show(receiver: &CopyReceiver, id: &str) -> Result<bool, StartError> {
+    let Some(letter) = receiver.dead_letters.find(id).await? else { return Ok(unknown(id)) };
     let DeadLetter { received_at, reason, raw, .. } = letter;
     say(format_args!("came at {received_at} ms since 1970: {reason}\n{raw}"))?;
     Ok(true)
 }
 
-async fn redrive_one(inbox: &CopyReceiver, id: &str) -> Result<bool, StartError> {
-    Ok(match redrive(inbox, id).await? {
+async fn redrive_one(receiver: &CopyReceiver, id: &str) -> Result<bool, StartError> {
+    Ok(match redrive(receiver, id).await? {
         Redriven::Done => {
             say(format_args!("{id}  taken in"))?;
             true
@@ -97,12 +97,12 @@ async fn redrive_one(inbox: &CopyReceiver, id: &str) -> Result<bool, StartError>
     })
 }
 
-async fn redrive_all(inbox: &CopyReceiver) -> Result<bool, StartError> {
+async fn redrive_all(receiver: &CopyReceiver) -> Result<bool, StartError> {
     let (mut all, mut after) = (true, None);
     loop {
-        let page = inbox.dead_letters.list(after.as_deref(), PAGE).await?;
+        let page = receiver.dead_letters.list(after.as_deref(), PAGE).await?;
         for letter in &page {
-            all &= redrive_one(inbox, &letter.id).await?;
+            all &= redrive_one(receiver, &letter.id).await?;
         }
         match page.last() {
             Some(last) => after = Some(last.id.clone()),
@@ -111,11 +111,11 @@ async fn redrive_all(inbox: &CopyReceiver) -> Result<bool, StartError> {
     }
 }
 
-async fn remove(inbox: &CopyReceiver, id: &str) -> Result<bool, StartError> {
-    if inbox.dead_letters.find(id).await?.is_none() {
+async fn remove(receiver: &CopyReceiver, id: &str) -> Result<bool, StartError> {
+    if receiver.dead_letters.find(id).await?.is_none() {
         return Ok(unknown(id));
     }
-    inbox.dead_letters.remove(id).await?;
+    receiver.dead_letters.remove(id).await?;
     say(format_args!("{id}  removed"))?;
     Ok(true)
 }

@@ -88,15 +88,15 @@ impl CopyReceiver {
         body: &[u8],
         signed_at: Millis,
     ) -> Result<(Received, Vec<Unintelligible>), StoreError> {
-        let labelled = match copy::parse(body) {
-            Ok(labelled) => labelled,
+        let parsed = match copy::parse(body) {
+            Ok(parsed) => parsed,
             Err(what) => {
                 let received = Received { event_type: what.event_type, outcome: Outcome::DeadLetter };
                 return Ok((received, vec![what]));
             }
         };
         let mut unintelligible = Vec::new();
-        let outcome = match labelled.copy {
+        let outcome = match parsed.copy {
             CopyEvent::Message(message) => Outcome::Recorded(self.record(Fact::Message(message)).await?),
             CopyEvent::Receipts(Receipts { good, bad, bad_objects: dead_letters }) => {
                 unintelligible = bad;
@@ -112,7 +112,7 @@ impl CopyReceiver {
             CopyEvent::Probe | CopyEvent::Other => Outcome::Acknowledged,
             CopyEvent::Callback => Outcome::Callback,
         };
-        Ok((Received { event_type: labelled.event_type, outcome }, unintelligible))
+        Ok((Received { event_type: parsed.event_type, outcome }, unintelligible))
     }
 
     async fn record(&self, fact: Fact) -> Result<InsertOutcome, StoreError> {

@@ -16,12 +16,12 @@ pub enum Redriven {
 
 /// Takes the letter in like a copy that just came. Safe to repeat: it is removed only after it was taken in, and what of
 /// it cannot be understood stays in it.
-pub async fn redrive(inbox: &CopyReceiver, id: &str) -> Result<Redriven, StoreError> {
-    let Some(letter) = inbox.dead_letters.find(id).await? else { return Ok(Redriven::Unknown) };
-    let (received, unintelligible) = inbox.take_in(letter.raw.as_bytes(), letter.received_at).await?;
+pub async fn redrive(receiver: &CopyReceiver, id: &str) -> Result<Redriven, StoreError> {
+    let Some(letter) = receiver.dead_letters.find(id).await? else { return Ok(Redriven::Unknown) };
+    let (received, unintelligible) = receiver.take_in(letter.raw.as_bytes(), letter.received_at).await?;
     if received.outcome == Outcome::Callback || !unintelligible.is_empty() {
         return Ok(Redriven::StillDead);
     }
-    inbox.dead_letters.remove(id).await?;
+    receiver.dead_letters.remove(id).await?;
     Ok(Redriven::Done)
 }

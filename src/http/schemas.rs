@@ -10,6 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::domain::ids::MAX_USER_ID_CHARS;
 use crate::domain::outbox::MAX_ATTACH_CHARS;
 use crate::ports::outbox::BATCH;
+use crate::ports::unread_view::MAX_PEERS;
 
 /// As NetEase has it for the payload of a push (NIM server API, msg/sendAttachMsg).
 pub const MAX_PAYLOAD_CHARS: usize = 2048;
@@ -38,7 +39,7 @@ impl PartialSchema for Users {
         ArrayBuilder::new()
             .items(Ref::from_schema_name(UserId::name()))
             .min_items(Some(1))
-            .max_items(Some(500))
+            .max_items(Some(MAX_PEERS))
             .description(Some("The users on the page; one that is named twice is answered once."))
             .examples([serde_json::json!(["bob", "carol"])])
             .into()

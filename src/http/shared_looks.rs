@@ -17,14 +17,13 @@ use super::problem::Problem;
 use super::streams::{StreamLimiter, spread};
 use crate::domain::ids::Accid;
 use crate::ports::unread_changes::{ReaderWatch, UnreadChanges};
+use crate::ports::unread_view::MAX_PEERS;
 use crate::queries::unread_counts::UnreadCounts;
 
 /// At most one look in this time: what changes meanwhile is told as one.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often a look is taken without being told to: while the view tells of changes, and while it does not.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(1));
-/// Peers that the view is asked for at once.
-const PEERS_AT_ONCE: usize = 500;
 
 /// The looks at all watched readers.
 pub struct SharedLooks {
@@ -89,7 +88,7 @@ impl SharedLooks {
         let began = Instant::now();
         let look = || async {
             let mut counts = Vec::with_capacity(peers.len());
-            for some in peers.chunks(PEERS_AT_ONCE) {
+            for some in peers.chunks(MAX_PEERS) {
                 let some = timeout(self.patience, self.counts.of(reader, some));
                 counts.extend(some.await.map_err(|_| too_slow())??);
             }

@@ -50,8 +50,8 @@ pub async fn post_unread(
 ) -> Result<Response, Problem> {
     let body = read_body(body, state.edge.limits.body, state.edge.limits.body_timeout).await?;
     let request: UnreadRequest<'_> = read_json(&body)?;
-    let page = UnreadQuery::of(request, &state.edge, &caller)?;
-    let map = page.map(&page.counts(&state.counts, state.edge.limits.poll_timeout).await?)?;
+    let question = UnreadQuery::of(request, &state.edge, &caller)?;
+    let map = question.map(&question.counts(&state.counts, state.edge.limits.poll_timeout).await?)?;
     let json = HeaderValue::from_static("application/json");
     let private = HeaderValue::from_static("no-store");
     Ok(([(header::CONTENT_TYPE, json), (header::CACHE_CONTROL, private)], map).into_response())
@@ -85,15 +85,15 @@ pub async fn get_unread(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
-    let page = UnreadQuery::of(read_query(&query)?, &state.edge, &caller)?;
-    let counts = page.counts(&state.counts, state.edge.limits.poll_timeout).await?;
+    let question = UnreadQuery::of(read_query(&query)?, &state.edge, &caller)?;
+    let counts = question.counts(&state.counts, state.edge.limits.poll_timeout).await?;
     let etag = format!("\"{}\"", validator(&counts));
     // The answer is one person's; a browser may keep it, if it asks each time whether it still holds.
     let mut response = if none_match(&headers, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let json = HeaderValue::from_static("application/json");
-        ([(header::CONTENT_TYPE, json)], page.map(&counts)?).into_response()
+        ([(header::CONTENT_TYPE, json)], question.map(&counts)?).into_response()
     };
     let answered = response.headers_mut();
     answered.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));

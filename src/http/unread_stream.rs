@@ -88,16 +88,16 @@ pub async fn stream_unread(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
-    let page = UnreadQuery::of(read_query(&query)?, &state.edge, &caller)?.into_owned();
-    let place = state.streams.enter(&page.reader)?;
+    let question = UnreadQuery::of(read_query(&query)?, &state.edge, &caller)?.into_owned();
+    let place = state.streams.enter(&question.reader)?;
     // First, so that no change falls between the two.
-    let mut joined = state.looks.join(&page.reader, page.peers());
-    let counts = page.counts(&state.counts, state.edge.limits.poll_timeout).await?;
+    let mut joined = state.looks.join(&question.reader, question.peers());
+    let counts = question.counts(&state.counts, state.edge.limits.poll_timeout).await?;
     joined.has_read();
     let (events, out) = channel(1);
     hang_up.set(true);
     let expires = caller.0.expires_at().map(|at| at.since(state.clock.now()).max(0).unsigned_abs());
-    let feed = Feed { state: Arc::clone(&state), page, events, ends: expires.map(Duration::from_millis) };
+    let feed = Feed { state: Arc::clone(&state), question, events, ends: expires.map(Duration::from_millis) };
     state.edge.tasks.spawn(async move {
         let _place = place;
         if let Err(problem) = feed.run(counts, joined).await {
@@ -122,7 +122,7 @@ fn tell_ended(problem: &Problem) {
 /// What one stream is made of.
 struct Feed {
     state: Arc<StreamState>,
-    page: UnreadQuery<'static>,
+    question: UnreadQuery<'static>,
     events: Sender<Event>,
     /// How long its token holds.
     ends: Option<Duration>,
@@ -132,7 +132,7 @@ impl Feed {
     /// Ends with the stream: nobody takes events any more, the token is over, the service stops, or counts cannot be
     /// had. Nothing is gathered for a slow reader: it gets, late, what holds then.
     async fn run(self, mut counts: Vec<u64>, mut joined: Joined) -> Result<(), Problem> {
-        let mut event = Some(self.page.map(&counts)?);
+        let mut event = Some(self.question.map(&counts)?);
         let end = self.end();
         tokio::pin!(end);
         loop {
@@ -145,9 +145,9 @@ impl Feed {
             }
             let now = tokio::select! {
                 () = &mut end => return Ok(()),
-                counts = joined.next() => self.page.own_is_zero(counts?),
+                counts = joined.next() => self.question.own_is_zero(counts?),
             };
-            event = self.page.map_of_changed(&now, &counts)?;
+            event = self.question.map_of_changed(&now, &counts)?;
             counts = now;
         }
     }

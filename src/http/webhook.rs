@@ -34,7 +34,7 @@ pub struct WebhookState {
     /// What all calls need.
     pub edge: Arc<Edge>,
     /// Takes in message copies.
-    pub inbox: Arc<CopyReceiver>,
+    pub receiver: Arc<CopyReceiver>,
     /// NetEase's present app secret and those it had before.
     pub app_secrets: Vec<SecretString>,
     /// Copies signed longer ago, or further ahead, than this are refused; `None` takes any.
@@ -91,11 +91,11 @@ pub async fn receive(
         state.metrics.count_copy(&Received { event_type: "real_time_call", outcome: Outcome::Acknowledged });
         return Ok(Json(Acknowledged { code: 200 }));
     }
-    let (inbox, metrics) = (Arc::clone(&state.inbox), Arc::clone(&state.metrics));
+    let (receiver, metrics) = (Arc::clone(&state.receiver), Arc::clone(&state.metrics));
     // Counted within, so that a copy counts whose sender waited no longer.
     let work = async move {
         let _slot = slot;
-        let received = inbox.receive(&body, signed.at).await?;
+        let received = receiver.receive(&body, signed.at).await?;
         metrics.count_copy(&received);
         Ok(received)
     };

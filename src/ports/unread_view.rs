@@ -6,13 +6,16 @@ use super::StoreError;
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot};
 
+/// Peers that one read may ask for.
+pub const MAX_PEERS: usize = 500;
+
 /// Per (reader, peer): how many messages are unread. Redis in production, memory when embedded.
 ///
 /// Every change is made to the log first. A view that lost anything — all of it, one key, its newest writes on a
 /// failover that empties it — must answer [`Reading::Unknown`] for the readers concerned, never a smaller number.
 #[async_trait]
 pub trait UnreadView: Send + Sync {
-    /// The counts of `peers` (at most 500), in one round trip; in two of a large reader whom a near cache does not have.
+    /// The counts of `peers`, at most [`MAX_PEERS`], in one round trip; in two of a large reader whom a near cache does not have.
     async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError>;
 
     /// Takes one event in, atomically. Repeatable, in any order; `now` dates tombstones.

@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 
-import { startBrowser, startDemo } from "./support.mjs";
+import { demoInBrowser } from "./support.mjs";
 
 const CLIENT = new URL("../../clients/js/index.js", import.meta.url);
 const STREAM = "/v1/unread/stream";
@@ -34,15 +34,12 @@ const PAGE = `<!doctype html><meta charset="utf-8"><title>Orders</title><p id="s
   createClient({ baseUrl: service, token: give }).watch(self, users, show, { ...options, onState, onError });
 </script>`;
 
-let demo;
-let browser;
+const { demo, browser } = await demoInBrowser();
 let site; // the origin of the pages
 let service; // that of the service, with nothing between
 let token;
 
 before(async () => {
-  demo = await startDemo();
-  browser = await startBrowser();
   service = new URL(demo.url).origin;
   ({ token } = await (await fetch(new URL("config.json", demo.url))).json());
   const client = await readFile(CLIENT);
@@ -56,11 +53,9 @@ before(async () => {
   await once(site, "listening");
   site.url = `http://127.0.0.1:${site.address().port}`;
 });
-after(async () => {
-  await browser?.close();
+after(() => {
   site?.closeAllConnections();
   site?.close();
-  await demo?.stop();
 });
 
 async function said(path, body) {

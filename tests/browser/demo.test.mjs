@@ -4,20 +4,11 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { chatWith, judged, link, openPage, shows, startBrowser, startDemo } from "./support.mjs";
+import { chatWith, demoInBrowser, judged, link, openPage, shows } from "./support.mjs";
 
-let demo;
-let browser;
-before(async () => {
-  demo = await startDemo();
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-});
+const { demo, browser } = await demoInBrowser();
 
 test("a badge rises within a second of sending, and goes when the chat is read", async (t) => {
   const page = await openPage(t, browser, demo.url);

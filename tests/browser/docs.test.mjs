@@ -1,20 +1,11 @@
 // The page at /docs: "Try it out" works for each call of a site, with what it shows.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { openPage, startBrowser, startDemo } from "./support.mjs";
+import { demoInBrowser, openPage } from "./support.mjs";
 
-let demo;
-let browser;
-before(async () => {
-  demo = await startDemo();
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-});
+const { demo, browser } = await demoInBrowser();
 
 test("each call succeeds as it is shown", { timeout: 60_000 }, async (t) => {
   const { token } = await (await fetch(new URL("config.json", demo.url))).json();

@@ -1,20 +1,11 @@
 // The demo page on bad days: no stream, a restart, and everything NetEase can do wrong.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { chatWith, judged, link, openPage, shows, startBrowser, startDemo } from "./support.mjs";
+import { chatWith, demoInBrowser, judged, link, openPage, shows } from "./support.mjs";
 
-let demo;
-let browser;
-before(async () => {
-  demo = await startDemo();
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-});
+const { demo, browser } = await demoInBrowser();
 
 test("without the stream the page polls, and an unchanged map costs a 304", async (t) => {
   const statuses = [];

@@ -6,13 +6,14 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after } from "node:test";
 
 import { chromium } from "playwright-core";
 
 const START_WITHIN = 20_000;
 
 /** `{ url, restart, stop }`; `restart` is missing where the demo cannot be restarted from here. */
-export async function startDemo() {
+async function startDemo() {
   const { OTC_IM_BIN, OTC_IM_DEMO_URL, OTC_IM_DEMO_RESTART } = process.env;
   if (OTC_IM_DEMO_URL) {
     const url = OTC_IM_DEMO_URL.replace(/\/*$/, "/");
@@ -82,7 +83,19 @@ async function shell(command) {
   if (code !== 0) throw new Error(`${command}: ${code}`);
 }
 
-export async function startBrowser() {
+/** A demo and a browser for the tests of one file, which end with them. */
+export async function demoInBrowser() {
+  const demo = await startDemo();
+  let browser;
+  after(async () => {
+    await browser?.close();
+    await demo.stop();
+  });
+  browser = await startBrowser();
+  return { demo, browser };
+}
+
+async function startBrowser() {
   const given = process.env.CHROMIUM;
   const executablePath = given ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((path) => existsSync(path));
   if (!executablePath) throw new Error("there is no Chromium: install it, or set CHROMIUM to its path");

@@ -131,7 +131,7 @@ async fn an_explanation_tells_log_from_view(stack: &Stack) {
     assert_eq!((found.missing(), found.surplus()), (1, 1));
 }
 
-fn inbox(stack: &Stack) -> CopyReceiver {
+fn receiver(stack: &Stack) -> CopyReceiver {
     CopyReceiver {
         log: stack.log.messages.clone(),
         view: stack.view.port.clone(),
@@ -142,7 +142,7 @@ fn inbox(stack: &Stack) -> CopyReceiver {
 }
 
 async fn a_dead_letter_is_taken_in_again_once_it_can_be_understood(stack: &Stack) {
-    let (pair, inbox) = (Pair::fresh(), inbox(stack));
+    let (pair, receiver) = (Pair::fresh(), receiver(stack));
     let good = format!(
         r#"{{"eventType":"1","convType":"PERSON","to":"{}","fromAccount":"{}","msgTimestamp":"10","msgType":"TEXT",
             "msgidServer":"1"}}"#,
@@ -152,10 +152,10 @@ async fn a_dead_letter_is_taken_in_again_once_it_can_be_understood(stack: &Stack
         let letter = DeadLetter { id: id.into(), received_at: NOW, reason: "old".into(), raw: raw.into() };
         stack.log.letters.keep_all(from_ref(&letter)).await.unwrap();
     }
-    assert_eq!(redrive(&inbox, "understood-by-now").await.unwrap(), Redriven::Done);
+    assert_eq!(redrive(&receiver, "understood-by-now").await.unwrap(), Redriven::Done);
     assert_eq!(stack.log.snapshot(&pair.reader).await.unwrap(), pair.snapshot([(1, 10)], None));
-    assert_eq!(redrive(&inbox, "understood-by-now").await.unwrap(), Redriven::Unknown);
-    assert_eq!(redrive(&inbox, "odd").await.unwrap(), Redriven::StillDead);
+    assert_eq!(redrive(&receiver, "understood-by-now").await.unwrap(), Redriven::Unknown);
+    assert_eq!(redrive(&receiver, "odd").await.unwrap(), Redriven::StillDead);
     assert!(stack.log.letters.find("odd").await.unwrap().is_some());
 }
 

@@ -109,7 +109,7 @@ impl Netease {
         tokio::select! {
             biased;
             () = service.life.cancelled() => Ended::Dropped,
-            answer = service.inbox.receive(body.as_bytes(), BEGIN) => Ended::Answered(answer),
+            answer = service.receiver.receive(body.as_bytes(), BEGIN) => Ended::Answered(answer),
             () = sleep(patience) => Ended::Dropped,
         }
     }

@@ -136,7 +136,7 @@ fn acts(rng: &mut Rng, history: &History) -> Vec<(Act, usize, Accid)> {
 impl Run {
     fn new(backend: Backend, history: History) -> Self {
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(Still), Arc::new(Numbers::default()));
-        let inbox = |view: &Arc<dyn UnreadView>| CopyReceiver {
+        let receiver = |view: &Arc<dyn UnreadView>| CopyReceiver {
             log: Arc::new(GroupedLog::new(Arc::clone(&backend.log), AT_ONCE)),
             view: Arc::clone(view),
             dead_letters: Arc::clone(&backend.letters),
@@ -162,7 +162,7 @@ impl Run {
             view: Arc::clone(&backend.views[0]),
         };
         Self {
-            inboxes: backend.views.iter().map(inbox).collect(),
+            inboxes: backend.views.iter().map(receiver).collect(),
             counts: backend.views.iter().map(counts).collect(),
             recounter,
             ledger: Mutex::new(Ledger::of(&history)),

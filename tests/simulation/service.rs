@@ -33,7 +33,7 @@ pub struct Stores {
 /// One life of an instance.
 pub struct Service {
     pub life: CancellationToken,
-    pub inbox: CopyReceiver,
+    pub receiver: CopyReceiver,
     pub counts: UnreadCounts,
     pub clock: Local,
     projector: Projector,
@@ -99,9 +99,10 @@ impl Instance {
         };
         let group = self.world.draw(|rng| *rng.pick(&[1, 2, 200]));
         let log = Arc::new(GroupedLog::new(log, group));
-        let inbox = CopyReceiver { log, view, dead_letters, clock: now, receipt_allowance_ms: ALLOWANCE_MS };
+        let receiver =
+            CopyReceiver { log, view, dead_letters, clock: now, receipt_allowance_ms: ALLOWANCE_MS };
         self.world.note(self.name, "starts", About::Nothing, "");
-        self.replace(Some(Arc::new(Service { life, inbox, counts, clock: clock(), projector })));
+        self.replace(Some(Arc::new(Service { life, receiver, counts, clock: clock(), projector })));
     }
 
     /// Ends the present life.

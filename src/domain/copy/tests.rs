@@ -136,8 +136,8 @@ fn a_recall_knows_the_kind_of_its_message() {
 #[test]
 fn probes_other_events_and_callbacks_are_told_apart() {
     let read = |body: &str| {
-        let labelled = parse(body.as_bytes()).unwrap();
-        (labelled.event_type, labelled.copy)
+        let parsed = parse(body.as_bytes()).unwrap();
+        (parsed.event_type, parsed.copy)
     };
     assert_eq!(read("{}"), ("probe", CopyEvent::Probe));
     assert_eq!(read(" { } \n"), ("probe", CopyEvent::Probe));

@@ -2,19 +2,20 @@
 
 use mongodb::bson::{Document, doc};
 
+use super::update::outcomes;
 use super::{MongoLog, pair};
 use crate::domain::message::Receipt;
 use crate::ports::StoreError;
 
 impl MongoLog {
     pub(super) async fn raise_all(&self, receipts: &[&Receipt]) -> Vec<Result<(), StoreError>> {
-        let raised = self.update_each("read_marks", receipts.iter().map(|receipt| raise(receipt)).collect());
-        raised.await.into_iter().map(|outcome| outcome.map_err(|why| why.error)).collect()
+        let marks = receipts.iter().map(|receipt| raise(receipt)).collect();
+        outcomes(self.update_each("read_marks", marks).await)
     }
 
     pub(super) async fn read_all(&self, receipts: &[&Receipt]) -> Vec<Result<(), StoreError>> {
-        let read = self.update_each("messages", receipts.iter().map(|receipt| read_up_to(receipt)).collect());
-        read.await.into_iter().map(|outcome| outcome.map_err(|why| why.error)).collect()
+        let messages = receipts.iter().map(|receipt| read_up_to(receipt)).collect();
+        outcomes(self.update_each("messages", messages).await)
     }
 }
 

@@ -3,6 +3,7 @@
 use mongodb::bson::{DateTime, Document, doc};
 
 use super::MongoLog;
+use super::update::outcomes;
 use crate::domain::message::Recall;
 use crate::ports::StoreError;
 
@@ -15,7 +16,7 @@ impl MongoLog {
         for (at, outcome) in there.into_iter().zip(self.update_each("messages", found).await) {
             laid[at] = outcome;
         }
-        laid.into_iter().map(|outcome| outcome.map_err(|why| why.error)).collect()
+        outcomes(laid)
     }
 }
 

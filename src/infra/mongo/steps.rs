@@ -77,16 +77,16 @@ impl<'a> StoredCopy<'a> {
     }
 }
 
-/// An entry, and the mark of its pair.
+/// A stored copy, and the mark of its pair.
 struct Marked<'a> {
-    entry: StoredCopy<'a>,
+    stored: StoredCopy<'a>,
     mark: Option<Millis>,
 }
 
 impl Marked<'_> {
     /// The message came after its receipt, and is not read yet.
     fn is_late(&self) -> bool {
-        !self.entry.read && self.mark.is_some_and(|mark| self.entry.kept.timestamp <= mark)
+        !self.stored.read && self.mark.is_some_and(|mark| self.stored.kept.timestamp <= mark)
     }
 }
 
@@ -94,13 +94,13 @@ impl Marked<'_> {
 /// and its receipt, in one batch or in two, one always sees the other.
 pub async fn record(log: &impl Steps, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>> {
     let ByKind { messages, receipts, recalls } = ByKind::of(&facts);
-    let (raised, (entries, laid)) = join(log.raise_marks(&receipts), async {
+    let (raised, (copies, laid)) = join(log.raise_marks(&receipts), async {
         // A tombstone that is laid first would stand in the way of its message until a majority has it.
-        let entries = log.insert_or_find(&messages).await;
-        (entries, log.lay_tombstones(&recalls).await)
+        let copies = log.insert_or_find(&messages).await;
+        (copies, log.lay_tombstones(&recalls).await)
     })
     .await;
-    let (stored, read) = join(stored(log, entries), read(log, &receipts, raised)).await;
+    let (stored, read) = join(stored(log, copies), read(log, &receipts, raised)).await;
     let (mut stored, mut read, mut laid) = (stored.into_iter(), read.into_iter(), laid.into_iter());
     let outcome = |fact| match fact {
         Fact::Message(_) => stored.next(),
@@ -120,15 +120,15 @@ struct ByKind<'a> {
 
 impl<'a> ByKind<'a> {
     fn of(facts: &'a [Fact]) -> Self {
-        let mut sorted = Self::default();
+        let mut by_kind = Self::default();
         for fact in facts {
             match fact {
-                Fact::Message(message) => sorted.messages.push(message),
-                Fact::Receipt(receipt) => sorted.receipts.push(receipt),
-                Fact::Recall(recall) => sorted.recalls.push(recall),
+                Fact::Message(message) => by_kind.messages.push(message),
+                Fact::Receipt(receipt) => by_kind.receipts.push(receipt),
+                Fact::Recall(recall) => by_kind.recalls.push(recall),
             }
         }
-        sorted
+        by_kind
     }
 }
 
@@ -139,11 +139,11 @@ fn no_outcome<T>() -> Result<T, StoreError> {
 /// Brings the `state` of messages in line with the marks.
 async fn stored(
     log: &impl Steps,
-    entries: Vec<Result<StoredCopy<'_>, StoreError>>,
+    copies: Vec<Result<StoredCopy<'_>, StoreError>>,
 ) -> Vec<Result<Recorded, StoreError>> {
-    let mut marked = with_marks(log, entries).await;
+    let mut marked = with_marks(log, copies).await;
     let late = marked.iter().flatten().filter(|marked| marked.is_late());
-    let late: Vec<MessageKey> = late.map(|marked| marked.entry.kept.key).collect();
+    let late: Vec<MessageKey> = late.map(|marked| marked.stored.kept.key).collect();
     if !late.is_empty()
         && let Err(error) = log.set_read(late).await
     {
@@ -151,17 +151,18 @@ async fn stored(
             *outcome = Err(error.again());
         }
     }
-    let recorded = |Marked { entry, mark }| Recorded::message(entry.copy, &entry.kept, entry.recalled, mark);
+    let recorded =
+        |Marked { stored, mark }| Recorded::message(stored.copy, &stored.kept, stored.recalled, mark);
     marked.into_iter().map(|outcome| outcome.map(recorded)).collect()
 }
 
 async fn with_marks<'a>(
     log: &impl Steps,
-    entries: Vec<Result<StoredCopy<'a>, StoreError>>,
+    copies: Vec<Result<StoredCopy<'a>, StoreError>>,
 ) -> Vec<Result<Marked<'a>, StoreError>> {
-    let pairs: HashSet<Pair> = entries.iter().flatten().filter_map(StoredCopy::pair).collect();
+    let pairs: HashSet<Pair> = copies.iter().flatten().filter_map(StoredCopy::pair).collect();
     let marks = if pairs.is_empty() { Ok(HashMap::new()) } else { log.marks(pairs).await };
-    let mark_of = |entry: &StoredCopy| match (entry.pair(), &marks) {
+    let mark_of = |stored: &StoredCopy| match (stored.pair(), &marks) {
         (None, _) => Ok(None),
         (Some(pair), Ok(marks)) => match marks.get(&pair) {
             None => Ok(None),
@@ -170,8 +171,8 @@ async fn with_marks<'a>(
         },
         (Some(_), Err(error)) => Err(error.again()),
     };
-    let with_mark = |entry| Ok(Marked { mark: mark_of(&entry)?, entry });
-    entries.into_iter().map(|outcome| outcome.and_then(with_mark)).collect()
+    let with_mark = |stored| Ok(Marked { mark: mark_of(&stored)?, stored });
+    copies.into_iter().map(|outcome| outcome.and_then(with_mark)).collect()
 }
 
 /// Sets `state` 1 on the messages that the raised marks cover.

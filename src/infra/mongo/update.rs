@@ -10,8 +10,7 @@ use crate::ports::StoreError;
 
 /// Why an update was not made.
 pub(super) struct NotUpdated {
-    /// What the server said.
-    pub error: StoreError,
+    error: StoreError,
     /// It was an upsert, and the key is that of a document which its filter does not match.
     pub key_is_taken: bool,
 }
@@ -20,6 +19,11 @@ impl From<StoreError> for NotUpdated {
     fn from(error: StoreError) -> Self {
         Self { error, key_is_taken: false }
     }
+}
+
+/// Their outcomes to those who need not know why.
+pub(super) fn outcomes(updated: Vec<Result<(), NotUpdated>>) -> Vec<Result<(), StoreError>> {
+    updated.into_iter().map(|outcome| outcome.map_err(|why| why.error)).collect()
 }
 
 impl MongoLog {

@@ -1,5 +1,4 @@
-//! The way to one Redis server: to the one that the URL names, or to the master that its sentinels name at that
-//! moment.
+//! Connects to one Redis server: the one that the URL names, or the master that its sentinels name at that moment.
 
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use redis::{AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, Redi
 use super::address::RedisAddress;
 use super::sentinel::Sentinels;
 
-/// Every new connection asks it for the way anew.
+/// Where a new connection leads is decided when it is made.
 #[derive(Clone)]
 pub(super) enum Connector {
     /// `redis://`, `rediss://`
@@ -24,8 +23,8 @@ impl Connector {
         Self::with(address, |info| info)
     }
 
-    /// The same, for connections on which Redis tells of changes.
-    pub fn that_tells(address: &RedisAddress) -> RedisResult<Self> {
+    /// The same, for connections on which Redis pushes invalidations.
+    pub fn for_tracking(address: &RedisAddress) -> RedisResult<Self> {
         Self::with(address, |info| {
             let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
             info.set_redis_settings(resp3)

@@ -79,7 +79,7 @@ impl Tracking {
         counters: NearCounters,
         changes: ChangeHub,
     ) -> RedisResult<(Self, JoinHandle<()>)> {
-        let connector = Connector::that_tells(address)?;
+        let connector = Connector::for_tracking(address)?;
         let current = Arc::default();
         let keeper = Keeper { connector, polls, settings, counters, changes, current: Arc::clone(&current) };
         let task = tokio::spawn(keeper.run());
