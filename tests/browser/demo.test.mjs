@@ -103,14 +103,33 @@ test("both languages: by the browser's, by the switch, and kept", async (t) => {
   assert.equal(await page.locator("#orders-title").textContent(), "Orders");
 });
 
-test("narrow screens scroll in one direction only", async (t) => {
-  for (const width of [320, 390, 768, 1024, 1280]) {
-    const page = await openPage(t, browser, demo.url, { context: { viewport: { width, height: 800 } } });
-    await page.locator(".phone").first().waitFor();
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-    assert.ok(wide <= width, `${wide} wide on ${width}`);
+test("narrow screens scroll in one direction only, whatever the link says, and with a reader's wide letters", async (t) => {
+  for (const locale of ["en-GB", "zh-CN"]) {
+    for (const width of [320, 390, 768, 1024, 1280]) {
+      const page = await openPage(t, browser, demo.url, { context: { locale, viewport: { width, height: 800 } } });
+      await page.locator(".phone").first().waitFor();
+      const widths = await page.evaluate(widthsInAllStates);
+      assert.equal(Object.keys(widths).length, 8);
+      for (const [state, wide] of Object.entries(widths)) assert.ok(wide <= width, `${wide} on ${width}, ${locale} ${state}`);
+    }
   }
 });
+
+/** Runs in the page: how wide it is, by state of the link, with and without the text spacing of WCAG 1.4.12. */
+async function widthsInAllStates() {
+  const { drawLink } = await import("./orders.js");
+  const spacing = new CSSStyleSheet();
+  spacing.replaceSync("* { letter-spacing: 0.12em !important; word-spacing: 0.16em !important; }");
+  const widths = {};
+  for (const sheets of [[], [spacing]]) {
+    document.adoptedStyleSheets = sheets;
+    for (const link of ["connecting", "streaming", "polling", "offline"]) {
+      drawLink(link);
+      widths[sheets.length ? `${link}, spaced` : link] = document.documentElement.scrollWidth;
+    }
+  }
+  return widths;
+}
 
 test("light and dark, by the system and by the switch, and pictures of both", async (t) => {
   const images = process.env.UPDATE_IMAGES
