@@ -164,6 +164,10 @@ const fn redis(scheme: &'static str, written: &'static str, path: PathIs) -> For
 
 impl Bounds<String> for Store {
     fn check(&self, value: &String) -> Result<(), String> {
+        // The line feed that ends a file of secrets would become part of the database's name.
+        if value.trim() != value || value.contains(char::is_control) {
+            return Err("has white space at one end, or holds a control character: take it out".to_owned());
+        }
         let (scheme, rest) = value.split_once(':').unwrap_or_default();
         let Some(form) = self.0.iter().find(|form| form.scheme == scheme) else {
             let schemes: Vec<_> = self.0.iter().map(|form| format!("{}:", form.scheme)).collect();

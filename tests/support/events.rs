@@ -30,7 +30,11 @@ impl Events {
     pub async fn open(client: &Client, path: &str) -> Self {
         let response = client.request(Method::GET, path).send().await.expect("an answer");
         assert_eq!(response.status(), 200, "{:?}", response.text().await);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        // Neither a cache nor a proxy that compresses or buffers may hold an event back.
+        let headers = response.headers();
+        assert_eq!(headers["content-type"], "text/event-stream");
+        assert_eq!(headers["cache-control"], "no-store, no-transform");
+        assert_eq!(headers["x-accel-buffering"], "no");
         Self { response, text: String::new() }
     }
 

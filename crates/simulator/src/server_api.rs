@@ -72,26 +72,26 @@ async fn outcome_of(shared: &Shared, api: Api, headers: &HeaderMap, body: &[u8])
         return Outcome::Cut;
     }
     pause(shared, latency).await;
+    let failure = shared.switchboard.failure_of(api.name());
+    // These two happen in front of NetEase: it never sees the call, so its `RequestId` stays unused.
+    match failure {
+        Some(FailMode::RefuseThenCut) => return Outcome::Cut,
+        Some(FailMode::BadGateway) => return Outcome::BadGateway,
+        _ => {}
+    }
     if let Err(refusal) = admit(shared, api, headers) {
         return Outcome::Answered(refusal);
     }
-    match shared.switchboard.failure_of(api.name()) {
-        None => Outcome::Answered(apply(shared, api, body)),
-        Some(FailMode::LoseReply) => {
-            apply(shared, api, body);
-            Outcome::Cut
-        }
-        Some(FailMode::Stall) => {
-            let answer = apply(shared, api, body);
-            pause(shared, stall).await;
-            Outcome::Answered(answer)
-        }
-        Some(FailMode::RefuseThenCut) => Outcome::Cut,
-        Some(FailMode::BadGateway) => Outcome::BadGateway,
-        Some(FailMode::Code(code)) => {
-            Outcome::Answered(Answer::refused(code, "as told by the fault switchboard"))
-        }
+    if let Some(FailMode::Code(code)) = failure {
+        return Outcome::Answered(Answer::refused(code, "as told by the fault switchboard"));
     }
+    let answer = apply(shared, api, body);
+    match failure {
+        Some(FailMode::LoseReply) => return Outcome::Cut,
+        Some(FailMode::Stall) => pause(shared, stall).await,
+        _ => {}
+    }
+    Outcome::Answered(answer)
 }
 
 fn apply(shared: &Shared, api: Api, body: &[u8]) -> Answer {

@@ -36,6 +36,29 @@ async fn a_call_cut_off_or_refused_is_not_applied() {
     assert_eq!(bench.call("user/create", &ALICE).await["code"], 200);
 }
 
+/// NetEase's own SDKs repeat a call after a 502 and after a cut with the `RequestId` it had.
+#[tokio::test]
+async fn a_call_that_never_got_in_may_come_again_with_its_request_id() {
+    let bench = Bench::new().await;
+    let fail_next = json!([
+        { "api": "user/create", "mode": "502" },
+        { "api": "user/create", "mode": "refuse-then-cut" },
+        { "api": "user/create", "mode": "lose-reply" },
+    ]);
+    bench.faults(json!({ "failNext": fail_next })).await;
+    let again = || {
+        let mut headers = bench.headers();
+        headers.push(("RequestId", "one-and-the-same".to_owned()));
+        bench.call_with("user/create", &ALICE, headers)
+    };
+    assert_eq!(again().await.unwrap().status(), 502);
+    assert!(again().await.is_err());
+    assert!(again().await.is_err(), "this one got in: only its answer is lost");
+    let repeated: serde_json::Value = again().await.unwrap().json().await.unwrap();
+    assert_eq!(repeated["code"], 431, "{repeated}");
+    assert_eq!(bench.get("/accounts/alice").await["token"], "t");
+}
+
 #[tokio::test]
 async fn while_the_api_is_down_every_connection_is_cut() {
     let bench = Bench::new().await;
