@@ -11,6 +11,7 @@ mod instances;
 mod late_database;
 mod log_floods;
 mod log_in_trouble;
+mod managed_servers;
 mod open_files;
 mod private_authority;
 mod shutdown;

@@ -214,6 +214,10 @@ async fn every_call_has_a_name_of_its_own_and_says_when_to_come_again() {
             assert_eq!(told, ["429", "503"].contains(&status.as_str()), "{at:?} {status}");
         }
     }
+    for status in ["200", "304"] {
+        let etag = &document["paths"]["/v1/unread"]["get"]["responses"][status]["headers"]["ETag"];
+        assert_eq!(etag["schema"]["type"], "string", "{status}");
+    }
 }
 
 #[tokio::test]
