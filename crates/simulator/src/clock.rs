@@ -62,6 +62,12 @@ impl Dice {
         usize::try_from(pick).unwrap_or(0)
     }
 
+    /// A number in `0.0..1.0`.
+    pub fn fraction(&mut self) -> f64 {
+        let bits = u32::try_from(self.bits() >> 32).unwrap_or(0);
+        f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    }
+
     /// Fisher-Yates.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {

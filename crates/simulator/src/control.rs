@@ -21,13 +21,14 @@ mod refusal;
 mod send;
 mod switches;
 
-const LISTING: [&str; 16] = [
+const LISTING: [&str; 17] = [
     "POST   /simulator/send {from,to,body?,count?,msgType?,convType?,fromNick?,antispam?,blacklist?,timestamp?,force?,wait?,extra?}",
     "POST   /simulator/read {reader,peer,timestamp?,event?:30|85,objects?:string|array,force?,wait?}",
     "POST   /simulator/read-batch {receipts:[{reader,peer,timestamp?}],objects?,force?,wait?}",
     "POST   /simulator/recall {msgidServer,wait?}",
     "POST   /simulator/copy {body|raw,signature?:good|bad-md5|bad-checksum|seconds,headers?,wait?}",
-    "POST   /simulator/login {accid,token}",
+    "POST   /simulator/login {accid,token,client?:AOS|IOS|PC|WEB|MAC|…}",
+    "POST   /simulator/logout {accid,client?}",
     "POST   /simulator/webhook {url}",
     "POST   /simulator/drain",
     "GET    /simulator/accounts/{accid}",
@@ -50,6 +51,7 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/simulator/recall", post(read::recall))
         .route("/simulator/copy", post(copy::copy))
         .route("/simulator/login", post(switches::login))
+        .route("/simulator/logout", post(switches::logout))
         .route("/simulator/webhook", post(switches::set_webhook))
         .route("/simulator/drain", post(switches::drain))
         .route(

@@ -20,6 +20,8 @@ pub struct Faults {
     pub drop_every: u64,
     /// The next n copies are lost for good; counts down.
     pub drop_next: u64,
+    /// The chance that a copy is lost for good, 0..=1, from the seeded dice.
+    pub drop_rate: f64,
     /// Whether a retry carries a fresh `CurTime` and `CheckSum`. Nobody knows what NetEase does.
     pub resign_retries: bool,
     /// Event type, times and ids as JSON numbers. Documented are strings, yet numbers occur.
@@ -62,8 +64,18 @@ pub struct Faults {
     pub friend_of_unknown: u16,
     /// The code user/getUinfos answers if one accid of many is unknown. 200 means: that one is left out.
     pub uinfos_of_unknown: u16,
+    /// The code for a notice or message to a team that was never founded. 200 means: taken all the same.
+    pub team_of_unknown: u16,
     /// How `sendBatchAttachMsg` writes `unregister`.
     pub unregister_as: ListForm,
+    /// How history/querySessionMsg writes the `body` of a message.
+    pub history_body_as: BodyForm,
+    /// Whether the history holds messages that were never delivered (`antispam`, `blacklist`).
+    pub history_has_withheld: bool,
+    /// What `excludeMsgid` of history/querySessionMsg means.
+    pub exclude_msgid_as: Exclusion,
+    /// Whether msg/markReadMsg is copied to the webhook as a read receipt.
+    pub mark_read_copies: bool,
     /// Every call takes this much longer, ..=600000.
     pub latency_ms: u64,
 }
@@ -76,6 +88,7 @@ impl Default for Faults {
             delay_ms: 0,
             drop_every: 0,
             drop_next: 0,
+            drop_rate: 0.0,
             resign_retries: true,
             numbers_as_numbers: false,
             objects_as: ListForm::String,
@@ -96,7 +109,12 @@ impl Default for Faults {
             batch_pause_ms: 60_000,
             friend_of_unknown: 414,
             uinfos_of_unknown: 200,
+            team_of_unknown: 404,
             unregister_as: ListForm::Array,
+            history_body_as: BodyForm::Object,
+            history_has_withheld: false,
+            exclude_msgid_as: Exclusion::Anchor,
+            mark_read_copies: true,
             latency_ms: 0,
         }
     }
@@ -110,6 +128,7 @@ impl Faults {
         within("reorder", self.reorder, 0, 10_000)?;
         within("concurrency", self.concurrency, 1, 256)?;
         within("maxAttempts", self.max_attempts, 1, 1_000)?;
+        within("dropRate", self.drop_rate, 0.0, 1.0)?;
         within("delayMs", self.delay_ms, 0, LONGEST_MS)?;
         within("firstRetryMs", self.first_retry_ms, 1, LONGEST_MS)?;
         within("maxRetryMs", self.max_retry_ms, 1, LONGEST_MS)?;
@@ -168,6 +187,26 @@ pub enum ListForm {
     String,
     /// `[…]`
     Array,
+}
+
+/// A JSON object, or a string that holds one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BodyForm {
+    /// `{"msg":"…"}`
+    Object,
+    /// `"{\"msg\":\"…\"}"`
+    String,
+}
+
+/// What leaving out one message leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Exclusion {
+    /// The message and all before it: the next page begins behind it.
+    Anchor,
+    /// The message alone: others of its millisecond come again.
+    One,
 }
 
 /// The next `count` calls of `api` (a name such as `user/create`, or `*`) fail in this mode.

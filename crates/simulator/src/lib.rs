@@ -33,6 +33,7 @@ use self::state::Shared;
 use self::switchboard::Switchboard;
 use self::world::World;
 
+mod acts;
 mod api;
 mod clock;
 mod connection;

@@ -18,8 +18,11 @@ use crate::signing;
 use crate::state::Shared;
 
 mod calls;
+mod history_calls;
+mod message_calls;
 mod notice_calls;
 mod params;
+mod team_calls;
 
 /// `CheckSum` holds this long, either side of the simulator's clock.
 const CHECK_SUM_LIFE_MS: i64 = 5 * 60 * 1_000;

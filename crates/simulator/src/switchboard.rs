@@ -79,7 +79,11 @@ impl Switchboard {
             return true;
         }
         let every = inner.faults.drop_every;
-        every > 0 && inner.copies_seen.is_multiple_of(every)
+        if every > 0 && inner.copies_seen.is_multiple_of(every) {
+            return true;
+        }
+        let rate = inner.faults.drop_rate;
+        rate > 0.0 && inner.dice.fraction() < rate
     }
 
     /// Puts the items in an order of chance.

@@ -21,8 +21,10 @@ mod accounts_api;
 mod call_faults;
 mod chat;
 mod copy_faults;
+mod history;
 mod signatures;
 mod strangers;
+mod teams;
 
 const KEY: &str = "simulated_app_key";
 const SECRET: &str = "simulated_app_secret";

@@ -99,8 +99,7 @@ fn note_read(shared: &Shared, force: bool, asked: &OneRead) -> Result<Receipt, R
     let mut world = lock(&shared.world);
     check_registered(&world, force, [reader.as_str(), peer.as_str()])?;
     let now_ms = shared.clock.now_ms();
-    let timestamp = asked.timestamp.or_else(|| world.chat.newest(&reader, &peer)).unwrap_or(now_ms);
-    world.chat.mark_read(&reader, &peer, timestamp, now_ms);
+    let timestamp = world.chat.mark_read(&reader, &peer, asked.timestamp, now_ms);
     Ok(Receipt { reader, peer, timestamp, msgid_client: shared.switchboard.hex_id() })
 }
 

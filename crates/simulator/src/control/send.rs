@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::posting::{Reply, check_registered, post, yes};
 use super::refusal::{Refusal, parse};
-use crate::delivery::copies::{self, Words};
+use crate::delivery::copies::{self, Extras};
 use crate::lock::lock;
 use crate::state::Shared;
-use crate::world::messages::{ConvType, Message};
+use crate::world::messages::{ConvType, Draft, Message, Said};
 
 /// The most messages of one send.
 const MOST_AT_ONCE: usize = 10_000;
@@ -98,8 +98,8 @@ fn write_down(shared: &Shared, asked: SendRequest) -> Result<(Vec<Message>, Vec<
     check_registered(&world, asked.force, std::iter::once(asked.from.as_str()).chain(to_account))?;
 
     let own_name = world.accounts.get(&asked.from).map(|account| account.name.clone());
-    let words = Words {
-        body: asked.body,
+    let said = Arc::new(said(asked.body, &asked.extra));
+    let extras = Extras {
         from_nick: asked.from_nick.or(own_name).filter(|nick| !nick.is_empty()),
         antispam: asked.antispam,
         blacklist: asked.blacklist,
@@ -112,23 +112,34 @@ fn write_down(shared: &Shared, asked: SendRequest) -> Result<(Vec<Message>, Vec<
     let step = i64::from(asked.timestamp.is_none());
     let (mut messages, mut bodies) = (Vec::new(), Vec::new());
     for _ in 0..asked.count {
-        let message = Message {
-            msgid_server: world.chat.take_id(asked.conv_type, one_range),
+        let draft = Draft {
             msgid_client: shared.switchboard.hex_id(),
-            msg_timestamp: at,
             from: asked.from.clone(),
             to: asked.to.clone(),
             conv_type: asked.conv_type,
             msg_type: asked.msg_type.clone(),
             blocked: asked.antispam || asked.blacklist,
-            recalled: false,
+            said: Arc::clone(&said),
         };
+        let message = world.chat.write(draft, at, one_range);
         at += step;
-        bodies.push(copies::conversation(&message, &words, numbers));
-        world.chat.record(message.clone());
+        bodies.push(copies::conversation(&message, &extras, numbers));
         messages.push(message);
     }
     Ok((messages, bodies))
+}
+
+/// What the message says, with what `extra` lays over it.
+fn said(body: String, extra: &Map<String, Value>) -> Said {
+    let text = |name: &str| match extra.get(name)? {
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    Said {
+        body: text("body").unwrap_or(body),
+        attach: text("attach"),
+        client: text("fromClientType").unwrap_or_else(|| "WEB".to_owned()),
+    }
 }
 
 fn identity(message: &Message) -> Value {

@@ -1,4 +1,4 @@
-//! Control calls that set something: the faults, the webhook's address; and `login` and `drain`.
+//! Control calls that set something: the faults, the webhook's address; and `login`, `logout` and `drain`.
 
 use std::sync::Arc;
 
@@ -19,13 +19,39 @@ use crate::state::Shared;
 struct Login {
     accid: String,
     token: String,
+    #[serde(default = "web")]
+    client: String,
 }
 
-/// `POST /simulator/login`: NIM's code for an IM client's log-in.
+fn web() -> String {
+    "WEB".to_owned()
+}
+
+/// `POST /simulator/login`: NIM's code for an IM client's log-in. After a 200 the account is online.
 pub async fn login(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<Value>, Refusal> {
-    let Login { accid, token } = parse(&body)?;
-    let code = lock(&shared.world).accounts.login_code(&accid, &token);
+    let Login { accid, token, client } = parse(&body)?;
+    let accid = accid.to_lowercase();
+    let mut world = lock(&shared.world);
+    let code = world.accounts.login_code(&accid, &token);
+    if code == 200 {
+        world.presence.log_in(&accid, &client, shared.clock.now_ms());
+    }
     Ok(Json(json!({ "code": code })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Logout {
+    accid: String,
+    client: Option<String>,
+}
+
+/// `POST /simulator/logout`: a client, or all of them, logs out; tells how many were online.
+pub async fn logout(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<Value>, Refusal> {
+    let Logout { accid, client } = parse(&body)?;
+    let now_ms = shared.clock.now_ms();
+    let left = lock(&shared.world).presence.log_out(&accid.to_lowercase(), client.as_deref(), now_ms);
+    Ok(Json(json!({ "loggedOut": left })))
 }
 
 #[derive(Deserialize)]

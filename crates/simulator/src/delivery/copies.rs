@@ -8,9 +8,7 @@ use crate::world::notices::Notice;
 
 /// What a conversation copy says beyond the recorded facts.
 #[derive(Clone, Debug, Default)]
-pub struct Words {
-    /// The text.
-    pub body: String,
+pub struct Extras {
     /// The sender's nickname; left out if `None`.
     pub from_nick: Option<String>,
     /// Adds `"antispam":"true"`.
@@ -35,22 +33,25 @@ pub struct Receipt {
 }
 
 /// `eventType` 1, a message that somebody wrote.
-pub fn conversation(message: &Message, words: &Words, numbers: bool) -> String {
+pub fn conversation(message: &Message, extras: &Extras, numbers: bool) -> String {
     let mut fields = common(message, numbers);
-    fields.insert("body".to_owned(), json!(words.body));
-    fields.insert("fromClientType".to_owned(), json!("WEB"));
+    fields.insert("body".to_owned(), json!(message.said.body));
+    if let Some(attach) = &message.said.attach {
+        fields.insert("attach".to_owned(), json!(attach));
+    }
+    fields.insert("fromClientType".to_owned(), json!(message.said.client));
     fields.insert("msgidClient".to_owned(), json!(message.msgid_client));
     fields.insert("resendFlag".to_owned(), json!("0"));
-    if let Some(nick) = &words.from_nick {
+    if let Some(nick) = &extras.from_nick {
         fields.insert("fromNick".to_owned(), json!(nick));
     }
-    if words.antispam {
+    if extras.antispam {
         fields.insert("antispam".to_owned(), json!("true"));
     }
-    if words.blacklist {
+    if extras.blacklist {
         fields.insert("blacklist".to_owned(), json!("1"));
     }
-    fields.extend(words.extra.clone());
+    fields.extend(extras.extra.clone());
     Value::Object(fields).to_string()
 }
 

@@ -41,7 +41,7 @@ pub struct Counts {
     pub delivered: u64,
     /// Posts that had to be repeated.
     pub retried: u64,
-    /// Lost on purpose (`dropEvery`, `dropNext`), or for want of a webhook address.
+    /// Lost on purpose (`dropEvery`, `dropNext`, `dropRate`), or for want of a webhook address.
     pub dropped: u64,
     /// Not delivered after the last attempt.
     pub given_up: u64,

@@ -1,9 +1,9 @@
-//! What a call does: to accounts and friends here, to notices in [`notice_calls`].
+//! What a call does: to accounts and friends here, to the rest in the modules beside this one.
 
 use serde_json::{Value, json};
 
-use super::notice_calls;
 use super::params::{Answer, Params};
+use super::{history_calls, message_calls, notice_calls, team_calls};
 use crate::api::Api;
 use crate::lock::lock;
 use crate::state::Shared;
@@ -21,6 +21,12 @@ pub fn apply(shared: &Shared, api: Api, params: &Params) -> Result<Answer, Answe
         Api::FriendGet => get_friends(shared, params),
         Api::SendAttachMsg => notice_calls::send(shared, params),
         Api::SendBatchAttachMsg => notice_calls::send_batch(shared, params),
+        Api::MarkReadMsg => message_calls::mark_read(shared, params),
+        Api::QuerySessionMsg => history_calls::session_messages(shared, params),
+        Api::QuerySessionList => history_calls::session_list(shared, params),
+        Api::QueryUserEvents => history_calls::user_events(shared, params),
+        Api::TeamCreate => team_calls::create(shared, params),
+        Api::TeamQuery => team_calls::query(shared, params),
     }
 }
 

@@ -3,11 +3,10 @@
 use serde_json::json;
 
 use super::params::{Answer, Params};
-use crate::delivery::copies;
+use crate::acts::{self, QueueFull};
 use crate::faults::ListForm;
 use crate::lock::lock;
 use crate::state::Shared;
-use crate::world::messages::{ConvType, Message};
 use crate::world::notices::Notice;
 
 fn read_notice(params: &Params, from: String, to: String, msgtype: u8) -> Result<Notice, Answer> {
@@ -33,9 +32,12 @@ pub fn send(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     let to = if to_team { params.text("to", 64)?.to_owned() } else { params.accid("to")? };
     let notice = read_notice(params, from, to, u8::from(to_team))?;
 
+    let team_of_unknown = shared.switchboard.read(|faults| faults.team_of_unknown);
     let world = lock(&shared.world);
     world.accounts.get(&notice.from).ok_or_else(|| Answer::unknown("from"))?;
-    if !to_team {
+    if to_team && team_of_unknown != 200 {
+        world.teams.get(&notice.to).ok_or_else(|| Answer::refused(team_of_unknown, "no such team"))?;
+    } else if !to_team {
         world.accounts.get(&notice.to).ok_or_else(|| Answer::unknown("to"))?;
     }
     drop(world);
@@ -64,41 +66,7 @@ pub fn send_batch(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
 }
 
 /// Keeps the notices and posts their copies.
-fn deliver(shared: &Shared, mut notices: Vec<Notice>) -> Result<Answer, Answer> {
-    if !shared.delivery.has_room_for(notices.len()) {
-        return Err(Answer::refused(503, "the queue of copies is full"));
-    }
-    let now_ms = shared.clock.now_ms();
-    let (numbers, one_range) =
-        shared.switchboard.read(|faults| (faults.numbers_as_numbers, faults.same_ids_across_kinds));
-    let mut bodies = Vec::new();
-    let mut world = lock(&shared.world);
-    for notice in &mut notices {
-        notice.at = world.chat.take_timestamps(now_ms, 1);
-        let conv_type = if notice.msgtype == 1 { ConvType::CustomTeam } else { ConvType::CustomPerson };
-        let message = message_of(notice, conv_type, world.chat.take_id(conv_type, one_range));
-        if notice.is_routed() {
-            bodies.push(copies::notice(&message, notice, numbers));
-        }
-        world.chat.record(message);
-    }
-    world.notices.append(&mut notices);
-    drop(world);
-    shared.delivery.submit(bodies);
+fn deliver(shared: &Shared, notices: Vec<Notice>) -> Result<Answer, Answer> {
+    acts::notify(shared, notices).map_err(|QueueFull| Answer::queue_full())?;
     Ok(Answer::done())
-}
-
-fn message_of(notice: &Notice, conv_type: ConvType, msgid_server: u64) -> Message {
-    let msg_type = if conv_type == ConvType::CustomTeam { "CUSTOM_TEAM_MSG" } else { "CUSTOM_P2P_MSG" };
-    Message {
-        msgid_server,
-        msgid_client: String::new(),
-        msg_timestamp: notice.at,
-        from: notice.from.clone(),
-        to: notice.to.clone(),
-        conv_type,
-        msg_type: msg_type.to_owned(),
-        blocked: false,
-        recalled: false,
-    }
 }

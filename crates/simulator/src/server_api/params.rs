@@ -1,6 +1,7 @@
 //! The form fields of a server API call, checked against NIM's limits, and the answer to a call.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use percent_encoding::percent_decode;
 use serde::de::IgnoredAny;
@@ -47,6 +48,11 @@ impl Answer {
     /// 414 about an accid that is not registered.
     pub fn unknown(field: &str) -> Self {
         Self::bad(field, "is not registered")
+    }
+
+    /// 503: there is no room for the copies of this call, which is not applied.
+    pub fn queue_full() -> Self {
+        Self::refused(503, "the queue of copies is full")
     }
 
     /// The JSON body.
@@ -101,6 +107,23 @@ impl Params {
             }
             other => Ok(other),
         }
+    }
+
+    /// A field that, if it is there, is a whole number within bounds.
+    pub fn number(&self, name: &str, bounds: RangeInclusive<i64>) -> Result<Option<i64>, Answer> {
+        let Some(text) = self.optional(name, 20)? else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| bounds.contains(number));
+        number.map(Some).ok_or_else(|| {
+            Answer::bad(
+                name,
+                &format!("must be a whole number within {} and {}", bounds.start(), bounds.end()),
+            )
+        })
+    }
+
+    /// A time that must be there: Unix time in milliseconds, 0 included.
+    pub fn time(&self, name: &str) -> Result<i64, Answer> {
+        self.number(name, 0..=i64::MAX)?.ok_or_else(|| Answer::bad(name, "is missing"))
     }
 
     /// A field that, if it is there, is JSON.

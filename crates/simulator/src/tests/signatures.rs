@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::Bench;
-use crate::delivery::copies::{self, Receipt, Words};
+use crate::delivery::copies::{self, Extras, Receipt};
 use crate::faults::ListForm;
 use crate::lock::lock;
 use crate::signing;
-use crate::world::messages::{ConvType, Message};
+use crate::world::messages::{ConvType, Message, Said};
 
 fn vectors() -> Value {
     serde_json::from_str(include_str!("../../../../tests/fixtures/nim_vectors.json")).unwrap()
@@ -56,10 +56,10 @@ fn a_message_is_copied_as_recorded() {
         msg_type: "TEXT".to_owned(),
         blocked: false,
         recalled: false,
+        said: Said { body: "你好，已发货".to_owned(), client: "REST".to_owned(), ..Said::default() }.into(),
     };
-    let extra = [("fromClientType".to_owned(), json!("REST"))].into_iter().collect();
-    let words = Words { body: "你好，已发货".to_owned(), extra, ..Words::default() };
-    let copy: Value = serde_json::from_str(&copies::conversation(&message, &words, false)).unwrap();
+    let copy = copies::conversation(&message, &Extras::default(), false);
+    let copy: Value = serde_json::from_str(&copy).unwrap();
     assert_eq!(copy, recorded_body("person_text_utf8_big_id"));
 }
 

@@ -1,8 +1,12 @@
 //! What was said, read and recalled: the facts a naive unread count can be taken from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+/// Bytes of words that are kept, counted for each message; past it the oldest messages lose theirs.
+const MOST_BYTES_OF_WORDS: usize = 64 * 1024 * 1024;
 
 /// The kind of conversation a copy belongs to (`eventType` 1, `convType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +41,42 @@ impl ConvType {
     }
 }
 
+/// What a message says. Messages that were sent together share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The text; may be empty.
+    pub body: String,
+    /// What a message other than a text carries, JSON as a rule.
+    pub attach: Option<String>,
+    /// The kind of the sending client: AOS, IOS, PC, WEB, REST, MAC, HARMONY or WINPHONE.
+    pub client: String,
+}
+
+impl Said {
+    fn bytes(&self) -> usize {
+        self.body.len() + self.attach.as_ref().map_or(0, String::len)
+    }
+}
+
+/// A message before NIM has numbered it.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The sending client's id.
+    pub msgid_client: String,
+    /// Accid of the sender.
+    pub from: String,
+    /// Accid or team id.
+    pub to: String,
+    /// Kind of conversation.
+    pub conv_type: ConvType,
+    /// TEXT, PICTURE, …
+    pub msg_type: String,
+    /// Caught by review or by the receiver's blacklist.
+    pub blocked: bool,
+    /// What it says.
+    pub said: Arc<Said>,
+}
+
 /// One message or notice, as NIM knows it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -60,6 +100,9 @@ pub struct Message {
     pub blocked: bool,
     /// Taken back by its sender.
     pub recalled: bool,
+    /// What it says. Listings leave it out.
+    #[serde(skip)]
+    pub said: Arc<Said>,
 }
 
 // Ids exceed 2^53, so a listing writes them as strings, whatever the copies do.
@@ -71,6 +114,13 @@ fn as_text<S: serde::Serializer>(id: &u64, serializer: S) -> Result<S::Ok, S::Er
 /// Everything that was said and read, in the order of sending.
 pub struct Chat {
     messages: Vec<Message>,
+    /// Person messages of each pair, the smaller accid first, as places in `messages`.
+    by_pair: HashMap<(String, String), Vec<usize>>,
+    /// With whom each account has exchanged person messages.
+    peers: HashMap<String, BTreeSet<String>>,
+    bytes_of_words: usize,
+    /// Messages before this place have lost their words.
+    wordless: usize,
     read_up_to: HashMap<(String, String), i64>,
     last_timestamp: i64,
     ids: Ids,
@@ -79,8 +129,16 @@ pub struct Chat {
 impl Chat {
     /// An empty history. Ids start from the start time, so a later simulator never repeats an earlier one's.
     pub fn new(started_at_ms: i64) -> Self {
-        let ids = Ids::starting(started_at_ms);
-        Self { messages: Vec::new(), read_up_to: HashMap::new(), last_timestamp: 0, ids }
+        Self {
+            messages: Vec::new(),
+            by_pair: HashMap::new(),
+            peers: HashMap::new(),
+            bytes_of_words: 0,
+            wordless: 0,
+            read_up_to: HashMap::new(),
+            last_timestamp: 0,
+            ids: Ids::starting(started_at_ms),
+        }
     }
 
     /// Reserves `count` message times in a row, each one larger than any before; returns the first.
@@ -93,24 +151,58 @@ impl Chat {
         first
     }
 
-    /// The next id of this kind. Persons, teams and notices run separate sequences, as in NetEase's samples.
-    pub fn take_id(&mut self, kind: ConvType, one_range: bool) -> u64 {
-        self.ids.take(kind, one_range)
+    /// Numbers a message, dates it `at` (Unix time in milliseconds) and keeps it.
+    ///
+    /// Persons, teams and notices run separate sequences, as in NetEase's samples, unless `one_range`.
+    pub fn write(&mut self, draft: Draft, at: i64, one_range: bool) -> Message {
+        let message = Message {
+            msgid_server: self.ids.take(draft.conv_type, one_range),
+            msgid_client: draft.msgid_client,
+            msg_timestamp: at,
+            from: draft.from,
+            to: draft.to,
+            conv_type: draft.conv_type,
+            msg_type: draft.msg_type,
+            blocked: draft.blocked,
+            recalled: false,
+            said: draft.said,
+        };
+        self.keep(message.clone());
+        message
     }
 
-    /// Keeps a message.
-    pub fn record(&mut self, message: Message) {
+    fn keep(&mut self, message: Message) {
+        if message.conv_type == ConvType::Person {
+            let pair = pair_of(&message.from, &message.to);
+            let places = self.by_pair.entry(pair).or_default();
+            if places.is_empty() {
+                for (one, other) in [(&message.from, &message.to), (&message.to, &message.from)] {
+                    self.peers.entry(one.clone()).or_default().insert(other.clone());
+                }
+            }
+            places.push(self.messages.len());
+        }
+        self.bytes_of_words += message.said.bytes();
         self.messages.push(message);
+        while self.bytes_of_words > MOST_BYTES_OF_WORDS {
+            let Some(oldest) = self.messages.get_mut(self.wordless) else { break };
+            let said = std::mem::take(&mut oldest.said);
+            self.bytes_of_words -= said.bytes();
+            self.wordless += 1;
+        }
     }
 
-    /// Notes that `reader` has read everything `peer` sent up to and including `timestamp`. Marks never go down.
-    pub fn mark_read(&mut self, reader: &str, peer: &str, timestamp: i64, now_ms: i64) {
+    /// Notes that `reader` has read everything `peer` sent up to and including `timestamp`, and returns that time.
+    /// Without one it is that of the newest message, or `now_ms` if there is none. Marks never go down.
+    pub fn mark_read(&mut self, reader: &str, peer: &str, timestamp: Option<i64>, now_ms: i64) -> i64 {
+        let timestamp = timestamp.or_else(|| self.newest(reader, peer)).unwrap_or(now_ms);
         let mark = self.read_up_to.entry((reader.to_owned(), peer.to_owned())).or_insert(timestamp);
         *mark = (*mark).max(timestamp);
         // A batch dated back must not slip under a receipt that was given before it.
         if timestamp <= now_ms {
             self.last_timestamp = self.last_timestamp.max(timestamp);
         }
+        timestamp
     }
 
     /// Marks a message recalled and returns it; `None` for an id that never was, or was a notice's.
@@ -125,9 +217,18 @@ impl Chat {
 
     /// Person messages from `peer` to `reader`, oldest first.
     pub fn between<'a>(&'a self, reader: &'a str, peer: &'a str) -> impl Iterator<Item = &'a Message> {
-        self.messages.iter().filter(move |message| {
-            message.conv_type == ConvType::Person && message.from == peer && message.to == reader
-        })
+        self.of_pair(reader, peer).filter(move |message| message.from == peer && message.to == reader)
+    }
+
+    /// Person messages of the two, either way, in the order of sending.
+    pub fn of_pair(&self, one: &str, other: &str) -> impl Iterator<Item = &Message> + use<'_> {
+        let places = self.by_pair.get(&pair_of(one, other)).map(Vec::as_slice).unwrap_or_default();
+        places.iter().filter_map(|&place| self.messages.get(place))
+    }
+
+    /// With whom this account has exchanged person messages.
+    pub fn peers_of(&self, accid: &str) -> impl Iterator<Item = &str> + use<'_> {
+        self.peers.get(accid).into_iter().flatten().map(String::as_str)
     }
 
     /// Time of the newest person message from `peer` to `reader`.
@@ -156,6 +257,11 @@ impl Chat {
     pub fn len(&self) -> usize {
         self.messages.len()
     }
+}
+
+fn pair_of(one: &str, other: &str) -> (String, String) {
+    let (first, second) = if one <= other { (one, other) } else { (other, one) };
+    (first.to_owned(), second.to_owned())
 }
 
 /// The three id sequences.
