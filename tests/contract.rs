@@ -63,3 +63,4 @@ mod unread_merge;
 mod unread_view;
 mod upkeep;
 pub mod watched;
+mod whole_copies;

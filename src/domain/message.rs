@@ -82,7 +82,8 @@ pub struct Message {
     pub details: Details,
 }
 
-/// The fields of a copy that no rule looks at, kept under the names that NetEase gives them.
+/// The fields of a copy that no rule looks at, kept under the names that NetEase gives them: a string as the text that it
+/// holds, any other value as its JSON text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Details {
     /// `fromClientType`: AOS, IOS, PC, WEB, REST, …
@@ -99,6 +100,37 @@ pub struct Details {
     pub msgid_client: Option<String>,
     /// `resendFlag`: the sending client sent again; no mark of a repeated copy
     pub resend_flag: Option<String>,
+    /// `ext`: the sender's own extension, mostly JSON text; not read back from a log
+    pub ext: Option<String>,
+    /// All others, in their order, whatever NetEase may add; not read back from a log.
+    pub extra: Vec<Extra>,
+}
+
+impl Details {
+    /// What two copies of one message are held against each other by.
+    fn compared(&self) -> [&Option<String>; 7] {
+        let Self {
+            from_client_type,
+            from_device_id,
+            from_nick,
+            body,
+            attach,
+            msgid_client,
+            resend_flag,
+            ext: _,
+            extra: _,
+        } = self;
+        [from_client_type, from_device_id, from_nick, body, attach, msgid_client, resend_flag]
+    }
+}
+
+/// A field of a copy that this service has no name for, or one that was there twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extra {
+    /// NetEase's name: any text.
+    pub name: String,
+    /// What it holds, as text.
+    pub value: String,
 }
 
 /// One unread message of a reader, from one peer: all that the unread view has to know.
@@ -119,6 +151,15 @@ impl Message {
     /// was delivered, and is not a note to oneself. The log keeps the answer of the day when it stored the message.
     pub fn counts(&self) -> bool {
         self.key.conv_type == ConvType::Person && !self.withheld && self.to != self.from
+    }
+
+    /// Whether `copy` says the same of this message as its first copy did. `ext` and the fields without a name of ours
+    /// are left out: no rule asks for them, and the log of an earlier version has not kept them.
+    pub fn is_repeated_by(&self, copy: &Self) -> bool {
+        let Self { key, to, from, timestamp, msg_type, withheld, details } = self;
+        (key, to, from) == (&copy.key, &copy.to, &copy.from)
+            && (timestamp, msg_type, withheld) == (&copy.timestamp, &copy.msg_type, &copy.withheld)
+            && details.compared() == copy.details.compared()
     }
 
     /// What the unread view learns of this message, if it counts.

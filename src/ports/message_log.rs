@@ -75,10 +75,17 @@ pub struct Recorded {
 pub enum InsertOutcome {
     /// Stored by this call.
     First,
-    /// It was there already, the same.
+    /// It was there already, and said the same: see [`Message::is_repeated_by`].
     Repeated,
     /// It was there already and differs from this one; it stays.
     Conflicting,
+}
+
+impl InsertOutcome {
+    /// What a further copy of a message is that the log has `kept`.
+    pub fn of_further(copy: &Message, kept: &Message) -> Self {
+        if kept.is_repeated_by(copy) { Self::Repeated } else { Self::Conflicting }
+    }
 }
 
 impl Recorded {

@@ -289,6 +289,7 @@ async fn text_comes_back_as_it_came(log: &Log) {
             attach: some(),
             msgid_client: some(),
             resend_flag: some(),
+            ..Details::default()
         };
         let message = Message { details, msg_type: text.into(), ..pair.message(number, 10) };
         assert_eq!(log.record_one(message.clone().into()).await.unwrap().copy, First);

@@ -15,6 +15,7 @@ on_both_sets!(
     what_cannot_be_understood_is_kept_and_acknowledged,
     what_is_none_of_ours_is_acknowledged_and_not_kept,
     numbers_and_strings_are_taken_alike,
+    what_no_rule_looks_at_makes_no_dead_letter,
 );
 
 async fn what_cannot_be_understood_is_kept_and_acknowledged(stores: Stores) {
@@ -115,6 +116,27 @@ async fn numbers_and_strings_are_taken_alike(stores: Stores) {
     let session = json!({"eventType": 85, "accid": alice, "ackAccid": bob, "msgType": 0, "ackMsgTime": AT});
     assert_eq!(service.client.copy(session.to_string()).await.status, 200);
     assert_eq!(unread(&service.client, &alice, &bob).await, 0);
+}
+
+async fn what_no_rule_looks_at_makes_no_dead_letter(stores: Stores) {
+    let site = Site::new(stores).await;
+    let service = site.start().await;
+    let (alice, bob) = (site.user("alice"), site.user("bob"));
+    let odd =
+        [json!({"a.b": {"$c": [1.50]}}), json!([["x"]]), json!(7), json!(true), json!(null), json!("a\u{0}")];
+    let names = ["fromNick", "body", "attach", "ext", "yidunRes", "accid", "state", "_id", "a.b", "$set", ""];
+    for (id, value) in odd.iter().enumerate() {
+        let mut copy = message(&bob, &alice, id as u64 + 1, AT);
+        for name in names {
+            copy[name] = value.clone();
+        }
+        for _ in 0..2 {
+            assert_eq!(service.client.copy(copy.to_string()).await.status, 200, "{value}");
+        }
+    }
+    assert_eq!(unread(&service.client, &alice, &bob).await, odd.len());
+    assert_eq!(service.client.counted("outcome=\"repeated\"").await, odd.len() as u64);
+    assert_eq!(service.client.counted("outcome=\"dead_letter\"").await, 0);
 }
 
 #[tokio::test]

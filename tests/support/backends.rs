@@ -2,6 +2,7 @@
 //! the port.
 
 use std::any::Any;
+use std::fmt;
 use std::future::{Ready, ready};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use otc_im::ports::dead_letters::DeadLetters;
 use otc_im::ports::log_upkeep::LogUpkeep;
 use otc_im::ports::message_log::MessageLog;
 use otc_im::ports::unread_view::UnreadView;
-use sqlx::{AssertSqlSafe, MySqlPool, SqlitePool};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use sqlx::{AssertSqlSafe, MySqlPool, Row, SqlitePool};
 
 use super::near;
 use super::own_redis::OwnCluster;
@@ -218,6 +220,30 @@ impl Log {
         }
     }
 
+    /// All that a stored message has under this name, in its own place and beside it.
+    pub async fn kept(&self, key: MessageKey, name: &str) -> Vec<String> {
+        match &self.behind {
+            BehindLog::Sqlite(pool, _) => {
+                let column = sqlx::query("SELECT * FROM messages WHERE id = ?").bind(key.to_string());
+                let row = column.fetch_one(pool).await.unwrap();
+                let column: Option<String> = row.try_get(name).ok().flatten();
+                let extra: Option<String> = row.get("extra");
+                let Pairs(extra) = serde_json::from_str(extra.as_deref().unwrap_or("{}")).unwrap();
+                let extra = extra.into_iter().filter(|(field, _)| field == name).map(|(_, value)| value);
+                column.into_iter().chain(extra).collect()
+            }
+            BehindLog::Mongo(database) => {
+                let messages = database.collection::<Document>("messages");
+                let message = messages.find_one(doc! { "_id": key.to_string() }).await.unwrap().unwrap();
+                let text = |document: &Document, name| document.get_str(name).ok().map(ToOwned::to_owned);
+                let extra =
+                    message.get_array("extra").into_iter().flatten().filter_map(|pair| pair.as_document());
+                let extra = extra.filter(|pair| pair.get_str("name").is_ok_and(|field| field == name));
+                text(&message, name).into_iter().chain(extra.filter_map(|pair| text(pair, "value"))).collect()
+            }
+        }
+    }
+
     /// Makes a recall one of this time.
     pub async fn set_recalled_at(&self, key: MessageKey, at: Millis) {
         let changed = match &self.behind {
@@ -261,6 +287,25 @@ impl Log {
             }
             BehindLog::Mongo(database) => database.drop().await.unwrap(),
         }
+    }
+}
+
+/// A JSON object of texts, in which a name may be there twice.
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Pairs;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                std::iter::from_fn(|| map.next_entry().transpose()).collect::<Result<_, _>>().map(Pairs)
+            }
+        }
+        deserializer.deserialize_map(Object)
     }
 }
 

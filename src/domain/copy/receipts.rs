@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Scalar, Unintelligible, accid, fault, millis};
+use super::fields::Fields;
+use super::{Unintelligible, fault};
 use crate::domain::message::Receipt;
 
 /// Objects of one copy that cannot be understood and are kept each for itself. Those past it are kept together, so that
@@ -95,20 +95,13 @@ fn unintelligible(reason: String, objects: &str) -> Unintelligible {
 }
 
 fn receipt(raw: &str) -> Result<Receipt, String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Object {
-        from_account: Option<Scalar>,
-        to_account: Option<Scalar>,
-        timestamp: Option<Scalar>,
-    }
     if !raw.starts_with('{') {
         return Err("not a receipt: not an object".to_owned());
     }
-    let object: Object = serde_json::from_str(raw).map_err(|e| format!("not a receipt: {}", fault(&e)))?;
+    let object = Fields::of(raw).map_err(|e| format!("not a receipt: {}", fault(&e)))?;
     Ok(Receipt {
-        reader: accid("fromAccount", object.from_account.as_ref())?,
-        peer: accid("toAccount", object.to_account.as_ref())?,
-        up_to: millis("timestamp", object.timestamp.as_ref())?,
+        reader: object.accid("fromAccount")?,
+        peer: object.accid("toAccount")?,
+        up_to: object.millis("timestamp")?,
     })
 }

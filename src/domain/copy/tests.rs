@@ -1,6 +1,7 @@
 //! What each kind of copy is read as, and what is refused.
 
 use super::*;
+use crate::domain::ids::Millis;
 
 fn message(body: &str) -> Message {
     match parse(body.as_bytes()).unwrap().copy {
@@ -55,6 +56,86 @@ fn attach_may_be_text_or_an_object() {
     };
     assert_eq!(with(r#""{\"a\":1}""#), r#"{"a":1}"#);
     assert_eq!(with(r#"{"a":1}"#), r#"{"a":1}"#);
+}
+
+/// Name and value of what no rule looks at and no field of ours has.
+fn extra(message: &Message) -> Vec<(&str, &str)> {
+    message.details.extra.iter().map(|extra| (&*extra.name, &*extra.value)).collect()
+}
+
+#[test]
+fn every_field_is_kept_under_its_own_name_as_it_came() {
+    let more = r#"{"ext":"{\"k\":1}","ip":"10.0.0.7","port":8080,"customSafeFlag":true,"tMembers":["a", "b"],
+        "aiParams":{"accid": "bot", "x": 1.50},"antispam":"false","nothing":null,"bod\u0079":"你好",
+        "eventType2":"","a.b":"dot","$x":"dollar","":"no name","_id":"theirs","state":"theirs","ip":"again","#;
+    let message = message(&PERSON.replace(r#","body":"你好""#, "").replacen('{', more, 1));
+    assert_eq!(message.details.ext.as_deref(), Some(r#"{"k":1}"#));
+    assert_eq!(message.details.body.as_deref(), Some("你好"), "an escaped name is the same name");
+    let expected = [
+        ("ip", "10.0.0.7"),
+        ("port", "8080"),
+        ("customSafeFlag", "true"),
+        ("tMembers", r#"["a", "b"]"#),
+        ("aiParams", r#"{"accid": "bot", "x": 1.50}"#),
+        ("antispam", "false"),
+        ("eventType2", ""),
+        ("a.b", "dot"),
+        ("$x", "dollar"),
+        ("", "no name"),
+        ("_id", "theirs"),
+        ("state", "theirs"),
+        ("ip", "again"),
+    ];
+    assert_eq!(extra(&message), expected);
+}
+
+#[test]
+fn a_field_that_no_rule_looks_at_makes_no_copy_unintelligible() {
+    let with = |more: &str| message(&PERSON.replacen('{', &format!("{{{more},"), 1));
+    for (odd, text) in [
+        ("{\"a\": 1}", "{\"a\": 1}"),
+        ("[1]", "[1]"),
+        ("7", "7"),
+        ("true", "true"),
+        (r#""\ud800""#, r#""\ud800""#),
+    ] {
+        for name in
+            ["fromNick", "fromClientType", "fromDeviceId", "msgidClient", "resendFlag", "attach", "ext"]
+        {
+            let details = with(&format!(r#""{name}":{odd}"#)).details;
+            let kept = [
+                details.from_nick,
+                details.from_client_type,
+                details.from_device_id,
+                details.msgid_client,
+                details.resend_flag,
+                details.attach,
+                details.ext,
+            ];
+            assert_eq!(kept.into_iter().flatten().collect::<Vec<_>>(), [text], "{name}: {odd}");
+        }
+        // Fields of other events are only fields here.
+        for name in ["accid", "objects", "msgId", "from", "ackMsgTime", "blacklist"] {
+            assert_eq!(extra(&with(&format!(r#""{name}":{odd}"#))), [(name, text)]);
+        }
+    }
+    let twice = with(r#""body":"first""#);
+    assert_eq!((twice.details.body.as_deref(), extra(&twice)), (Some("first"), vec![("body", "你好")]));
+    assert_eq!(parse(br#"{"eventType":"2","accid":{},"to":[]}"#).unwrap().copy, CopyEvent::Other);
+    let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    assert_eq!(extra(&with(&format!(r#""deep":{deep}"#))), [("deep", &*deep)]);
+}
+
+#[test]
+fn a_copy_is_a_repetition_whatever_no_rule_has_a_name_for() {
+    let first = message(PERSON);
+    let with = |more: &str| message(&PERSON.replacen('{', &format!("{{{more},"), 1));
+    assert!(
+        first.is_repeated_by(&with(r#""ext":"x","port":1"#)) && with(r#""ext":"x""#).is_repeated_by(&first)
+    );
+    for other in [r#""fromNick":"x""#, r#""attach":"x""#, r#""blacklist":1"#] {
+        assert!(!first.is_repeated_by(&with(other)), "{other}");
+    }
 }
 
 #[test]
@@ -180,8 +261,14 @@ fn what_cannot_be_understood_says_why_and_is_kept_whole() {
         (swap("1700000000123", "-1"), "msgTimestamp is not a time in milliseconds"),
         (swap("alice", "a b"), "fromAccount is not an accid"),
         (swap("\"to\":\"Bob\",", ""), "to is missing"),
-        (swap("\"Bob\"", "\"Bob\",\"to\":\"eve\""), "a field is of the wrong type or there twice"),
-        (swap("你好", "\\ud800"), "the body is not a copy"),
+        (swap("\"Bob\"", "\"Bob\",\"to\":\"eve\""), "to is there twice"),
+        (swap("\"Bob\"", "[\"Bob\"]"), "to is neither text nor a number"),
+        (swap("\"TEXT\"", "{}"), "msgType is neither text nor a number"),
+        (swap("alice", "\\ud800"), "fromAccount is a text that cannot be read"),
+        (swap("\"body\"", "\"antispam\":{},\"body\""), "antispam is neither text nor a number"),
+        (swap("\"1\"", "[]"), "eventType is neither text nor a number"),
+        (swap("你好", "\\u12"), "the body is not a copy"),
+        (swap("\"body\"", "\"\\ud800\""), "the body is not a copy"),
         ("\u{feff}{}".into(), "the body is not a copy"),
         ("[]".into(), "the body is not a copy"),
         ("7".into(), "the body is not a copy"),

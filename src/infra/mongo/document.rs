@@ -1,4 +1,5 @@
-//! Messages as documents: NetEase's fields under NetEase's names, `state` (0 unread, 1 read), and three of our own.
+//! Messages as documents: NetEase's fields under NetEase's names, whatever they are, `state` (0 unread, 1 read), and some
+//! of our own.
 //!
 //! Ours: `withheld` (copied, not delivered), `counted` (an unread count waits for its reader) and `recalled`. A
 //! document without `msgType` is a tombstone that came before its message.
@@ -6,11 +7,14 @@
 use mongodb::bson::{Bson, Document, doc};
 
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::message::{ConvType, Details, Message, MessageKey};
+use crate::domain::message::{ConvType, Details, Extra, Message, MessageKey};
 use crate::ports::StoreError;
 
 /// The store's name in errors.
 pub(super) const STORE: &str = "messages";
+
+/// Names that no field of a copy may take in a document: they mean something to this service.
+const OURS: [&str; 7] = ["_id", "state", "counted", "withheld", "recalled", "recalledAt", "extra"];
 
 /// A document of `messages`; without a message it is a tombstone that came first.
 pub(super) struct StoredMessage {
@@ -52,7 +56,26 @@ pub(super) fn to_document(message: &Message) -> Document {
     optional("attach", &details.attach);
     optional("msgidClient", &details.msgid_client);
     optional("resendFlag", &details.resend_flag);
+    optional("ext", &details.ext);
+    add_extra(&mut document, &details.extra);
     document
+}
+
+/// Each further field under its own name. Those that cannot be a field of the document, for their name is taken, or is
+/// one that MongoDB gives a meaning to or does not take, stand in the list `extra`.
+fn add_extra(document: &mut Document, extra: &[Extra]) {
+    let mut others = Vec::new();
+    for Extra { name, value } in extra {
+        let meant = name.is_empty() || name.starts_with('$') || name.contains(['.', '\0']);
+        if meant || OURS.contains(&name.as_str()) || document.contains_key(name) {
+            others.push(doc! { "name": name, "value": value });
+        } else {
+            document.insert(name, value);
+        }
+    }
+    if !others.is_empty() {
+        document.insert("extra", others);
+    }
 }
 
 /// Reads a document of `messages`.
@@ -80,6 +103,8 @@ pub(super) fn from_document(document: &Document) -> Result<StoredMessage, StoreE
             attach: text("attach"),
             msgid_client: text("msgidClient"),
             resend_flag: text("resendFlag"),
+            ext: None,
+            extra: Vec::new(),
         },
     };
     Ok(StoredMessage { message: Some(message), recalled, read })

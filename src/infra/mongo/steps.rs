@@ -66,7 +66,7 @@ impl<'a> StoredCopy<'a> {
 
     /// A message whose key was taken by an earlier copy.
     pub fn further(message: &Message, kept: Message, recalled: bool, read: bool) -> Self {
-        let copy = if kept == *message { InsertOutcome::Repeated } else { InsertOutcome::Conflicting };
+        let copy = InsertOutcome::of_further(message, &kept);
         Self { copy, kept: Cow::Owned(kept), recalled, read }
     }
 

@@ -6,13 +6,14 @@ mod upkeep;
 use std::collections::HashSet;
 
 use async_trait::async_trait;
+use serde::Serializer as _;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::store_error;
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::message::{ConvType, Details, Fact, Message, MessageKey, Recall, Receipt};
+use crate::domain::message::{ConvType, Details, Extra, Fact, Message, MessageKey, Recall, Receipt};
 use crate::domain::unread::{Snapshot, TOMBSTONE_MS};
 use crate::infra::clock::System;
 use crate::ports::StoreError;
@@ -139,10 +140,9 @@ struct StoredMessage {
 
 async fn store(tx: &mut Transaction<'_, Sqlite>, message: &Message) -> sqlx::Result<Recorded> {
     let (copy, kept, recalled) = match find(tx, message.key).await? {
-        Some(StoredMessage { message: Some(kept), recalled }) if kept == *message => {
-            (InsertOutcome::Repeated, kept, recalled)
+        Some(StoredMessage { message: Some(kept), recalled }) => {
+            (InsertOutcome::of_further(message, &kept), kept, recalled)
         }
-        Some(StoredMessage { message: Some(kept), recalled }) => (InsertOutcome::Conflicting, kept, recalled),
         tombstone => (InsertOutcome::First, message.clone(), tombstone.is_some()),
     };
     let mark = mark_of(tx, &kept.to, &kept.from).await?;
@@ -210,8 +210,8 @@ async fn insert(
 ) -> sqlx::Result<()> {
     let sql = r#"INSERT OR REPLACE INTO messages (id, "convType", "to", "fromAccount", "fromClientType",
             "fromDeviceId", "fromNick", "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer",
-            "resendFlag", state, withheld, recalled, counted, "recalledAt")
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+            "resendFlag", ext, extra, state, withheld, recalled, counted, "recalledAt")
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
              (SELECT "recalledAt" FROM messages WHERE id = ?))"#;
     let details = &message.details;
     let counted = message.counts() && !recalled;
@@ -230,12 +230,25 @@ async fn insert(
         .bind(&details.msgid_client)
         .bind(message.key.server_id.get())
         .bind(&details.resend_flag)
+        .bind(&details.ext)
+        .bind(json(&details.extra))
         .bind(i32::from(counted && read))
         .bind(message.withheld)
         .bind(recalled)
         .bind(counted)
         .bind(message.key.to_string());
     insert.execute(&mut **tx).await.map(|_| ())
+}
+
+/// The further fields as one JSON object, in their order.
+fn json(extra: &[Extra]) -> Option<String> {
+    if extra.is_empty() {
+        return None;
+    }
+    let mut json = Vec::new();
+    let fields = extra.iter().map(|Extra { name, value }| (name, value));
+    serde_json::Serializer::new(&mut json).collect_map(fields).ok()?;
+    String::from_utf8(json).ok()
 }
 
 fn stored(row: &SqliteRow) -> sqlx::Result<StoredMessage> {
@@ -260,6 +273,8 @@ fn stored(row: &SqliteRow) -> sqlx::Result<StoredMessage> {
             attach: row.try_get("attach")?,
             msgid_client: row.try_get("msgidClient")?,
             resend_flag: row.try_get("resendFlag")?,
+            ext: None,
+            extra: Vec::new(),
         },
     };
     Ok(StoredMessage { message: Some(message), recalled })

@@ -1,0 +1,3 @@
+-- The sender's extension, and every field of a copy that has no column: one JSON object of texts.
+ALTER TABLE messages ADD COLUMN ext TEXT;
+ALTER TABLE messages ADD COLUMN extra TEXT;
