@@ -1,7 +1,9 @@
 //! What NIM knows: its accounts and teams, what they said, who is online, and the notices it took.
 
+use std::sync::Arc;
+
 use self::accounts::Accounts;
-use self::messages::Chat;
+use self::messages::{Chat, ConvType, Draft, Message};
 use self::notices::Notice;
 use self::presence::Presence;
 use self::teams::Teams;
@@ -37,5 +39,26 @@ impl World {
             teams: Teams::default(),
             presence: Presence::default(),
         }
+    }
+
+    /// Keeps a notice and returns the message that its copy is made of.
+    pub fn take_notice(&mut self, mut notice: Notice, now_ms: i64, one_range: bool) -> Message {
+        notice.at = self.chat.take_timestamps(now_ms, 1);
+        let (conv_type, msg_type) = match notice.msgtype {
+            1 => (ConvType::CustomTeam, "CUSTOM_TEAM_MSG"),
+            _ => (ConvType::CustomPerson, "CUSTOM_P2P_MSG"),
+        };
+        let draft = Draft {
+            msgid_client: String::new(),
+            from: notice.from.clone(),
+            to: notice.to.clone(),
+            conv_type,
+            msg_type: msg_type.to_owned(),
+            blocked: false,
+            said: Arc::default(),
+        };
+        let message = self.chat.write(draft, notice.at, one_range);
+        self.notices.push(notice);
+        message
     }
 }

@@ -1,12 +1,7 @@
 //! Notices that the application sent over the server API.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use serde_json::{Value, json};
-
-use super::World;
-use super::messages::{ConvType, Draft, Message};
 
 /// A notice as NIM received it.
 #[derive(Clone, Debug, Serialize)]
@@ -38,28 +33,5 @@ impl Notice {
     pub fn is_routed(&self) -> bool {
         let route = self.option.as_ref().and_then(|option| option.get("route"));
         route != Some(&Value::Bool(false)) && route != Some(&json!("false"))
-    }
-}
-
-impl World {
-    /// Keeps a notice and returns the message that its copy is made of.
-    pub fn take_notice(&mut self, mut notice: Notice, now_ms: i64, one_range: bool) -> Message {
-        notice.at = self.chat.take_timestamps(now_ms, 1);
-        let (conv_type, msg_type) = match notice.msgtype {
-            1 => (ConvType::CustomTeam, "CUSTOM_TEAM_MSG"),
-            _ => (ConvType::CustomPerson, "CUSTOM_P2P_MSG"),
-        };
-        let draft = Draft {
-            msgid_client: String::new(),
-            from: notice.from.clone(),
-            to: notice.to.clone(),
-            conv_type,
-            msg_type: msg_type.to_owned(),
-            blocked: false,
-            said: Arc::default(),
-        };
-        let message = self.chat.write(draft, notice.at, one_range);
-        self.notices.push(notice);
-        message
     }
 }
