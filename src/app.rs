@@ -7,6 +7,7 @@ mod check;
 mod connection;
 mod data_lock;
 mod listener;
+mod reconcile_tools;
 mod retention;
 mod settings;
 mod store_faults;
@@ -28,6 +29,7 @@ pub use assembly::receiver;
 pub use check::Step;
 pub use data_lock::DataLock;
 pub use listener::listen;
+pub use reconcile_tools::ReconcileTools;
 pub use stores::{Stores, forget_netease, migrate};
 
 use crate::commands::deliver::DeliveryWorker;

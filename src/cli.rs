@@ -7,6 +7,7 @@ mod dead_letters;
 mod dev;
 mod explain;
 mod output;
+mod reconcile;
 mod recount;
 #[cfg(feature = "simulator")]
 mod simulator;
@@ -49,6 +50,8 @@ enum Command {
     Check(check::Check),
     /// Compare the unread view with the message log and put the view right
     Recount(recount::Recount),
+    /// Fill the message log from NetEase's history: what was written while copies were lost
+    Reconcile(reconcile::Reconcile),
     /// Why is this number what it is? Log and view, message by message
     Explain(explain::Explain),
     /// Tokens and accounts at NetEase
@@ -94,6 +97,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Migrate(file) => migrate(file).await,
         Command::Check(check) => check.run().await,
         Command::Recount(recount) => recount.run().await,
+        Command::Reconcile(reconcile) => reconcile.run().await,
         Command::Explain(explain) => explain.run().await,
         Command::Accounts(accounts) => accounts.run().await,
         Command::DeadLetters(letters) => letters.run().await,

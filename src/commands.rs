@@ -10,6 +10,7 @@ pub mod keep_dead_letters;
 pub mod log_failure;
 pub mod projector;
 pub mod receive_copy;
+pub mod reconcile;
 pub mod recount;
 pub mod redrive;
 pub mod refresh_token;

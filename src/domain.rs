@@ -9,4 +9,5 @@ pub mod message;
 pub mod names;
 pub mod outbox;
 pub mod signature;
+pub mod silence;
 pub mod unread;

@@ -82,10 +82,22 @@ pub struct Message {
     pub details: Details,
 }
 
+/// Where a message was learnt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// From its copy.
+    #[default]
+    Copy,
+    /// From NetEase's history, which lacks some of a copy's details; so the copy, should it still come, fills them in.
+    History,
+}
+
 /// The fields of a copy that no rule looks at, kept under the names that NetEase gives them: a string as the text that it
 /// holds, any other value as its JSON text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Details {
+    /// Whether they are those of a copy.
+    pub origin: Origin,
     /// `fromClientType`: AOS, IOS, PC, WEB, REST, …
     pub from_client_type: Option<String>,
     /// `fromDeviceId`
@@ -110,6 +122,7 @@ impl Details {
     /// What two copies of one message are held against each other by.
     fn compared(&self) -> [&Option<String>; 7] {
         let Self {
+            origin: _,
             from_client_type,
             from_device_id,
             from_nick,
@@ -150,16 +163,30 @@ impl Message {
     /// Whether anybody's unread count waits for this message to be read: it went from one person to another,
     /// was delivered, and is not a note to oneself. The log keeps the answer of the day when it stored the message.
     pub fn counts(&self) -> bool {
-        self.key.conv_type == ConvType::Person && !self.withheld && self.to != self.from
+        self.is_between_two() && !self.withheld
+    }
+
+    /// Whether it went from one person to another.
+    pub fn is_between_two(&self) -> bool {
+        self.key.conv_type == ConvType::Person && self.to != self.from
+    }
+
+    /// Whether `copy` is the copy of this message, which so far was known from NetEase's history alone.
+    pub fn is_completed_by(&self, copy: &Self) -> bool {
+        let origins = (self.details.origin, copy.details.origin);
+        origins == (Origin::History, Origin::Copy) && self.is_repeated_by(copy)
     }
 
     /// Whether `copy` says the same of this message as its first copy did. `ext` and the fields without a name of ours
-    /// are left out: no rule asks for them, and the log of an earlier version has not kept them.
+    /// are left out: no rule asks for them, and the log of an earlier version has not kept them. Where one of the two is
+    /// known from NetEase's history alone, only that is compared which history has for certain.
     pub fn is_repeated_by(&self, copy: &Self) -> bool {
         let Self { key, to, from, timestamp, msg_type, withheld, details } = self;
-        (key, to, from) == (&copy.key, &copy.to, &copy.from)
-            && (timestamp, msg_type, withheld) == (&copy.timestamp, &copy.msg_type, &copy.withheld)
-            && details.compared() == copy.details.compared()
+        let whole = [details.origin, copy.details.origin] == [Origin::Copy; 2];
+        (key, to, from, timestamp) == (&copy.key, &copy.to, &copy.from, &copy.timestamp)
+            && (!whole
+                || (msg_type, withheld) == (&copy.msg_type, &copy.withheld)
+                    && details.compared() == copy.details.compared())
     }
 
     /// What the unread view learns of this message, if it counts.

@@ -152,6 +152,7 @@ impl Metrics {
         let outcome = match received.outcome {
             Outcome::Recorded(InsertOutcome::First) => "first",
             Outcome::Recorded(InsertOutcome::Repeated) => "repeated",
+            Outcome::Recorded(InsertOutcome::Completed) => "completed",
             Outcome::Recorded(InsertOutcome::Conflicting) => "conflicting",
             Outcome::Read { clamped, dead_letters } => {
                 self.clamped.inc_by(clamped as u64);

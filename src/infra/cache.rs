@@ -112,6 +112,10 @@ impl<A: Accounts> Accounts for CachedAccounts<A> {
         self.inner.page(after, limit).await
     }
 
+    async fn count(&self, after: Option<&Accid>) -> Result<u64, StoreError> {
+        self.inner.count(after).await
+    }
+
     async fn are_friends(&self, one: &Accid, other: &Accid) -> Result<bool, StoreError> {
         let pair = pair(one, other);
         if self.friends.contains_key(&pair) {

@@ -9,6 +9,7 @@
 mod connect;
 mod dead_letters;
 mod document;
+mod gaps;
 mod indexes;
 mod mark;
 mod operation;

@@ -5,6 +5,7 @@ mod breaker;
 mod call;
 mod counters;
 mod endpoints;
+mod history;
 mod quota;
 mod settings;
 mod transport;

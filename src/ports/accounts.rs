@@ -65,6 +65,9 @@ pub trait Accounts: Send + Sync {
     /// Up to `limit` accounts after `after`, in the order of accids.
     async fn page(&self, after: Option<&Accid>, limit: u32) -> Result<Vec<Account>, StoreError>;
 
+    /// How many accounts there are after `after`.
+    async fn count(&self, after: Option<&Accid>) -> Result<u64, StoreError>;
+
     /// Whether NetEase has confirmed that the two are friends; the order of the two does not matter.
     async fn are_friends(&self, one: &Accid, other: &Accid) -> Result<bool, StoreError>;
 

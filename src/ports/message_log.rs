@@ -22,7 +22,8 @@ pub trait MessageLog: Send + Sync {
     /// Records facts. Answers one outcome for each, in their order: the failure of one need not be that of another.
     ///
     /// - A message is stored unless its key is there already, and its `state` brought in line with the reader's mark. The
-    ///   first copy stays, whatever a later one says, also of two in the same `facts`.
+    ///   first copy stays, whatever a later one says, also of two in the same `facts`. A message that was learnt from
+    ///   NetEase's history is completed by its copy, which may also withhold it.
     /// - A receipt raises the reader's mark, never lowers it, and sets `state` 1 on every message that it covers.
     /// - A recall lays a tombstone: the message, here already or still to come, counts no more.
     async fn record(&self, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>>;
@@ -77,6 +78,8 @@ pub enum InsertOutcome {
     First,
     /// It was there already, and said the same: see [`Message::is_repeated_by`].
     Repeated,
+    /// It was there already, from NetEase's history; what history lacks is stored now.
+    Completed,
     /// It was there already and differs from this one; it stays.
     Conflicting,
 }
@@ -101,12 +104,15 @@ impl Recorded {
     }
 
     /// A message that is stored, by this call or before. A recalled one is told as a recall, so that a view that counts
-    /// it stops.
+    /// it stops; so is one that is withheld and was there before, perhaps counted.
     pub fn message(copy: InsertOutcome, kept: &Message, recalled: bool, mark: Option<Millis>) -> Self {
-        let change = kept.unread().map(|unread| match recalled {
-            true => Change::recalled(unread.reader, unread.peer, kept.key),
-            false => Change::arrived(unread, mark),
-        });
+        let withdrawn = recalled || kept.withheld && copy != InsertOutcome::First;
+        let change = match withdrawn {
+            true => {
+                kept.is_between_two().then(|| Change::recalled(kept.to.clone(), kept.from.clone(), kept.key))
+            }
+            false => kept.unread().map(|unread| Change::arrived(unread, mark)),
+        };
         Self { copy, change }
     }
 }

@@ -71,6 +71,9 @@ impl Accounts for &'static Watched {
     async fn page(&self, after: Option<&Accid>, limit: u32) -> Result<Vec<Account>, StoreError> {
         self.rows.page(after, limit).await
     }
+    async fn count(&self, after: Option<&Accid>) -> Result<u64, StoreError> {
+        self.rows.count(after).await
+    }
     async fn are_friends(&self, one: &Accid, other: &Accid) -> Result<bool, StoreError> {
         self.friend_queries.fetch_add(1, SeqCst);
         self.answer()?;

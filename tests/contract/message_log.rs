@@ -3,7 +3,7 @@
 use std::slice::from_ref;
 
 use otc_im::domain::ids::Millis;
-use otc_im::domain::message::{ConvType, Details, Message, MessageKey, Recall};
+use otc_im::domain::message::{ConvType, Details, Message, MessageKey, Origin, Recall};
 use otc_im::domain::unread::{Change, Snapshot};
 use otc_im::infra::clock::System;
 use otc_im::ports::clock::Clock;
@@ -170,7 +170,9 @@ async fn what_does_not_count_is_kept_but_not_unread(log: &Log) {
     for message in &messages {
         for copy in [First, Repeated] {
             let recorded = log.record_one(message.clone().into()).await.unwrap();
-            assert_eq!((recorded.copy, recorded.change), (copy, None), "{}", message.key);
+            // A further copy of a withheld one may be the first that says so.
+            let told = (copy == Repeated && message.withheld).then(|| pair.recalled(2));
+            assert_eq!((recorded.copy, recorded.change), (copy, told), "{}", message.key);
         }
         assert_eq!(log.state(message.key).await, Some(0));
     }
@@ -282,6 +284,7 @@ async fn text_comes_back_as_it_came(log: &Log) {
     for (number, text) in (i64::MAX - 5..=i64::MAX).zip(texts) {
         let some = || Some(text.to_owned());
         let details = Details {
+            origin: Origin::Copy,
             from_client_type: some(),
             from_device_id: some(),
             from_nick: some(),

@@ -58,6 +58,12 @@ impl Disk {
         true
     }
 
+    fn complete(&mut self, copy: Message) {
+        let Some(row) = self.messages.get_mut(&copy.key) else { return };
+        row.counted &= !copy.withheld;
+        row.message = Some(copy);
+    }
+
     fn mark_messages(&mut self, Receipt { reader, peer, up_to }: &Receipt) {
         for row in self.messages.values_mut().filter(|row| row.counted && row.to == *reader) {
             row.read |= row.message.as_ref().is_some_and(|m| m.from == *peer && m.timestamp <= *up_to);
@@ -131,6 +137,11 @@ impl SimLog {
         let row = self.step("find", about, move |disk| disk.messages.get(&key).cloned()).await?;
         let row = row.expect("nothing is ever deleted here");
         let kept = row.message.unwrap_or_else(|| message.clone());
+        if kept.is_completed_by(message) {
+            let (about, copy) = (About::Key(message.key), message.clone());
+            self.step("complete", about, move |disk| disk.complete(copy)).await?;
+            return Ok(StoredCopy::completed(message, row.recalled, row.read));
+        }
         Ok(StoredCopy::further(message, kept, row.recalled, row.read))
     }
 

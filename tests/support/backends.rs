@@ -18,6 +18,7 @@ use otc_im::infra::redis::{Connection, NearView, RedisView};
 use otc_im::infra::sql::{self, SqlAccounts, SqliteLog};
 use otc_im::ports::accounts::Accounts;
 use otc_im::ports::dead_letters::DeadLetters;
+use otc_im::ports::gaps::Gaps;
 use otc_im::ports::log_upkeep::LogUpkeep;
 use otc_im::ports::message_log::MessageLog;
 use otc_im::ports::unread_view::UnreadView;
@@ -170,6 +171,8 @@ pub struct Log {
     pub messages: Arc<dyn MessageLog>,
     /// The same log, as its keeper sees it.
     pub upkeep: Arc<dyn LogUpkeep>,
+    /// The same, as the flow of copies is kept there.
+    pub gaps: Arc<dyn Gaps>,
     /// The dead letters.
     pub letters: Arc<dyn DeadLetters>,
     behind: BehindLog,
@@ -191,7 +194,13 @@ impl Deref for Log {
 pub async fn sqlite_log() -> Log {
     let (pool, folder) = sqlite().await;
     let log = Arc::new(SqliteLog::new(pool.clone()));
-    Log { messages: log.clone(), upkeep: log.clone(), letters: log, behind: BehindLog::Sqlite(pool, folder) }
+    Log {
+        messages: log.clone(),
+        upkeep: log.clone(),
+        gaps: log.clone(),
+        letters: log,
+        behind: BehindLog::Sqlite(pool, folder),
+    }
 }
 
 /// A new database on the MongoDB server.
@@ -201,7 +210,13 @@ pub async fn mongo_log() -> Log {
     let database = mongo::database(&format!("{host}/{}?{options}", fresh_name()), CONNECTIONS).await.unwrap();
     mongo::prepare(&database, true).await.unwrap();
     let log = Arc::new(MongoLog::new(database.clone()));
-    Log { messages: log.clone(), upkeep: log.clone(), letters: log, behind: BehindLog::Mongo(database) }
+    Log {
+        messages: log.clone(),
+        upkeep: log.clone(),
+        gaps: log.clone(),
+        letters: log,
+        behind: BehindLog::Mongo(database),
+    }
 }
 
 impl Log {

@@ -7,14 +7,22 @@
 use mongodb::bson::{Bson, Document, doc};
 
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::message::{ConvType, Details, Extra, Message, MessageKey};
+use crate::domain::message::{ConvType, Details, Extra, Message, MessageKey, Origin};
 use crate::ports::StoreError;
 
 /// The store's name in errors.
 pub(super) const STORE: &str = "messages";
 
 /// Names that no field of a copy may take in a document: they mean something to this service.
-const OURS: [&str; 7] = ["_id", "state", "counted", "withheld", "recalled", "recalledAt", "extra"];
+const OURS: [&str; 8] =
+    ["_id", "learntFrom", "state", "counted", "withheld", "recalled", "recalledAt", "extra"];
+
+/// `learntFrom` of a message that is known from NetEase's history alone.
+pub(super) const HISTORY: &str = "history";
+
+/// The fields that a copy may leave out, by NetEase's names.
+pub(super) const DETAILS: [&str; 7] =
+    ["fromClientType", "fromDeviceId", "fromNick", "body", "attach", "msgidClient", "resendFlag"];
 
 /// A document of `messages`; without a message it is a tombstone that came first.
 pub(super) struct StoredMessage {
@@ -43,6 +51,9 @@ pub(super) fn to_document(message: &Message) -> Document {
     };
     if message.withheld {
         document.insert("withheld", true);
+    }
+    if details.origin == Origin::History {
+        document.insert("learntFrom", HISTORY);
     }
     let mut optional = |name: &str, value: &Option<String>| {
         if let Some(text) = value {
@@ -96,6 +107,7 @@ pub(super) fn from_document(document: &Document) -> Result<StoredMessage, StoreE
         msg_type,
         withheld: flag("withheld"),
         details: Details {
+            origin: if text("learntFrom").is_some() { Origin::History } else { Origin::Copy },
             from_client_type: text("fromClientType"),
             from_device_id: text("fromDeviceId"),
             from_nick: text("fromNick"),

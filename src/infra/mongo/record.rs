@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 
-use super::document::{STORE, StoredMessage, from_document, millis, to_document};
+use super::document::{DETAILS, HISTORY, STORE, StoredMessage, from_document, millis, to_document};
 use super::operation::{DUPLICATE_KEY, bounded, refusal, store_error};
 use super::steps::{Pair, StoredCopy};
 use super::{MongoLog, pair};
@@ -69,6 +69,10 @@ impl MongoLog {
             stored = seen(self.found(&self.messages, [key.clone()]).await?.get(&key))?;
         }
         let kept = stored.message.ok_or_else(unseen)?;
+        if kept.is_completed_by(message) {
+            self.complete(message, &key).await?;
+            return Ok(StoredCopy::completed(message, stored.recalled, stored.read));
+        }
         Ok(StoredCopy::further(message, kept, stored.recalled, stored.read))
     }
 
@@ -80,6 +84,23 @@ impl MongoLog {
         let (messages, tombstone) = (self.messages.clone(), doc! { "_id": key, "msgType": null });
         let fill = async move { messages.update_one(tombstone, doc! { "$set": fields }).await };
         Ok(bounded(fill).await.map_err(store_error)?.matched_count == 1)
+    }
+
+    /// Stores what NetEase's history did not tell. To do it twice is the same as once.
+    async fn complete(&self, copy: &Message, key: &str) -> Result<(), StoreError> {
+        let mut fields = to_document(copy);
+        for kept in ["_id", "state", "counted"] {
+            fields.remove(kept);
+        }
+        if copy.withheld {
+            fields.insert("counted", false);
+        }
+        // History may have told in another field what the copy says in its own.
+        let told = DETAILS.into_iter().filter(|detail| !fields.contains_key(detail)).chain(["learntFrom"]);
+        let told: Document = told.map(|detail| (detail.to_owned(), "".into())).collect();
+        let (messages, learnt) = (self.messages.clone(), doc! { "_id": key, "learntFrom": HISTORY });
+        let update = doc! { "$set": fields, "$unset": told };
+        bounded(async move { messages.update_one(learnt, update).await }).await.map(drop).map_err(store_error)
     }
 
     pub(super) async fn marks_of(

@@ -21,7 +21,8 @@ pub type Pair = (Accid, Accid);
 /// Writes of many documents at once without a transaction. Each step is durable when it has answered, and repeatable.
 #[async_trait]
 pub trait Steps: Sync {
-    /// Inserts each message, or fills in the tombstone that came before it, or finds the copy that was there first.
+    /// Inserts each message, or fills in the tombstone that came before it, or finds the copy that was there first, which
+    /// it completes if that [is all that is missing](Message::is_completed_by).
     /// One outcome for each, in their order.
     async fn insert_or_find<'a>(&self, messages: &[&'a Message]) -> Vec<Result<StoredCopy<'a>, StoreError>>;
 
@@ -68,6 +69,11 @@ impl<'a> StoredCopy<'a> {
     pub fn further(message: &Message, kept: Message, recalled: bool, read: bool) -> Self {
         let copy = InsertOutcome::of_further(message, &kept);
         Self { copy, kept: Cow::Owned(kept), recalled, read }
+    }
+
+    /// A message that was known from NetEase's history, and whose copy has come now.
+    pub fn completed(copy: &'a Message, recalled: bool, read: bool) -> Self {
+        Self { copy: InsertOutcome::Completed, kept: Cow::Borrowed(copy), recalled, read }
     }
 
     /// The pair whose mark matters: none, if no unread count waits for this message.

@@ -92,15 +92,20 @@ impl Answer {
         }
     }
 
+    /// The members of an array, which may stand in `data`; none if it is missing.
+    pub fn list(&self, name: &str) -> &[Value] {
+        let within = || self.fields.get("data")?.get(name);
+        self.fields.get(name).or_else(within).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// `uinfos` of user/getUinfos: a name for each account that NetEase knows, empty if it has none.
     pub fn names(&self) -> BTreeMap<Accid, String> {
-        let uinfos = self.fields.get("uinfos").and_then(Value::as_array);
         let named = |uinfo: &Value| {
             let accid = Accid::from_nim(uinfo.get("accid")?.as_str()?).ok()?;
             let name = uinfo.get("name").and_then(Value::as_str).unwrap_or_default();
             Some((accid, name.to_owned()))
         };
-        uinfos.into_iter().flatten().filter_map(named).collect()
+        self.list("uinfos").iter().filter_map(named).collect()
     }
 }
 

@@ -17,11 +17,15 @@ pub(super) enum Api {
     SendAttachMsg,
     /// msg/sendBatchAttachMsg
     SendBatchAttachMsg,
+    /// history/querySessionList
+    QuerySessionList,
+    /// history/querySessionMsg
+    QuerySessionMsg,
 }
 
 impl Api {
     /// Every one of them, in the order of their declaration: `ALL[api as usize]` is `api`.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::UserCreate,
         Self::UserUpdate,
         Self::UserUpdateUinfo,
@@ -29,6 +33,8 @@ impl Api {
         Self::FriendAdd,
         Self::SendAttachMsg,
         Self::SendBatchAttachMsg,
+        Self::QuerySessionList,
+        Self::QuerySessionMsg,
     ];
 
     /// Its path without `.action`.
@@ -41,12 +47,14 @@ impl Api {
             Self::FriendAdd => "friend/add",
             Self::SendAttachMsg => "msg/sendAttachMsg",
             Self::SendBatchAttachMsg => "msg/sendBatchAttachMsg",
+            Self::QuerySessionList => "history/querySessionList",
+            Self::QuerySessionMsg => "history/querySessionMsg",
         }
     }
 
     /// Whether binds make it, so that somebody may wait for it.
     pub fn is_for_persons(self) -> bool {
-        !matches!(self, Self::SendAttachMsg | Self::SendBatchAttachMsg | Self::UserGetUinfos)
+        matches!(self, Self::UserCreate | Self::UserUpdate | Self::UserUpdateUinfo | Self::FriendAdd)
     }
 
     /// Whether doing it twice is the same as doing it once. If not, it may be repeated only when it is certain that

@@ -55,7 +55,12 @@ impl NeteaseSettings {
         let calls = usize::try_from(calls).unwrap_or(usize::MAX);
         Limit {
             calls,
-            background_calls: if api.is_for_persons() { three_quarters(calls) } else { calls },
+            background_calls: match api {
+                // The service and a command beside it read history by turns.
+                Api::QuerySessionList | Api::QuerySessionMsg => calls.div_ceil(2),
+                _ if api.is_for_persons() => three_quarters(calls),
+                _ => calls,
+            },
             window,
             pause,
             start_up: window.min(START_UP),

@@ -69,7 +69,7 @@ where
     for<'a> Option<&'a str>: Encode<'a, DB> + Type<DB>,
     for<'a> String: Decode<'a, DB> + Type<DB>,
     for<'a> bool: Decode<'a, DB> + Encode<'a, DB> + Type<DB>,
-    for<'a> i64: Encode<'a, DB> + Type<DB>,
+    for<'a> i64: Decode<'a, DB> + Encode<'a, DB> + Type<DB>,
 {
     async fn find(&self, accid: &Accid) -> Result<Option<Account>, StoreError> {
         let sql = "SELECT user_id, name, token, registered, foreign_token, confirmed_name FROM accounts
@@ -160,6 +160,13 @@ where
             account::<DB>(self.case, &Accid::from_nim(&accid).map_err(odd)?, row)
         };
         rows.iter().map(one).collect()
+    }
+
+    async fn count(&self, after: Option<&Accid>) -> Result<u64, StoreError> {
+        let sql = "SELECT COUNT(*) AS accounts FROM accounts WHERE accid > ?";
+        let count = sqlx::query(sql).bind(after.map_or("", Accid::as_str)).fetch_one(&self.pool);
+        let row = self.bounded(count).await.map_err(store_error(STORE))?;
+        row.try_get::<i64, _>("accounts").map(i64::unsigned_abs).map_err(store_error(STORE))
     }
 
     async fn are_friends(&self, one: &Accid, other: &Accid) -> Result<bool, StoreError> {

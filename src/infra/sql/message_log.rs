@@ -1,6 +1,7 @@
 //! The message log on SQLite: a batch of facts is one transaction.
 
 mod dead_letters;
+mod gaps;
 mod upkeep;
 
 use std::collections::HashSet;
@@ -13,7 +14,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::store_error;
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::message::{ConvType, Details, Extra, Fact, Message, MessageKey, Recall, Receipt};
+use crate::domain::message::{ConvType, Details, Extra, Fact, Message, MessageKey, Origin, Recall, Receipt};
 use crate::domain::unread::{Snapshot, TOMBSTONE_MS};
 use crate::infra::clock::System;
 use crate::ports::StoreError;
@@ -140,6 +141,10 @@ struct StoredMessage {
 
 async fn store(tx: &mut Transaction<'_, Sqlite>, message: &Message) -> sqlx::Result<Recorded> {
     let (copy, kept, recalled) = match find(tx, message.key).await? {
+        Some(StoredMessage { message: Some(kept), recalled }) if kept.is_completed_by(message) => {
+            complete(tx, message).await?;
+            (InsertOutcome::Completed, message.clone(), recalled)
+        }
         Some(StoredMessage { message: Some(kept), recalled }) => {
             (InsertOutcome::of_further(message, &kept), kept, recalled)
         }
@@ -184,7 +189,7 @@ async fn lay_tombstone(tx: &mut Transaction<'_, Sqlite>, recall: &Recall) -> sql
 
 async fn find(tx: &mut Transaction<'_, Sqlite>, key: MessageKey) -> sqlx::Result<Option<StoredMessage>> {
     let sql = r#"SELECT "convType", "to", "fromAccount", "fromClientType", "fromDeviceId", "fromNick",
-            "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer", "resendFlag", withheld, recalled
+            "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer", "resendFlag", withheld, recalled, "learntFrom"
          FROM messages WHERE id = ?"#;
     let row = sqlx::query(sql).bind(key.to_string()).fetch_optional(&mut **tx).await?;
     row.map(|row| stored(&row)).transpose()
@@ -210,8 +215,8 @@ async fn insert(
 ) -> sqlx::Result<()> {
     let sql = r#"INSERT OR REPLACE INTO messages (id, "convType", "to", "fromAccount", "fromClientType",
             "fromDeviceId", "fromNick", "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer",
-            "resendFlag", ext, extra, state, withheld, recalled, counted, "recalledAt")
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+            "resendFlag", ext, extra, state, withheld, recalled, counted, "learntFrom", "recalledAt")
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
              (SELECT "recalledAt" FROM messages WHERE id = ?))"#;
     let details = &message.details;
     let counted = message.counts() && !recalled;
@@ -236,6 +241,7 @@ async fn insert(
         .bind(message.withheld)
         .bind(recalled)
         .bind(counted)
+        .bind((details.origin == Origin::History).then_some("history"))
         .bind(message.key.to_string());
     insert.execute(&mut **tx).await.map(|_| ())
 }
@@ -249,6 +255,30 @@ fn json(extra: &[Extra]) -> Option<String> {
     let fields = extra.iter().map(|Extra { name, value }| (name, value));
     serde_json::Serializer::new(&mut json).collect_map(fields).ok()?;
     String::from_utf8(json).ok()
+}
+
+/// Stores what NetEase's history did not tell.
+async fn complete(tx: &mut Transaction<'_, Sqlite>, copy: &Message) -> sqlx::Result<()> {
+    let sql = r#"UPDATE messages SET "fromClientType" = ?, "fromDeviceId" = ?, "fromNick" = ?, "msgType" = ?,
+            body = ?, attach = ?, "msgidClient" = ?, "resendFlag" = ?, ext = ?, extra = ?, withheld = ?, counted = counted AND NOT ?,
+            "learntFrom" = NULL
+         WHERE id = ?"#;
+    let details = &copy.details;
+    let update = sqlx::query(sql)
+        .bind(&details.from_client_type)
+        .bind(&details.from_device_id)
+        .bind(&details.from_nick)
+        .bind(&copy.msg_type)
+        .bind(&details.body)
+        .bind(&details.attach)
+        .bind(&details.msgid_client)
+        .bind(&details.resend_flag)
+        .bind(&details.ext)
+        .bind(json(&details.extra))
+        .bind(copy.withheld)
+        .bind(copy.withheld)
+        .bind(copy.key.to_string());
+    update.execute(&mut **tx).await.map(|_| ())
 }
 
 fn stored(row: &SqliteRow) -> sqlx::Result<StoredMessage> {
@@ -266,6 +296,10 @@ fn stored(row: &SqliteRow) -> sqlx::Result<StoredMessage> {
         msg_type,
         withheld: row.try_get("withheld")?,
         details: Details {
+            origin: match row.try_get::<Option<&str>, _>("learntFrom")? {
+                Some(_) => Origin::History,
+                None => Origin::Copy,
+            },
             from_client_type: row.try_get("fromClientType")?,
             from_device_id: row.try_get("fromDeviceId")?,
             from_nick: row.try_get("fromNick")?,
