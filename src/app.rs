@@ -8,6 +8,7 @@ mod connection;
 mod data_lock;
 mod listener;
 mod reconcile_tools;
+mod reconciling;
 mod retention;
 mod settings;
 mod store_faults;
@@ -38,6 +39,7 @@ use crate::http::connection::ConnectionCounters;
 use crate::queries::store_health::StoreHealth;
 use background::Background;
 use listener::{Server, Silence};
+use reconciling::Reconciling;
 use retention::Retention;
 
 /// Why the service does not start. Each is one sentence that names the thing and the way out.
@@ -78,6 +80,7 @@ pub struct App {
     router: Router,
     worker: Arc<DeliveryWorker>,
     retention: Retention,
+    reconciling: Reconciling,
     health: Arc<StoreHealth>,
     background: Background,
     connections: ConnectionCounters,
@@ -123,10 +126,21 @@ impl App {
     /// Answers whether everything under way came to its end. A background task that ends before is an error, after
     /// the same end to what is under way.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<bool, StartError> {
-        let Self { router, worker, retention, health, mut background, connections, phases, tasks, bounds } =
-            self;
+        let Self {
+            router,
+            worker,
+            retention,
+            reconciling,
+            health,
+            mut background,
+            connections,
+            phases,
+            tasks,
+            bounds,
+        } = self;
         background.watch("deliveries", tasks.spawn(worker.run()));
         background.watch("retention", tasks.spawn(until(phases.winding_down.clone(), retention.run())));
+        reconciling.start(&mut background, &tasks, &phases.winding_down);
         let health = async move { health.watch().await };
         background.watch("store health", tasks.spawn(until(phases.winding_down.clone(), health)));
         let mut server = Server::start(listener, router, bounds.silence, bounds.connections, connections);

@@ -159,6 +159,12 @@ section! {
         instances: u32 = 1, within 1..=1000;
         /// How long an attempt of a call that somebody waits for may wait for its turn in the quota.
         quota_wait: Duration = secs(3), within ms(100)..=mins(1);
+        /// Whether gaps in the flow of copies are filled from NetEase's history.
+        reconcile: ReconcileMode = ReconcileMode::Auto, within Any;
+        /// How long after its end a gap is filled.
+        reconcile_after: Duration = mins(1), within secs(0)..=hours(1);
+        /// How many calls a second that may take.
+        reconcile_calls_per_second: u32 = 5, within 1..=1_000;
         /// The HTTP proxy that calls go through: `http://user:password@host:port`. Not set: there is none.
         proxy: Option<String> = None, within addresses::PROXY;
     }
@@ -186,6 +192,15 @@ section! {
         /// Notifications are forgotten this many days after they were accepted, once they are done.
         keep_days: u32 = 7, within 1..=3650;
     }
+}
+
+/// Whether the service reconciles by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReconcileMode {
+    /// Whenever it could not take copies.
+    Auto,
+    /// Never; `otc-im reconcile` does.
+    Off,
 }
 
 /// How callers prove who they are.

@@ -11,5 +11,6 @@ pub mod memory;
 pub mod mongo;
 pub mod netease;
 pub mod no_authentication;
+pub mod paced_history;
 pub mod redis;
 pub mod sql;

@@ -39,6 +39,7 @@ mod big_reader;
 mod deliveries;
 mod documented_rights;
 pub mod facts;
+mod gap_finding;
 mod gaps;
 mod histories;
 pub mod interleavings;

@@ -14,6 +14,7 @@ mod log_in_trouble;
 mod managed_servers;
 mod open_files;
 mod private_authority;
+mod reconcile;
 mod shutdown;
 mod strangers;
 mod upkeep_tools;

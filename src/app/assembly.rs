@@ -9,11 +9,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::listener::{Silence, make_room};
+use super::reconciling::Reconciling;
 use super::retention::Retention;
 use super::settings::{authenticator, bounds, millis, netease, reserved, system_account};
 use super::{App, Phases, ServeLimits, StartError, Stores};
 use crate::commands::bind_account::Binder;
 use crate::commands::caller_limits::CallerLimits;
+use crate::commands::copy_flow::{ActiveUsers, CopyFlow, NotingLoader};
 use crate::commands::deliver::{DeliveryPorts, DeliveryWorker};
 use crate::commands::projector::{LoadBounds, Projector};
 use crate::commands::receive_copy::CopyReceiver;
@@ -78,7 +80,11 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
         limits: config.limits.clone(),
         tasks: tasks.clone(),
     });
-    let (metrics, counts) = (Metrics::new(registry), Arc::new(parts.counts(projector)));
+    let (flow, active) = (Arc::<CopyFlow>::default(), Arc::<ActiveUsers>::default());
+    let noted = (Arc::clone(&flow), Arc::clone(&active));
+    let reconciling = Reconciling::new(config, stores, &netease, noted, &mut registry);
+    let loader = NotingLoader { inner: Arc::new(projector), active: Arc::clone(&active) };
+    let (metrics, counts) = (Metrics::new(registry), Arc::new(parts.counts(loader)));
     let surfaces = Surfaces {
         bind: BindState {
             edge: Arc::clone(&edge),
@@ -104,13 +110,14 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
             winding_down: phases.winding_down.clone(),
             clock: Arc::clone(&clock),
         },
-        webhook: parts.webhook(edge, Arc::clone(&metrics)),
+        webhook: parts.webhook(edge, Arc::clone(&metrics), (flow, active)),
         operation: OperationState { health: Arc::clone(&health), draining: phases.draining.clone(), metrics },
     };
     Ok(App {
         router: router(surfaces, &config.http.cors_origins),
         worker,
         retention: Retention::new(config, stores, clock),
+        reconciling,
         health,
         background,
         connections,
@@ -130,12 +137,13 @@ fn serve_limits(limits: &Limits) -> ServeLimits {
 }
 
 /// Where copies go, for the webhook and for dead letters that are taken in again. Wants a runtime around it.
-pub fn receiver(config: &Config, stores: &Stores) -> CopyReceiver {
+pub fn receiver(config: &Config, stores: &Stores, active: Arc<ActiveUsers>) -> CopyReceiver {
     CopyReceiver {
         log: Arc::new(GroupedLog::new(Arc::clone(&stores.log), config.messages.group)),
         view: Arc::clone(&stores.view),
         dead_letters: Arc::clone(&stores.dead_letters),
         clock: Arc::new(System),
+        active,
         receipt_allowance_ms: millis(config.unread.receipt_allowance),
     }
 }
@@ -182,16 +190,22 @@ impl Parts<'_> {
         })
     }
 
-    fn webhook(&self, edge: Arc<Edge>, metrics: Arc<Metrics>) -> WebhookState {
+    fn webhook(
+        &self,
+        edge: Arc<Edge>,
+        metrics: Arc<Metrics>,
+        (flow, active): (Arc<CopyFlow>, Arc<ActiveUsers>),
+    ) -> WebhookState {
         let netease = &self.config.netease;
         WebhookState {
-            receiver: Arc::new(receiver(self.config, self.stores)),
+            receiver: Arc::new(receiver(self.config, self.stores, active)),
             app_secrets: [from_ref(&netease.app_secret), &*netease.previous_app_secrets].concat(),
             max_age: netease.max_age,
             slots: Arc::new(Semaphore::new(edge.limits.webhooks_at_once)),
             clock: Arc::clone(&self.clock),
             edge,
             metrics,
+            flow,
         }
     }
 
@@ -208,12 +222,12 @@ impl Parts<'_> {
         Projector::new(Arc::clone(log), Arc::clone(view), clock, ids, bounds)
     }
 
-    fn counts(&self, projector: Projector) -> UnreadCounts {
+    fn counts(&self, loader: NotingLoader) -> UnreadCounts {
         let (Stores { log, view, .. }, settings) = (self.stores, &self.config.unread);
         UnreadCounts {
             view: Arc::clone(view),
             log: Arc::clone(log),
-            view_loader: Arc::new(projector),
+            view_loader: Arc::new(loader),
             clock: Arc::clone(&self.clock),
             recheck_after_ms: millis(settings.recheck_after),
             started_at: self.clock.now(),

@@ -22,6 +22,7 @@ use crate::infra::redis::{Connection, NearView, RedisView};
 use crate::infra::sql::{self, Schema, SqlAccounts, SqlOutbox, SqliteLog};
 use crate::ports::accounts::Accounts;
 use crate::ports::dead_letters::DeadLetters;
+use crate::ports::gaps::Gaps;
 use crate::ports::log_upkeep::LogUpkeep;
 use crate::ports::message_log::MessageLog;
 use crate::ports::outbox::{Notifications, Outbox};
@@ -40,6 +41,8 @@ pub struct Stores {
     pub log: Arc<dyn MessageLog>,
     /// The same log, for its upkeep.
     pub upkeep: Arc<dyn LogUpkeep>,
+    /// The flow of copies and its gaps, beside the log.
+    pub gaps: Arc<dyn Gaps>,
     /// Dead letters, beside the log.
     pub dead_letters: Arc<dyn DeadLetters>,
     /// The unread view.
@@ -93,7 +96,7 @@ impl Stores {
     /// All three of them.
     pub(super) fn of(accounts: AccountStore, log: Log, view: View) -> Self {
         let (accounts, outbox, notifications) = accounts;
-        let (log, upkeep, dead_letters) = log;
+        let (log, upkeep, gaps, dead_letters) = log;
         let View { port: view, changes, near, replaced: view_replaced, background } = view;
         Self {
             accounts,
@@ -101,6 +104,7 @@ impl Stores {
             notifications,
             log,
             upkeep,
+            gaps,
             dead_letters,
             view,
             changes,
@@ -188,8 +192,8 @@ fn cached<A: Accounts + 'static>(config: &Config, accounts: A) -> Arc<dyn Accoun
     Arc::new(CachedAccounts::new(accounts, config.accounts.cache_capacity, config.accounts.cache_ttl))
 }
 
-/// The message log in its three roles.
-pub(super) type Log = (Arc<dyn MessageLog>, Arc<dyn LogUpkeep>, Arc<dyn DeadLetters>);
+/// The message log in its four roles.
+pub(super) type Log = (Arc<dyn MessageLog>, Arc<dyn LogUpkeep>, Arc<dyn Gaps>, Arc<dyn DeadLetters>);
 
 pub(super) async fn message_log(config: &Config) -> Result<Log, StartError> {
     let (key, settings) = ("messages.url", &config.messages);
@@ -205,11 +209,11 @@ pub(super) async fn message_log(config: &Config) -> Result<Log, StartError> {
                 return Err(error);
             }
             let log = Arc::new(MongoLog::new(database));
-            Ok((Arc::clone(&log) as _, Arc::clone(&log) as _, log))
+            Ok((Arc::clone(&log) as _, Arc::clone(&log) as _, Arc::clone(&log) as _, log))
         }
         "sqlite" => {
             let log = Arc::new(SqliteLog::new(sqlite(key, url, settings.max_connections).await?));
-            Ok((Arc::clone(&log) as _, Arc::clone(&log) as _, log))
+            Ok((Arc::clone(&log) as _, Arc::clone(&log) as _, Arc::clone(&log) as _, log))
         }
         _ => Err(odd_scheme(key, "mongodb: or sqlite:")),
     }

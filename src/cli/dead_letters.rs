@@ -1,5 +1,7 @@
 //! `otc-im dead-letters`: what NetEase signed and nobody understood.
 
+use std::sync::Arc;
+
 use clap::{Args, Subcommand};
 
 use super::ConfigFile;
@@ -50,7 +52,7 @@ impl DeadLetters {
     /// Answers whether everything asked for was done.
     pub async fn run(self) -> Result<bool, StartError> {
         let config = self.file.load()?;
-        let receiver = app::receiver(&config, &Stores::connect_once(&config).await?);
+        let receiver = app::receiver(&config, &Stores::connect_once(&config).await?, Arc::default());
         match self.action {
             Action::List => list(&receiver).await,
             Action::Show { id } => show(&receiver, &id).await,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::clamp_receipt::clamp_receipt;
+use super::copy_flow::ActiveUsers;
 use super::keep_dead_letters::keep_dead_letters;
 use crate::domain::copy::{self, CopyEvent, Receipts, Unintelligible};
 use crate::domain::ids::Millis;
@@ -33,6 +34,8 @@ pub struct CopyReceiver {
     pub dead_letters: Arc<dyn DeadLetters>,
     /// Dates receipts and tombstones.
     pub clock: Arc<dyn Clock>,
+    /// Who chats.
+    pub active: Arc<ActiveUsers>,
     /// How far a receipt may lie ahead of whatever is latest: now, the signature of its copy, or the newest message that
     /// it could mean; in milliseconds.
     pub receipt_allowance_ms: i64,
@@ -97,7 +100,13 @@ impl CopyReceiver {
         };
         let mut unintelligible = Vec::new();
         let outcome = match parsed.copy {
-            CopyEvent::Message(message) => Outcome::Recorded(self.record(Fact::Message(message)).await?),
+            CopyEvent::Message(message) => {
+                if message.is_between_two() {
+                    self.active.note(&message.from);
+                    self.active.note(&message.to);
+                }
+                Outcome::Recorded(self.record(Fact::Message(message)).await?)
+            }
             CopyEvent::Receipts(Receipts { good, bad, bad_objects: dead_letters }) => {
                 unintelligible = bad;
                 let clamped = self.mark_read(good, signed_at).await?;

@@ -152,6 +152,7 @@ impl Reconciler {
         for (reader, peer) in [(user, peer), (peer, user)] {
             found.not_in_history += self.not_in(&in_history, reader, peer, window).await?;
             if mode == Mode::Store
+                && self.history.tells_last_read()
                 && let Some(up_to) = self.history.last_read(reader, peer).await?
             {
                 let receipt = Receipt { reader: reader.clone(), peer: peer.clone(), up_to };

@@ -12,7 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use toml::Value;
 
-use super::{AuthMode, LogFormat};
+use super::{AuthMode, LogFormat, ReconcileMode};
 use crate::domain::ids::LetterCase;
 
 /// A type that a key can have.
@@ -118,6 +118,12 @@ fn one_of<T: Copy>(value: &Value, words: &[(&str, T)]) -> Result<T, String> {
 impl Setting for AuthMode {
     fn read(value: Value) -> Result<Self, String> {
         one_of(&value, &[("jwt", Self::Jwt), ("none", Self::None)])
+    }
+}
+
+impl Setting for ReconcileMode {
+    fn read(value: Value) -> Result<Self, String> {
+        one_of(&value, &[("auto", Self::Auto), ("off", Self::Off)])
     }
 }
 

@@ -20,6 +20,7 @@ use super::metrics::Metrics;
 use super::problem::{Code, Problem};
 use super::request::read_body;
 use super::schemas::MessageCopy;
+use crate::commands::copy_flow::CopyFlow;
 use crate::commands::receive_copy::{CopyReceiver, Outcome, Received};
 use crate::domain::ids::Millis;
 use crate::domain::signature::{SignatureError, Signed, SignedHeaders};
@@ -45,6 +46,8 @@ pub struct WebhookState {
     pub clock: Arc<dyn Clock>,
     /// Counts copies.
     pub metrics: Arc<Metrics>,
+    /// Notes when copies come, and when they cannot be taken.
+    pub flow: Arc<CopyFlow>,
 }
 
 /// What NetEase gets when a copy is durable. It reads the status alone.
@@ -77,15 +80,27 @@ pub async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Acknowledged>, Problem> {
+    let taken = take(&state, &headers, body).await;
+    match &taken {
+        Ok(_) => state.flow.taken(state.clock.now()),
+        Err(problem) if matches!(problem.code(), Code::StoreUnavailable | Code::Overloaded) => {
+            state.flow.refused(state.clock.now());
+        }
+        Err(_) => {}
+    }
+    taken
+}
+
+async fn take(state: &WebhookState, headers: &HeaderMap, body: Body) -> Result<Json<Acknowledged>, Problem> {
     let limits = &state.edge.limits;
     let deadline = Instant::now() + limits.webhook_timeout;
-    let signed = verify(&state, &headers).map_err(|error| refused(&state, error))?;
+    let signed = verify(state, headers).map_err(|error| refused(state, error))?;
     // After the signature, so that strangers cannot take NetEase's places; before the body, so that places bound memory.
     let slot = Arc::clone(&state.slots)
         .try_acquire_owned()
         .map_err(|_| Problem::new(Code::Overloaded, "too many copies are under way; send it again"))?;
     let body = read_body(body, limits.webhook_body, limits.webhook_timeout).await?;
-    signed.covers(&body).map_err(|error| refused(&state, error))?;
+    signed.covers(&body).map_err(|error| refused(state, error))?;
     // A header `type` marks a real-time-call copy, whose event types mean other things.
     if headers.contains_key("type") {
         state.metrics.count_copy(&Received { event_type: "real_time_call", outcome: Outcome::Acknowledged });

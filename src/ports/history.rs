@@ -17,8 +17,15 @@ pub trait History: Send + Sync {
     /// What NetEase does not persist, and what was recalled, is not in it.
     async fn page(&self, of: &Accid, peer: &Accid, from: &PageStart) -> Result<Page, GatewayError>;
 
+    /// Whether it is worth asking for the last read time.
+    fn tells_last_read(&self) -> bool {
+        false
+    }
+
     /// Up to when `reader` has read what `peer` wrote, where NetEase can tell.
-    async fn last_read(&self, reader: &Accid, peer: &Accid) -> Result<Option<Millis>, GatewayError>;
+    async fn last_read(&self, _reader: &Accid, _peer: &Accid) -> Result<Option<Millis>, GatewayError> {
+        Ok(None)
+    }
 }
 
 /// Where a page of a conversation begins, and where the conversation is to end.

@@ -137,6 +137,7 @@ fn receiver(stack: &Stack) -> CopyReceiver {
         view: stack.view.port.clone(),
         dead_letters: stack.log.letters.clone(),
         clock: Arc::new(SetClock::default()),
+        active: Arc::default(),
         receipt_allowance_ms: 1_000,
     }
 }

@@ -141,6 +141,7 @@ impl Run {
             view: Arc::clone(view),
             dead_letters: Arc::clone(&backend.letters),
             clock: Arc::clone(&clock),
+            active: Arc::default(),
             receipt_allowance_ms: ALLOWANCE_MS,
         };
         let projector = |view: &Arc<dyn UnreadView>| {

@@ -99,8 +99,14 @@ impl Instance {
         };
         let group = self.world.draw(|rng| *rng.pick(&[1, 2, 200]));
         let log = Arc::new(GroupedLog::new(log, group));
-        let receiver =
-            CopyReceiver { log, view, dead_letters, clock: now, receipt_allowance_ms: ALLOWANCE_MS };
+        let receiver = CopyReceiver {
+            log,
+            view,
+            dead_letters,
+            clock: now,
+            active: Arc::default(),
+            receipt_allowance_ms: ALLOWANCE_MS,
+        };
         self.world.note(self.name, "starts", About::Nothing, "");
         self.replace(Some(Arc::new(Service { life, receiver, counts, clock: clock(), projector })));
     }

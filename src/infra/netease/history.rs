@@ -88,11 +88,6 @@ impl History for Netease {
         });
         Ok(Page { unreadable: listed.len() - messages.len(), messages, next })
     }
-
-    /// The classic API does not tell.
-    async fn last_read(&self, _reader: &Accid, _peer: &Accid) -> Result<Option<Millis>, GatewayError> {
-        Ok(None)
-    }
 }
 
 /// The other one of a session of two persons; sessions of teams have another `sessionType`.

@@ -1,0 +1,75 @@
+//! The service's own reconciling with NetEase's history: finds gaps, and fills them.
+
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Stores;
+use super::background::Background;
+use super::settings::millis;
+use super::until;
+use crate::commands::copy_flow::{ActiveUsers, CopyFlow};
+use crate::commands::find_gaps::GapFinder;
+use crate::commands::reconcile::Reconciler;
+use crate::commands::reconcile_gaps::{GapReconciler, ReconcileCounters};
+use crate::config::{Config, ReconcileMode};
+use crate::infra::clock::System;
+use crate::infra::netease::Netease;
+use crate::infra::paced_history::PacedHistory;
+
+/// What finds gaps, and what fills them unless that is switched off.
+pub(super) struct Reconciling {
+    finder: GapFinder,
+    reconciler: Option<GapReconciler>,
+}
+
+impl Reconciling {
+    /// As the configuration says; makes no call yet. Wants a runtime around it.
+    pub fn new(
+        config: &Config,
+        stores: &Stores,
+        netease: &Netease,
+        (flow, active): (Arc<CopyFlow>, Arc<ActiveUsers>),
+        registry: &mut Registry,
+    ) -> Self {
+        let counters = ReconcileCounters::default();
+        counters.register(registry);
+        let reconciler = || GapReconciler {
+            gaps: Arc::clone(&stores.gaps),
+            reconciler: Reconciler {
+                history: Arc::new(PacedHistory::new(
+                    Arc::new(netease.background()),
+                    config.netease.reconcile_calls_per_second,
+                )),
+                log: Arc::clone(&stores.log),
+                upkeep: Arc::clone(&stores.upkeep),
+                view: Arc::clone(&stores.view),
+                clock: Arc::new(System),
+            },
+            ids: Arc::new(System),
+            clock: Arc::new(System),
+            after_ms: millis(config.netease.reconcile_after),
+            counters,
+        };
+        Self {
+            finder: GapFinder {
+                gaps: Arc::clone(&stores.gaps),
+                flow,
+                active,
+                clock: Arc::new(System),
+                ids: Arc::new(System),
+            },
+            reconciler: (config.netease.reconcile == ReconcileMode::Auto).then(reconciler),
+        }
+    }
+
+    /// Both at work until `stop`.
+    pub fn start(self, background: &mut Background, tasks: &TaskTracker, stop: &CancellationToken) {
+        background.watch("gaps", tasks.spawn(self.finder.run(stop.clone())));
+        if let Some(reconciler) = self.reconciler {
+            background.watch("reconciling", tasks.spawn(until(stop.clone(), reconciler.run())));
+        }
+    }
+}
