@@ -17,11 +17,15 @@ use crate::lock::lock;
 use crate::signing;
 use crate::state::Shared;
 
+mod actor;
 mod calls;
+mod friend_calls;
 mod history_calls;
 mod message_calls;
 mod notice_calls;
 mod params;
+mod relation_calls;
+mod standing_calls;
 mod team_calls;
 
 /// `CheckSum` holds this long, either side of the simulator's clock.
@@ -148,7 +152,7 @@ fn check_signature(shared: &Shared, headers: &HeaderMap) -> Result<(), Answer> {
 fn limit_of(shared: &Shared, api: Api) -> Limit {
     let ms = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     shared.switchboard.read(|faults| {
-        if api == Api::SendBatchAttachMsg {
+        if matches!(api, Api::SendBatchAttachMsg | Api::SendBatchMsg) {
             let pause_ms = ms(faults.batch_pause_ms);
             Limit { calls: faults.batch_per_minute, window_ms: 60_000, pause_ms }
         } else {

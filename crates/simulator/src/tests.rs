@@ -21,8 +21,11 @@ mod accounts_api;
 mod call_faults;
 mod chat;
 mod copy_faults;
+mod friends_api;
 mod history;
+mod messages_api;
 mod signatures;
+mod standing;
 mod strangers;
 mod teams;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use self::accounts::Accounts;
-use self::messages::{Chat, ConvType, Draft, Message};
+use self::messages::{Chat, ConvType, Draft, Keeping, Message};
 use self::notices::Notice;
 use self::presence::Presence;
 use self::teams::Teams;
@@ -55,6 +55,7 @@ impl World {
             conv_type,
             msg_type: msg_type.to_owned(),
             blocked: false,
+            keeping: Keeping::History,
             said: Arc::default(),
         };
         let message = self.chat.write(draft, notice.at, one_range);

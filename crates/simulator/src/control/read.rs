@@ -128,7 +128,7 @@ pub async fn recall(State(shared): State<Arc<Shared>>, body: Bytes) -> Reply {
     let event = recalled.and_then(|message| Some((message.conv_type.recall_event()?, message)));
     let (event, message) = event.ok_or_else(|| Refusal::missing(format!("no message has the id {id}")))?;
     let numbers = shared.switchboard.read(|faults| faults.numbers_as_numbers);
-    let copy = copies::recall(&message, event, shared.clock.now_ms(), numbers);
+    let copy = copies::recall(&message, event, shared.clock.now_ms(), (None, None), numbers);
     let mut reply = post(&shared, vec![copy], asked.wait).await;
     reply.insert("event".to_owned(), json!(event));
     Ok(Json(Value::Object(reply)))

@@ -13,7 +13,8 @@ use super::refusal::{Refusal, parse};
 use crate::delivery::copies::{self, Extras};
 use crate::lock::lock;
 use crate::state::Shared;
-use crate::world::messages::{ConvType, Draft, Message, Said};
+use crate::world::World;
+use crate::world::messages::{ConvType, Draft, Keeping, Message, Said};
 
 /// The most messages of one send.
 const MOST_AT_ONCE: usize = 10_000;
@@ -97,12 +98,15 @@ fn write_down(shared: &Shared, asked: SendRequest) -> Result<(Vec<Message>, Vec<
     let to_account = asked.conv_type.is_to_account().then_some(asked.to.as_str());
     check_registered(&world, asked.force, std::iter::once(asked.from.as_str()).chain(to_account))?;
 
-    let own_name = world.accounts.get(&asked.from).map(|account| account.name.clone());
+    check_may_speak(&world, &asked)?;
+    let blacklist = asked.blacklist
+        || (asked.conv_type == ConvType::Person && world.accounts.is_blacklisted(&asked.to, &asked.from));
+    let own_name = world.accounts.get(&asked.from).map(|account| account.profile.name.clone());
     let said = Arc::new(said(asked.body, &asked.extra));
     let extras = Extras {
         from_nick: asked.from_nick.or(own_name).filter(|nick| !nick.is_empty()),
         antispam: asked.antispam,
-        blacklist: asked.blacklist,
+        blacklist,
         extra: asked.extra,
     };
     let mut at = match asked.timestamp {
@@ -118,7 +122,8 @@ fn write_down(shared: &Shared, asked: SendRequest) -> Result<(Vec<Message>, Vec<
             to: asked.to.clone(),
             conv_type: asked.conv_type,
             msg_type: asked.msg_type.clone(),
-            blocked: asked.antispam || asked.blacklist,
+            blocked: asked.antispam || blacklist,
+            keeping: Keeping::History,
             said: Arc::clone(&said),
         };
         let message = world.chat.write(draft, at, one_range);
@@ -127,6 +132,21 @@ fn write_down(shared: &Shared, asked: SendRequest) -> Result<(Vec<Message>, Vec<
         messages.push(message);
     }
     Ok((messages, bodies))
+}
+
+/// NIM takes nothing from an account that is blocked or muted, unless `force` says that it does not matter.
+fn check_may_speak(world: &World, asked: &SendRequest) -> Result<(), Refusal> {
+    let Some(sender) = world.accounts.get(&asked.from).filter(|_| !asked.force) else { return Ok(()) };
+    let muted_here = match asked.conv_type {
+        ConvType::Person => sender.mute.persons,
+        ConvType::Team | ConvType::SuperTeam => sender.mute.teams,
+        ConvType::CustomPerson | ConvType::CustomTeam => false,
+    };
+    if sender.blocked || sender.mute.everywhere || muted_here {
+        let sender = &sender.accid;
+        return Err(Refusal::bad(format!("`{sender}` is blocked or muted: undo it, or add \"force\": true")));
+    }
+    Ok(())
 }
 
 /// What the message says, with what `extra` lays over it.

@@ -109,9 +109,17 @@ pub fn session_read(receipt: &Receipt, numbers: bool) -> String {
     Value::Object(fields).to_string()
 }
 
-/// `eventType` 7, 8 or 25: a recall. Its field names differ from those of `eventType` 1.
-pub fn recall(message: &Message, event_type: u64, now_ms: i64, numbers: bool) -> String {
-    let to_oneself = u64::from(message.from == message.to);
+/// What a recall says if nothing else is given (msg/recall).
+const RECALLED: &str = "撤回了一条信息";
+
+/// `eventType` 7, 8 or 25: a recall, with its words and its `attach`. Its field names differ from those of `eventType` 1.
+pub fn recall(
+    message: &Message,
+    event_type: u64,
+    now_ms: i64,
+    (text, attach): (Option<&str>, Option<&str>),
+    numbers: bool,
+) -> String {
     let mut fields = event(event_type, numbers);
     fields.insert("from".to_owned(), json!(message.from));
     fields.insert("to".to_owned(), json!(message.to));
@@ -119,7 +127,10 @@ pub fn recall(message: &Message, event_type: u64, now_ms: i64, numbers: bool) ->
     fields.insert("clientId".to_owned(), json!(message.msgid_client));
     fields.insert("sendTime".to_owned(), count(message.msg_timestamp, numbers));
     fields.insert("deleteTime".to_owned(), count(now_ms, numbers));
-    fields.insert("selfMsg".to_owned(), count(to_oneself, numbers));
+    fields.insert("selfMsg".to_owned(), json!(text.unwrap_or(RECALLED)));
+    if let Some(attach) = attach {
+        fields.insert("attach".to_owned(), json!(attach));
+    }
     Value::Object(fields).to_string()
 }
 

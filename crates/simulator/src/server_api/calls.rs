@@ -1,13 +1,15 @@
-//! What a call does: to accounts and friends here, to the rest in the modules beside this one.
+//! What a call does: to accounts and their profiles here, to the rest in the modules beside this one.
 
 use serde_json::{Value, json};
 
 use super::params::{Answer, Params};
-use super::{history_calls, message_calls, notice_calls, team_calls};
+use super::{
+    friend_calls, history_calls, message_calls, notice_calls, relation_calls, standing_calls, team_calls,
+};
 use crate::api::Api;
 use crate::lock::lock;
 use crate::state::Shared;
-use crate::world::accounts::{Account, MOST_FRIENDS, NotFriends};
+use crate::world::accounts::{Account, Profile};
 
 /// Applies one call; an `Err` is an answer too, of a call that changed nothing.
 pub fn apply(shared: &Shared, api: Api, params: &Params) -> Result<Answer, Answer> {
@@ -17,10 +19,24 @@ pub fn apply(shared: &Shared, api: Api, params: &Params) -> Result<Answer, Answe
         Api::UserUpdateUinfo => update_uinfo(shared, params),
         Api::UserRefreshToken => refresh_token(shared, params),
         Api::UserGetUinfos => get_uinfos(shared, params),
-        Api::FriendAdd => add_friend(shared, params),
-        Api::FriendGet => get_friends(shared, params),
+        Api::UserBlock => standing_calls::block(shared, params),
+        Api::UserUnblock => standing_calls::unblock(shared, params),
+        Api::UserMute => standing_calls::mute(shared, params),
+        Api::UserMuteModule => standing_calls::mute_module(shared, params),
+        Api::UserSetDonnop => standing_calls::set_donnop(shared, params),
+        Api::UserOnlineStatus => standing_calls::online_status(shared, params),
+        Api::UserSetSpecialRelation => relation_calls::set(shared, params),
+        Api::UserListBlackAndMuteList => relation_calls::list(shared, params),
+        Api::FriendAdd => friend_calls::add(shared, params),
+        Api::FriendUpdate => friend_calls::update(shared, params),
+        Api::FriendDelete => friend_calls::delete(shared, params),
+        Api::FriendGet => friend_calls::list(shared, params),
+        Api::FriendGetByAccid => friend_calls::one(shared, params),
         Api::SendAttachMsg => notice_calls::send(shared, params),
         Api::SendBatchAttachMsg => notice_calls::send_batch(shared, params),
+        Api::SendMsg => message_calls::send(shared, params),
+        Api::SendBatchMsg => message_calls::send_batch(shared, params),
+        Api::RecallMsg => message_calls::recall(shared, params),
         Api::MarkReadMsg => message_calls::mark_read(shared, params),
         Api::QuerySessionMsg => history_calls::session_messages(shared, params),
         Api::QuerySessionList => history_calls::session_list(shared, params),
@@ -32,13 +48,12 @@ pub fn apply(shared: &Shared, api: Api, params: &Params) -> Result<Answer, Answe
 
 fn create(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     let accid = params.accid("accid")?;
-    let name = params.optional("name", 64)?.unwrap_or_default().to_owned();
-    let icon = params.optional("icon", 1_024)?.unwrap_or_default().to_owned();
     let token = params.optional("token", 128)?.map_or_else(|| shared.switchboard.hex_id(), str::to_owned);
-    check_profile(params)?;
+    let mut profile = Profile::default();
+    lay_over(&mut profile, params)?;
 
-    let info = json!({ "token": token, "accid": accid, "name": name });
-    let account = Account { accid, token, name, icon, friends: std::collections::BTreeSet::new() };
+    let info = json!({ "token": token, "accid": accid, "name": profile.name });
+    let account = Account { accid, token, profile, ..Account::default() };
     if !lock(&shared.world).accounts.register(account) {
         return Err(Answer::refused(414, "already register"));
     }
@@ -56,27 +71,33 @@ fn update_token(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
 
 fn update_uinfo(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     let accid = params.accid("accid")?;
-    let name = params.optional("name", 64)?;
-    let icon = params.optional("icon", 1_024)?;
-    check_profile(params)?;
-
     let mut world = lock(&shared.world);
     let account = world.accounts.get_mut(&accid).ok_or_else(|| Answer::unknown("accid"))?;
-    if let Some(name) = name {
-        name.clone_into(&mut account.name);
-    }
-    if let Some(icon) = icon {
-        icon.clone_into(&mut account.icon);
-    }
+    let mut profile = account.profile.clone();
+    lay_over(&mut profile, params)?;
+    account.profile = profile;
     Ok(Answer::done())
 }
 
-/// Limits of the profile fields that are checked but not kept (user/create, user/updateUinfo).
-fn check_profile(params: &Params) -> Result<(), Answer> {
-    for (field, most) in [("sign", 256), ("email", 64), ("birth", 16), ("mobile", 32), ("ex", 1_024)] {
-        params.optional(field, most)?;
+/// Lays the given fields over a profile (user/create, user/updateUinfo).
+fn lay_over(profile: &mut Profile, params: &Params) -> Result<(), Answer> {
+    let texts = [
+        ("name", 64, &mut profile.name),
+        ("icon", 1_024, &mut profile.icon),
+        ("sign", 256, &mut profile.sign),
+        ("email", 64, &mut profile.email),
+        ("birth", 16, &mut profile.birth),
+        ("mobile", 32, &mut profile.mobile),
+        ("ex", 1_024, &mut profile.ex),
+    ];
+    for (field, most, text) in texts {
+        if let Some(given) = params.optional(field, most)? {
+            given.clone_into(text);
+        }
     }
-    params.choice("gender", &["0", "1", "2"])?;
+    if let Some(gender) = params.number("gender", 0..=2)? {
+        profile.gender = u8::try_from(gender).unwrap_or(0);
+    }
     Ok(())
 }
 
@@ -92,48 +113,27 @@ fn refresh_token(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
 /// Accids that are not registered are left out of the answer, or all are refused for one: nobody knows.
 fn get_uinfos(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     let accids = params.accids("accids", 200)?;
+    let with_mute = params.flag("muteStatus")? == Some(true);
     let code = shared.switchboard.read(|faults| faults.uinfos_of_unknown);
     let world = lock(&shared.world);
     let known = accids.iter().filter_map(|accid| world.accounts.get(accid));
-    let uinfos: Vec<Value> = known.map(uinfo).collect();
+    let uinfos: Vec<Value> = known.map(|account| uinfo(account, with_mute)).collect();
     if code != 200 && uinfos.len() < accids.len() {
         return Err(Answer::refused(code, "an accid is not registered"));
     }
     Ok(Answer::done_with("uinfos", json!(uinfos)))
 }
 
-fn uinfo(account: &Account) -> Value {
-    json!({ "accid": account.accid, "name": account.name, "icon": account.icon })
-}
-
-/// Type 1 adds at once and 3 agrees; 2 asks and 4 declines, which makes nobody friends (friend/add).
-fn add_friend(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
-    let accid = params.accid("accid")?;
-    let friend = params.accid("faccid")?;
-    params.text("type", 1)?;
-    let kind = params.choice("type", &["1", "2", "3", "4"])?;
-    params.optional("msg", 256)?;
-    params.optional("serverex", 256)?;
-
-    let friend_of_unknown = shared.switchboard.read(|faults| faults.friend_of_unknown);
-    let mut world = lock(&shared.world);
-    if kind == Some("2") || kind == Some("4") {
-        return Ok(Answer::done());
+fn uinfo(account: &Account, with_mute: bool) -> Value {
+    let mut row = json!(account.profile);
+    row["accid"] = json!(account.accid);
+    row["valid"] = json!(!account.blocked);
+    if with_mute {
+        row["mute"] = json!(account.mute.everywhere);
+        row["muteP2P"] = json!(account.mute.persons);
+        row["muteTeam"] = json!(account.mute.teams);
+        row["muteRoom"] = json!(account.mute.rooms);
+        row["muteQChat"] = json!(account.mute.qchat);
     }
-    match world.accounts.befriend(&accid, &friend) {
-        Ok(()) => Ok(Answer::done()),
-        Err(NotFriends::UnknownAccid) => Err(Answer::unknown("accid")),
-        Err(NotFriends::UnknownFriend) if friend_of_unknown == 200 => Ok(Answer::done()),
-        Err(NotFriends::UnknownFriend) => Err(Answer::refused(friend_of_unknown, "faccid is not registered")),
-        Err(NotFriends::TooMany) => Err(Answer::refused(419, &format!("more than {MOST_FRIENDS} friends"))),
-    }
-}
-
-fn get_friends(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
-    let accid = params.accid("accid")?;
-    let world = lock(&shared.world);
-    let account = world.accounts.get(&accid).ok_or_else(|| Answer::unknown("accid"))?;
-    let friends: Vec<Value> =
-        account.friends.iter().map(|friend| json!({ "faccid": friend, "bidirection": true })).collect();
-    Ok(Answer::done_with("size", json!(friends.len())).and("friends", json!(friends)))
+    row
 }

@@ -18,7 +18,7 @@ pub fn session_messages(shared: &Shared, params: &Params) -> Result<Answer, Answ
         .read(|faults| (faults.exclude_msgid_as, faults.history_body_as, faults.history_has_withheld));
     let (begin_ms, end_ms) = span(params)?;
     let excluded = params.number("excludeMsgid", 0..=i64::MAX)?.and_then(|id| u64::try_from(id).ok());
-    params.choice("includeNoSenseMsg", &["true", "false"])?;
+    let no_sense = params.flag("includeNoSenseMsg")? == Some(true);
     let (limit, newest_first) = (limit(params)?, newest_first(params)?);
     let span = Span {
         begin_ms,
@@ -28,6 +28,7 @@ pub fn session_messages(shared: &Shared, params: &Params) -> Result<Answer, Answ
         newest_first,
         kinds: kinds(params)?,
         behind: excluded.filter(|_| exclusion == Exclusion::Anchor),
+        no_sense,
         withheld,
     };
     let world = lock(&shared.world);

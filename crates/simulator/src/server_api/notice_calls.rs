@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::actor::actor;
 use super::params::{Answer, Params};
 use crate::acts::{self, QueueFull};
 use crate::faults::ListForm;
@@ -34,7 +35,7 @@ pub fn send(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
 
     let team_of_unknown = shared.switchboard.read(|faults| faults.team_of_unknown);
     let world = lock(&shared.world);
-    world.accounts.get(&notice.from).ok_or_else(|| Answer::unknown("from"))?;
+    actor(&world, "from", &notice.from)?;
     if to_team && team_of_unknown != 200 {
         world.teams.get(&notice.to).ok_or_else(|| Answer::refused(team_of_unknown, "no such team"))?;
     } else if !to_team {
@@ -51,7 +52,7 @@ pub fn send_batch(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     let notice = read_notice(params, from, String::new(), 0)?;
 
     let world = lock(&shared.world);
-    world.accounts.get(&notice.from).ok_or_else(|| Answer::unknown("fromAccid"))?;
+    actor(&world, "fromAccid", &notice.from)?;
     let (known, unregistered): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|accid| world.accounts.get(accid).is_some());
     drop(world);

@@ -109,6 +109,17 @@ impl Params {
         }
     }
 
+    /// A field that, if it is there, is `true` or `false`.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, Answer> {
+        Ok(self.choice(name, &["true", "false"])?.map(|value| value == "true"))
+    }
+
+    /// A field that may be missing, and may be empty, which is another thing.
+    pub fn given(&self, name: &str, most: usize) -> Result<Option<&str>, Answer> {
+        let empty = self.fields.get(name).filter(|value| value.is_empty());
+        Ok(self.optional(name, most)?.or(empty.map(String::as_str)))
+    }
+
     /// A field that, if it is there, is a whole number within bounds.
     pub fn number(&self, name: &str, bounds: RangeInclusive<i64>) -> Result<Option<i64>, Answer> {
         let Some(text) = self.optional(name, 20)? else { return Ok(None) };

@@ -14,7 +14,11 @@ async fn an_accid_is_lower_cased() {
         json!({ "code": 200, "info": { "accid": "alice.1", "token": "t", "name": "艾丽丝" } })
     );
     let answer = bench.call("user/getUinfos", &[("accids", r#"["ALICE.1","nobody"]"#)]).await;
-    assert_eq!(answer["uinfos"], json!([{ "accid": "alice.1", "name": "艾丽丝", "icon": "" }]));
+    assert_eq!(
+        (&answer["uinfos"][0]["accid"], &answer["uinfos"][0]["name"]),
+        (&json!("alice.1"), &json!("艾丽丝"))
+    );
+    assert_eq!(answer["uinfos"].as_array().unwrap().len(), 1);
     bench.faults(json!({ "uinfosOfUnknown": 414 })).await;
     assert_eq!(bench.call("user/getUinfos", &[("accids", r#"["alice.1","nobody"]"#)]).await["code"], 414);
     assert_eq!(bench.call("user/getUinfos", &[("accids", r#"["alice.1"]"#)]).await["code"], 200);
@@ -137,8 +141,9 @@ async fn friends_are_mutual_and_strangers_a_setting() {
     };
     assert_eq!(add("bob").await, 200);
     assert_eq!(add("bob").await, 200, "again is fine");
-    let friends = bench.call("friend/get", &[("accid", "bob")]).await;
-    assert_eq!(friends["friends"], json!([{ "faccid": "alice", "bidirection": true }]));
+    let friends = bench.call("friend/get", &[("accid", "bob")]).await["friends"].clone();
+    assert_eq!((&friends[0]["faccid"], &friends[0]["bidirection"]), (&json!("alice"), &json!(true)));
+    assert_eq!(friends.as_array().unwrap().len(), 1);
     assert_eq!(add("stranger").await, 414);
     bench.faults(json!({ "friendOfUnknown": 404 })).await;
     assert_eq!(add("stranger").await, 404);

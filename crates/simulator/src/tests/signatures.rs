@@ -7,7 +7,7 @@ use crate::delivery::copies::{self, Extras, Receipt};
 use crate::faults::ListForm;
 use crate::lock::lock;
 use crate::signing;
-use crate::world::messages::{ConvType, Message, Said};
+use crate::world::messages::{ConvType, Keeping, Message, Said};
 
 fn vectors() -> Value {
     serde_json::from_str(include_str!("../../../../tests/fixtures/nim_vectors.json")).unwrap()
@@ -56,6 +56,7 @@ fn a_message_is_copied_as_recorded() {
         msg_type: "TEXT".to_owned(),
         blocked: false,
         recalled: false,
+        keeping: Keeping::History,
         said: Said { body: "你好，已发货".to_owned(), client: "REST".to_owned(), ..Said::default() }.into(),
     };
     let copy = copies::conversation(&message, &Extras::default(), false);

@@ -1,6 +1,6 @@
 //! NIM's history of person messages: what of a pair lies in a span of time, and with whom somebody wrote when.
 
-use super::messages::{Chat, Message};
+use super::messages::{Chat, Keeping, Message};
 
 /// Which messages of a pair to look for. Times are Unix times in milliseconds, both ends included.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Span {
     pub kinds: Option<Vec<u16>>,
     /// Go on behind this message, where the last page ended; no effect if it is not in the span.
     pub behind: Option<u64>,
+    /// Whether messages that clients do not notice are wanted too (`includeNoSenseMsg`).
+    pub no_sense: bool,
     /// Whether messages that were never delivered are part of the history. Nobody knows.
     pub withheld: bool,
 }
@@ -36,7 +38,7 @@ impl Chat {
     /// Messages of the two, either way, without recalled ones. The order is that of their times, then of their ids.
     pub fn history(&self, one: &str, other: &str, span: &Span) -> Vec<&Message> {
         let wanted = |message: &&Message| {
-            is_shown(message, span.withheld)
+            is_shown(message, span)
                 && (span.begin_ms..=span.end_ms).contains(&message.msg_timestamp)
                 && span.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind_number(&message.msg_type)))
         };
@@ -62,7 +64,7 @@ impl Chat {
             let known = || self.of_pair(accid, peer).filter(|message| withheld || !message.blocked);
             let updated_at = known().map(|message| message.msg_timestamp).max()?;
             let last = known()
-                .filter(|message| !message.recalled)
+                .filter(|message| !message.recalled && message.keeping == Keeping::History)
                 .max_by_key(|message| (message.msg_timestamp, message.msgid_server));
             Some(Session { peer, updated_at, last })
         };
@@ -78,8 +80,13 @@ impl Chat {
     }
 }
 
-fn is_shown(message: &Message, withheld: bool) -> bool {
-    !message.recalled && (withheld || !message.blocked)
+fn is_shown(message: &Message, span: &Span) -> bool {
+    let listed = match message.keeping {
+        Keeping::History => true,
+        Keeping::NoSense => span.no_sense,
+        Keeping::Unlisted | Keeping::Nowhere => false,
+    };
+    listed && !message.recalled && (span.withheld || !message.blocked)
 }
 
 /// The number that the server API has for a copy's `msgType`; 100, "custom", for one that is not documented.

@@ -58,6 +58,20 @@ impl Said {
     }
 }
 
+/// Where a message can be seen again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keeping {
+    /// In the history.
+    #[default]
+    History,
+    /// In a history that asks for what clients do not notice (`includeNoSenseMsg`).
+    NoSense,
+    /// Not in the history (option `history` off).
+    Unlisted,
+    /// Nowhere: its number is 0 (option `persistent` off).
+    Nowhere,
+}
+
 /// A message before NIM has numbered it.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -73,6 +87,8 @@ pub struct Draft {
     pub msg_type: String,
     /// Caught by review or by the receiver's blacklist.
     pub blocked: bool,
+    /// Where it can be seen again.
+    pub keeping: Keeping,
     /// What it says.
     pub said: Arc<Said>,
 }
@@ -100,6 +116,9 @@ pub struct Message {
     pub blocked: bool,
     /// Taken back by its sender.
     pub recalled: bool,
+    /// Where it can be seen again. Listings leave it out.
+    #[serde(skip)]
+    pub keeping: Keeping,
     /// What it says. Listings leave it out.
     #[serde(skip)]
     pub said: Arc<Said>,
@@ -151,12 +170,20 @@ impl Chat {
         first
     }
 
+    /// A message or notice of a person or team by its number.
+    pub fn find(&self, conv_type: ConvType, msgid_server: u64) -> Option<&Message> {
+        let is_it =
+            |message: &&Message| message.msgid_server == msgid_server && message.conv_type == conv_type;
+        self.messages.iter().rev().find(is_it)
+    }
+
     /// Numbers a message, dates it `at` (Unix time in milliseconds) and keeps it.
     ///
     /// Persons, teams and notices run separate sequences, as in NetEase's samples, unless `one_range`.
     pub fn write(&mut self, draft: Draft, at: i64, one_range: bool) -> Message {
+        let kept = draft.keeping != Keeping::Nowhere;
         let message = Message {
-            msgid_server: self.ids.take(draft.conv_type, one_range),
+            msgid_server: if kept { self.ids.take(draft.conv_type, one_range) } else { 0 },
             msgid_client: draft.msgid_client,
             msg_timestamp: at,
             from: draft.from,
@@ -165,9 +192,12 @@ impl Chat {
             msg_type: draft.msg_type,
             blocked: draft.blocked,
             recalled: false,
+            keeping: draft.keeping,
             said: draft.said,
         };
-        self.keep(message.clone());
+        if kept {
+            self.keep(message.clone());
+        }
         message
     }
 
@@ -210,7 +240,7 @@ impl Chat {
         let recallable = |message: &&mut Message| {
             message.msgid_server == msgid_server && message.conv_type.recall_event().is_some()
         };
-        let message = self.messages.iter_mut().find(recallable)?;
+        let message = self.messages.iter_mut().rev().find(recallable)?;
         message.recalled = true;
         Some(message.clone())
     }

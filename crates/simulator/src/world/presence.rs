@@ -43,6 +43,16 @@ impl Presence {
         leaving.len()
     }
 
+    /// The kinds of client this account is online with, and since when, Unix time in milliseconds.
+    pub fn online(&self, accid: &str) -> impl Iterator<Item = (&str, i64)> {
+        self.online.get(accid).into_iter().flatten().map(|(client, &since)| (client.as_str(), since))
+    }
+
+    /// Whether this account ever logged in.
+    pub fn was_seen(&self, accid: &str) -> bool {
+        self.events.contains_key(accid)
+    }
+
     /// This account's events in `begin_ms..=end_ms`, oldest first.
     pub fn events(&self, accid: &str, begin_ms: i64, end_ms: i64) -> impl DoubleEndedIterator<Item = &Event> {
         let within = move |event: &&Event| (begin_ms..=end_ms).contains(&event.at);
