@@ -48,10 +48,12 @@ apis! {
     RecallMsg = "msg/recall",
     MarkReadMsg = "msg/markReadMsg",
     QuerySessionMsg = "history/querySessionMsg",
+    QueryTeamMsg = "history/queryTeamMsg",
     QuerySessionList = "history/querySessionList",
     QueryUserEvents = "history/queryUserEvents",
     TeamCreate = "team/create",
     TeamQuery = "team/query",
+    TeamRemove = "team/remove",
 }
 
 impl Api {

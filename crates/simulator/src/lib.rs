@@ -6,11 +6,11 @@
 //! Each room names only those above it in this list:
 //!
 //! - `clock`, `connection`, `lock`, `signing`: tools.
-//! - `world`: what NIM knows, accounts, messages and notices; `gate`: quotas and the log of calls.
+//! - `world`: what NIM knows, accounts, teams, messages, notices and who is online; `gate`: quotas and the log of calls.
 //! - `api`: the calls by name; `faults`: every misbehaviour, with its bounds; `switchboard`: the settings in force,
 //!   with seeded dice.
 //! - `delivery`: copies (`copies`), their order and retries (`queue`), one signed post (`webhook`).
-//! - `state`: all of these, as the routes share them.
+//! - `state`: all of these, as the routes share them. `acts`: what changes the world and is copied.
 //! - `server_api`: `POST /nimserver/{api}.action`. `control`: `/simulator/…`; `GET /simulator` lists what can be asked.
 
 use std::io;

@@ -39,10 +39,12 @@ pub fn apply(shared: &Shared, api: Api, params: &Params) -> Result<Answer, Answe
         Api::RecallMsg => message_calls::recall(shared, params),
         Api::MarkReadMsg => message_calls::mark_read(shared, params),
         Api::QuerySessionMsg => history_calls::session_messages(shared, params),
+        Api::QueryTeamMsg => history_calls::team_messages(shared, params),
         Api::QuerySessionList => history_calls::session_list(shared, params),
         Api::QueryUserEvents => history_calls::user_events(shared, params),
         Api::TeamCreate => team_calls::create(shared, params),
         Api::TeamQuery => team_calls::query(shared, params),
+        Api::TeamRemove => team_calls::remove(shared, params),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The server API's look back: history/querySessionMsg, querySessionList and queryUserEvents.
+//! The server API's look back: history/querySessionMsg, queryTeamMsg, querySessionList and queryUserEvents.
 
 use serde_json::{Value, json};
 
@@ -13,31 +13,68 @@ use crate::world::presence::Event;
 /// Messages of two persons, either way, in a span of time; there are no pages.
 pub fn session_messages(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     let (from, to) = (params.accid("from")?, params.accid("to")?);
-    let (exclusion, body_as, withheld) = shared
-        .switchboard
-        .read(|faults| (faults.exclude_msgid_as, faults.history_body_as, faults.history_has_withheld));
-    let (begin_ms, end_ms) = span(params)?;
-    let excluded = params.number("excludeMsgid", 0..=i64::MAX)?.and_then(|id| u64::try_from(id).ok());
-    let no_sense = params.flag("includeNoSenseMsg")? == Some(true);
-    let (limit, newest_first) = (limit(params)?, newest_first(params)?);
-    let span = Span {
-        begin_ms,
-        end_ms,
-        // One more where one is taken out below.
-        limit: limit + usize::from(exclusion == Exclusion::One),
-        newest_first,
-        kinds: kinds(params)?,
-        behind: excluded.filter(|_| exclusion == Exclusion::Anchor),
-        no_sense,
-        withheld,
-    };
+    let asked = Asked::read(shared, params)?;
     let world = lock(&shared.world);
     world.accounts.get(&from).ok_or_else(|| Answer::unknown("from"))?;
     world.accounts.get(&to).ok_or_else(|| Answer::unknown("to"))?;
-    let found = world.chat.history(&from, &to, &span).into_iter();
-    let found = found.filter(|message| Some(message.msgid_server) != excluded).take(limit);
-    let messages: Vec<Value> = found.map(|message| row(message, body_as)).collect();
-    Ok(Answer::done_with("size", json!(messages.len())).and("msgs", json!(messages)))
+    Ok(asked.answer(world.chat.history(&from, &to, &asked.span)))
+}
+
+/// Messages of a team, for one who is in it. Without `checkTeamValid` who is in it does not matter.
+pub fn team_messages(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
+    let (tid, accid) = (params.text("tid", 20)?, params.accid("accid")?);
+    let checked = params.flag("checkTeamValid")? != Some(false);
+    let asked = Asked::read(shared, params)?;
+    let team_of_unknown = shared.switchboard.read(|faults| faults.team_of_unknown);
+    let world = lock(&shared.world);
+    world.accounts.get(&accid).ok_or_else(|| Answer::unknown("accid"))?;
+    match world.teams.get(tid) {
+        Some(team) if checked && !team.members.contains(&accid) => {
+            return Err(Answer::refused(804, "accid is not in the team"));
+        }
+        None if checked && team_of_unknown != 200 => {
+            return Err(Answer::refused(team_of_unknown, "no such team"));
+        }
+        _ => {}
+    }
+    Ok(asked.answer(world.chat.team_history(tid, &asked.span)))
+}
+
+/// A page of messages as it was asked for.
+struct Asked {
+    span: Span,
+    limit: usize,
+    excluded: Option<u64>,
+    body_as: BodyForm,
+}
+
+impl Asked {
+    fn read(shared: &Shared, params: &Params) -> Result<Self, Answer> {
+        let (exclusion, body_as, withheld) = shared
+            .switchboard
+            .read(|faults| (faults.exclude_msgid_as, faults.history_body_as, faults.history_has_withheld));
+        let (begin_ms, end_ms) = span(params)?;
+        let excluded = params.number("excludeMsgid", 0..=i64::MAX)?.and_then(|id| u64::try_from(id).ok());
+        let limit = limit(params)?;
+        let span = Span {
+            begin_ms,
+            end_ms,
+            // One more where one is taken out below.
+            limit: limit + usize::from(exclusion == Exclusion::One),
+            newest_first: newest_first(params)?,
+            kinds: kinds(params)?,
+            behind: excluded.filter(|_| exclusion == Exclusion::Anchor),
+            no_sense: params.flag("includeNoSenseMsg")? == Some(true),
+            withheld,
+        };
+        Ok(Self { span, limit, excluded, body_as })
+    }
+
+    fn answer(&self, found: Vec<&Message>) -> Answer {
+        let found = found.into_iter().filter(|message| Some(message.msgid_server) != self.excluded);
+        let rows: Vec<Value> = found.take(self.limit).map(|message| row(message, self.body_as)).collect();
+        Answer::done_with("size", json!(rows.len())).and("msgs", json!(rows))
+    }
 }
 
 /// With whom an account wrote, the newest first; go on from the last one's time with `maxTimestamp`.
@@ -115,7 +152,7 @@ fn kinds(params: &Params) -> Result<Option<Vec<u16>>, Answer> {
     kinds.map(Some).map_err(|_| Answer::bad("type", "must hold numbers, parted by commas"))
 }
 
-/// A message of the history: whoever of the two did not send it got it, so there is no `to`.
+/// A message of the history; to whom it went is clear from what was asked for, so there is no `to`.
 fn row(message: &Message, body_as: BodyForm) -> Value {
     let attach = message.said.attach.as_deref().and_then(|attach| serde_json::from_str(attach).ok());
     let body = attach.filter(Value::is_object).filter(|_| message.msg_type != "TEXT");

@@ -109,9 +109,11 @@ impl Params {
         }
     }
 
-    /// A field that, if it is there, is `true` or `false`.
+    /// A field that, if it is there, is `true` or `false`, in any letter case: Python's clients write `True`.
     pub fn flag(&self, name: &str) -> Result<Option<bool>, Answer> {
-        Ok(self.choice(name, &["true", "false"])?.map(|value| value == "true"))
+        let Some(value) = self.optional(name, 5)? else { return Ok(None) };
+        let value = value.to_ascii_lowercase().parse();
+        value.map(Some).map_err(|_| Answer::bad(name, "must be true or false"))
     }
 
     /// A field that may be missing, and may be empty, which is another thing.

@@ -1,4 +1,4 @@
-//! The server API's teams, as far as notices and messages need them: team/create and team/query.
+//! The server API's teams, as far as notices and messages need them: team/create, query and remove.
 
 use serde_json::{Value, json};
 
@@ -60,6 +60,24 @@ pub fn query(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
     let known = tids.iter().filter_map(|tid| world.teams.get(tid));
     let teams: Vec<Value> = known.map(|team| row(team, with_members)).collect();
     Ok(Answer::done_with("tinfos", json!(teams)))
+}
+
+/// The owner dissolves a team.
+pub fn remove(shared: &Shared, params: &Params) -> Result<Answer, Answer> {
+    let (tid, owner) = (params.text("tid", 20)?, params.accid("owner")?);
+    params.optional("attach", 1_024)?;
+    let team_of_unknown = shared.switchboard.read(|faults| faults.team_of_unknown);
+    let mut world = lock(&shared.world);
+    match world.teams.get(tid) {
+        Some(team) if team.owner == owner => {
+            let tid = team.tid;
+            world.teams.dissolve(tid);
+            Ok(Answer::done())
+        }
+        Some(_) => Err(Answer::refused(802, "owner is not the owner of the team")),
+        None if team_of_unknown == 200 => Ok(Answer::done()),
+        None => Err(Answer::refused(team_of_unknown, "no such team")),
+    }
 }
 
 fn row(team: &Team, with_members: bool) -> Value {

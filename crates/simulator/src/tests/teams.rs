@@ -63,6 +63,40 @@ async fn a_notice_to_a_team_is_copied_as_one() {
 }
 
 #[tokio::test]
+async fn a_team_has_a_history_of_its_own_and_an_end() {
+    let bench = Bench::with(&["alice", "bob", "carol", "dave"]).await;
+    let tid = bench.call("team/create", &TEAM).await["tid"].as_str().unwrap().to_owned();
+    bench.post("/send", json!({ "from": "alice", "to": tid, "convType": "TEAM", "body": "all" })).await;
+    bench.post("/send", json!({ "from": "alice", "to": "bob" })).await;
+    let page = async |accid: &str, check: &str| {
+        let span =
+            [("begintime", "0"), ("endtime", "9000000000000"), ("limit", "10"), ("checkTeamValid", check)];
+        bench
+            .call("history/queryTeamMsg", &[&[("tid", tid.as_str()), ("accid", accid)][..], &span].concat())
+            .await
+    };
+    let seen = page("bob", "True").await;
+    assert_eq!((&seen["size"], &seen["msgs"][0]["body"]), (&json!(1), &json!({ "msg": "all" })));
+    assert_eq!(page("dave", "true").await["code"], 804);
+    assert_eq!(page("dave", "false").await["size"], 1);
+
+    let remove =
+        async |owner: &str| bench.call("team/remove", &[("tid", tid.as_str()), ("owner", owner)]).await;
+    assert_eq!(remove("bob").await["code"], 802);
+    assert_eq!(remove("alice").await, json!({ "code": 200 }));
+    assert_eq!(remove("alice").await["code"], 404);
+    assert_eq!(
+        (page("bob", "true").await["code"].clone(), page("bob", "false").await["size"].clone()),
+        (json!(404), json!(1))
+    );
+    assert_ne!(
+        bench.call("team/create", &TEAM).await["tid"],
+        json!(tid),
+        "no team takes over another's history"
+    );
+}
+
+#[tokio::test]
 async fn a_message_marked_as_read_raises_the_mark_and_is_copied() {
     let bench = Bench::with(&["alice", "bob"]).await;
     let sent = bench.post("/send", json!({ "from": "bob", "to": "alice", "count": 3 })).await;

@@ -1,8 +1,8 @@
-//! NIM's history of person messages: what of a pair lies in a span of time, and with whom somebody wrote when.
+//! NIM's history: what of a pair or a team lies in a span of time, and with whom somebody wrote when.
 
 use super::messages::{Chat, Keeping, Message};
 
-/// Which messages of a pair to look for. Times are Unix times in milliseconds, both ends included.
+/// Which messages of a chat to look for. Times are Unix times in milliseconds, both ends included.
 #[derive(Clone, Debug)]
 pub struct Span {
     /// The earliest.
@@ -23,6 +23,24 @@ pub struct Span {
     pub withheld: bool,
 }
 
+impl Span {
+    /// What of a chat is asked for, without recalled messages, in the order of their times, then of their ids.
+    fn pick<'a>(&self, chat: impl Iterator<Item = &'a Message>) -> Vec<&'a Message> {
+        let wanted = |message: &&Message| {
+            is_shown(message, self)
+                && (self.begin_ms..=self.end_ms).contains(&message.msg_timestamp)
+                && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind_number(&message.msg_type)))
+        };
+        let mut found: Vec<&Message> = chat.filter(wanted).collect();
+        found.sort_by_key(|message| (message.msg_timestamp, message.msgid_server));
+        if self.newest_first {
+            found.reverse();
+        }
+        let anchor = self.behind.and_then(|id| found.iter().position(|message| message.msgid_server == id));
+        found.into_iter().skip(anchor.map_or(0, |at| at + 1)).take(self.limit).collect()
+    }
+}
+
 /// One row of a session list.
 #[derive(Debug)]
 pub struct Session<'a> {
@@ -35,20 +53,14 @@ pub struct Session<'a> {
 }
 
 impl Chat {
-    /// Messages of the two, either way, without recalled ones. The order is that of their times, then of their ids.
+    /// Messages of the two, either way, as [`Span::pick`] has them.
     pub fn history(&self, one: &str, other: &str, span: &Span) -> Vec<&Message> {
-        let wanted = |message: &&Message| {
-            is_shown(message, span)
-                && (span.begin_ms..=span.end_ms).contains(&message.msg_timestamp)
-                && span.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind_number(&message.msg_type)))
-        };
-        let mut found: Vec<&Message> = self.of_pair(one, other).filter(wanted).collect();
-        found.sort_by_key(|message| (message.msg_timestamp, message.msgid_server));
-        if span.newest_first {
-            found.reverse();
-        }
-        let anchor = span.behind.and_then(|id| found.iter().position(|message| message.msgid_server == id));
-        found.into_iter().skip(anchor.map_or(0, |at| at + 1)).take(span.limit).collect()
+        span.pick(self.of_pair(one, other))
+    }
+
+    /// Messages of a team, as [`Span::pick`] has them.
+    pub fn team_history(&self, tid: &str, span: &Span) -> Vec<&Message> {
+        span.pick(self.of_team(tid))
     }
 
     /// With whom an account exchanged person messages, last in `min_ms..=max_ms`: the newest `limit`, newest first,

@@ -133,8 +133,8 @@ fn as_text<S: serde::Serializer>(id: &u64, serializer: S) -> Result<S::Ok, S::Er
 /// Everything that was said and read, in the order of sending.
 pub struct Chat {
     messages: Vec<Message>,
-    /// Person messages of each pair, the smaller accid first, as places in `messages`.
-    by_pair: HashMap<(String, String), Vec<usize>>,
+    /// Messages of each chat as places in `messages`: of a pair, or of a team, which has no other half.
+    places: HashMap<(String, String), Vec<usize>>,
     /// With whom each account has exchanged person messages.
     peers: HashMap<String, BTreeSet<String>>,
     bytes_of_words: usize,
@@ -150,7 +150,7 @@ impl Chat {
     pub fn new(started_at_ms: i64) -> Self {
         Self {
             messages: Vec::new(),
-            by_pair: HashMap::new(),
+            places: HashMap::new(),
             peers: HashMap::new(),
             bytes_of_words: 0,
             wordless: 0,
@@ -202,15 +202,18 @@ impl Chat {
     }
 
     fn keep(&mut self, message: Message) {
+        let chat = match message.conv_type {
+            ConvType::Person => Some(pair_of(&message.from, &message.to)),
+            ConvType::Team => Some(team_of(&message.to)),
+            _ => None,
+        };
         if message.conv_type == ConvType::Person {
-            let pair = pair_of(&message.from, &message.to);
-            let places = self.by_pair.entry(pair).or_default();
-            if places.is_empty() {
-                for (one, other) in [(&message.from, &message.to), (&message.to, &message.from)] {
-                    self.peers.entry(one.clone()).or_default().insert(other.clone());
-                }
+            for (one, other) in [(&message.from, &message.to), (&message.to, &message.from)] {
+                self.peers.entry(one.clone()).or_default().insert(other.clone());
             }
-            places.push(self.messages.len());
+        }
+        if let Some(chat) = chat {
+            self.places.entry(chat).or_default().push(self.messages.len());
         }
         self.bytes_of_words += message.said.bytes();
         self.messages.push(message);
@@ -252,7 +255,16 @@ impl Chat {
 
     /// Person messages of the two, either way, in the order of sending.
     pub fn of_pair(&self, one: &str, other: &str) -> impl Iterator<Item = &Message> + use<'_> {
-        let places = self.by_pair.get(&pair_of(one, other)).map(Vec::as_slice).unwrap_or_default();
+        self.of_chat(&pair_of(one, other))
+    }
+
+    /// Messages of a team, in the order of sending.
+    pub fn of_team(&self, tid: &str) -> impl Iterator<Item = &Message> + use<'_> {
+        self.of_chat(&team_of(tid))
+    }
+
+    fn of_chat(&self, chat: &(String, String)) -> impl Iterator<Item = &Message> + use<'_> {
+        let places = self.places.get(chat).map(Vec::as_slice).unwrap_or_default();
         places.iter().filter_map(|&place| self.messages.get(place))
     }
 
@@ -292,6 +304,11 @@ impl Chat {
 fn pair_of(one: &str, other: &str) -> (String, String) {
     let (first, second) = if one <= other { (one, other) } else { (other, one) };
     (first.to_owned(), second.to_owned())
+}
+
+/// Both halves of a pair have a letter at least, so no pair is taken for a team.
+fn team_of(tid: &str) -> (String, String) {
+    (tid.to_owned(), String::new())
 }
 
 /// The three id sequences.

@@ -43,6 +43,7 @@ pub struct Team {
 #[derive(Default)]
 pub struct Teams {
     by_tid: BTreeMap<u64, Team>,
+    founded: u64,
 }
 
 impl Teams {
@@ -54,7 +55,8 @@ impl Teams {
         info: TeamInfo,
         now_ms: i64,
     ) -> &Team {
-        let tid = self.by_tid.last_key_value().map_or(FIRST_TID, |(last, _)| last + 1);
+        let tid = FIRST_TID + self.founded;
+        self.founded += 1;
         let members = others.into_iter().chain([owner.to_owned()]).collect();
         let team = Team { tid, owner: owner.to_owned(), members, info, created_at: now_ms };
         self.by_tid.entry(tid).or_insert(team)
@@ -63,5 +65,10 @@ impl Teams {
     /// Finds a team by its id as text.
     pub fn get(&self, tid: &str) -> Option<&Team> {
         self.by_tid.get(&tid.parse().ok()?)
+    }
+
+    /// Dissolves a team; its messages stay where they are.
+    pub fn dissolve(&mut self, tid: u64) {
+        self.by_tid.remove(&tid);
     }
 }
