@@ -63,6 +63,7 @@ mod sql_refusals;
 mod sql_schemas;
 mod unknown_messages;
 mod unread_merge;
+mod unread_totals;
 mod unread_view;
 mod upkeep;
 pub mod watched;

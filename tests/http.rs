@@ -22,6 +22,7 @@ mod unread;
 mod unread_get;
 mod unread_refused;
 mod unread_stream;
+mod unread_total;
 mod webhook;
 mod webhook_bodies;
 mod webhook_costs;

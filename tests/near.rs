@@ -6,6 +6,7 @@ mod bulk_lane;
 mod instances;
 mod races;
 mod sentinel;
+mod totals;
 mod tracking_lost;
 
 use std::sync::Arc;

@@ -78,6 +78,12 @@ impl Snapshot {
         }
         peers.iter().map(|peer| counts.get(peer).copied().unwrap_or(0)).collect()
     }
+
+    /// All that is unread, by the definition.
+    pub fn total(&self) -> Total {
+        let peers: HashSet<&Accid> = self.unread.iter().map(|(peer, ..)| peer).collect();
+        self.counts(&peers.into_iter().cloned().collect::<Vec<_>>()).into_iter().collect()
+    }
 }
 
 /// A load under way: what the view held when it began, and the token that proves it has not been lost since.
@@ -111,13 +117,31 @@ pub enum Merged {
     Superseded,
 }
 
+/// All unread messages of one reader.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Total {
+    /// How many there are: the sum of the counts of all peers.
+    pub messages: u64,
+    /// From how many peers they are: those whose count is not zero.
+    pub users: u64,
+}
+
+impl FromIterator<u64> for Total {
+    fn from_iter<T: IntoIterator<Item = u64>>(counts: T) -> Self {
+        counts.into_iter().filter(|count| *count > 0).fold(Self::default(), |total, count| Self {
+            messages: total.messages + count,
+            users: total.users + 1,
+        })
+    }
+}
+
 /// An answer of the view.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reading {
-    /// One count per peer asked for, in that order.
+pub enum Reading<T = Vec<u64>> {
+    /// What was asked for.
     Known {
-        /// Unread messages.
-        counts: Vec<u64>,
+        /// Unread messages: one count per peer, in the order asked; or the [`Total`].
+        counts: T,
         /// When the reader was last loaded from the log.
         loaded_at: Millis,
     },
@@ -186,6 +210,15 @@ impl ReaderView {
         let Some(loaded_at) = self.loaded_at else { return Reading::Unknown };
         let count = |peer| self.pairs.get(peer).map_or(0, |pair| pair.unread.len() as u64);
         Reading::Known { counts: peers.iter().map(count).collect(), loaded_at }
+    }
+
+    /// All that is unread, if this view is complete.
+    pub fn total(&self) -> Reading<Total> {
+        let Some(loaded_at) = self.loaded_at else { return Reading::Unknown };
+        Reading::Known {
+            counts: self.pairs.values().map(|pair| pair.unread.len() as u64).collect(),
+            loaded_at,
+        }
     }
 
     /// Begins a load. A load already under way shares its token: each has seen the view whole since then.

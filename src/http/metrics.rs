@@ -86,8 +86,9 @@ pub struct Metrics {
 
 /// Answers that alerts ask for: their series are there before the first of them is given, since `rate` sees no
 /// increase in a series that begins with 1.
-const EXPECTED_ANSWERS: [(&str, &[u16]); 8] = [
+const EXPECTED_ANSWERS: [(&str, &[u16]); 9] = [
     ("/v1/unread", &[200, 304, 401, 422, 500, 503]),
+    ("/v1/unread/total", &[200, 304, 401, 422, 500, 503]),
     ("/v1/unread/stream", &[200, 401, 422, 429, 500, 503]),
     ("/v1/accounts/bind", &[200, 401, 422, 429, 500, 502, 503]),
     ("/v1/notifications", &[202, 401, 422, 429, 500, 503]),

@@ -31,7 +31,7 @@ pub struct Surfaces {
     pub bind: BindState,
     /// `/v1/notifications`
     pub notices: NoticeState,
-    /// `/v1/unread`
+    /// `/v1/unread`, `GET /v1/unread/total`
     pub polls: PollState,
     /// `GET /v1/unread/stream`
     pub streams: StreamState,
@@ -56,6 +56,7 @@ pub fn router(surfaces: Surfaces, cors_origins: &[String]) -> Router {
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(unread::post_unread, unread::get_unread))
+                .routes(routes!(unread::get_total))
                 .with_state(Arc::new(polls)),
         )
         .merge(

@@ -21,6 +21,9 @@ pub struct UserId;
 /// The users of a page.
 pub struct Users;
 
+/// On or off, in a query.
+pub struct Switch;
+
 /// The answer to a poll.
 pub struct UnreadMap;
 
@@ -46,6 +49,12 @@ impl PartialSchema for Users {
     }
 }
 
+impl PartialSchema for Switch {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["1", "0"])).into()
+    }
+}
+
 impl PartialSchema for UnreadMap {
     fn schema() -> RefOr<Schema> {
         let count = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
@@ -65,6 +74,7 @@ impl PartialSchema for MessageCopy {
 
 impl ToSchema for UserId {}
 impl ToSchema for Users {}
+impl ToSchema for Switch {}
 impl ToSchema for UnreadMap {}
 impl ToSchema for MessageCopy {}
 

@@ -1,7 +1,7 @@
 //! One look at a reader's counts for all streams of that reader.
 //!
 //! One task per watched reader reads the counts when the reader may have changed, and on a timer. It publishes them for
-//! all peers of that reader's streams. So the store is asked once, however many streams there are, also where it cannot
+//! all peers of that reader's streams, and the total if one of them asks for it. So the store is asked once, however many streams there are, also where it cannot
 //! tell of changes.
 
 use std::collections::HashMap;
@@ -16,6 +16,7 @@ use super::edge::too_slow;
 use super::problem::Problem;
 use super::streams::{StreamLimiter, spread};
 use crate::domain::ids::Accid;
+use crate::domain::unread::Total;
 use crate::ports::unread_changes::{ReaderWatch, UnreadChanges};
 use crate::ports::unread_view::MAX_PEERS;
 use crate::queries::unread_counts::UnreadCounts;
@@ -24,6 +25,10 @@ use crate::queries::unread_counts::UnreadCounts;
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often a look is taken without being told to: while the view tells of changes, and while it does not.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(1));
+/// After a look at a total comes a pause so many times as long, within the bound: a total is dear where very many people
+/// have written, and one reader who changes without a break must not keep the store busy.
+const REST_OF_TOTALS: u32 = 9;
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The looks at all watched readers.
 pub struct SharedLooks {
@@ -34,20 +39,36 @@ pub struct SharedLooks {
     readers: Mutex<HashMap<Accid, Weak<Watched>>>,
 }
 
+/// What one stream is told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// For each peer that it asks for, in the order asked.
+    pub counts: Vec<u64>,
+    /// If it asks for it.
+    pub total: Option<Total>,
+}
+
 /// What one look saw.
 type Seen = Result<Arc<Counts>, Problem>;
 
-/// Counts of everybody whom the reader's streams asked for when the look began.
+/// Counts of everybody whom the reader's streams asked for when the look began, and the total if one of them did.
 struct Counts {
     began: Instant,
     of: HashMap<Accid, u64>,
+    total: Option<Total>,
+}
+
+/// How many streams of a reader ask for each peer, and for the total.
+#[derive(Default)]
+struct Wanted {
+    peers: HashMap<Accid, usize>,
+    totals: usize,
 }
 
 /// A reader who is watched. Its task ends with the last of its streams.
 struct Watched {
     reader: Accid,
-    /// How many streams ask for each peer.
-    peers: Mutex<HashMap<Accid, usize>>,
+    wanted: Mutex<Wanted>,
     seen: watch::Sender<Option<Seen>>,
     looks: Arc<SharedLooks>,
     task: Mutex<Option<AbortHandle>>,
@@ -64,27 +85,30 @@ impl SharedLooks {
         Arc::new(Self { counts, changes, streams, patience, readers: Mutex::default() })
     }
 
-    /// Watches these peers of a reader for one stream. What changes after this is told.
-    pub fn join(self: &Arc<Self>, reader: &Accid, peers: &[Accid]) -> Joined {
+    /// Watches these peers of a reader for one stream, and the total if it asks for it. What changes after this is told.
+    pub fn join(self: &Arc<Self>, reader: &Accid, peers: &[Accid], total: bool) -> Joined {
         let mut readers = self.readers();
         let watched = readers.get(reader).and_then(Weak::upgrade).unwrap_or_else(|| {
             let watched = Watched::begin(self, reader);
             readers.insert(reader.clone(), Arc::downgrade(&watched));
             watched
         });
+        let mut wanted = watched.wanted();
+        wanted.totals += usize::from(total);
         for peer in peers {
-            *watched.peers().entry(peer.clone()).or_default() += 1;
+            *wanted.peers.entry(peer.clone()).or_default() += 1;
         }
+        drop(wanted);
         let seen = watched.seen.subscribe();
-        Joined { watched, peers: peers.to_vec(), seen, since: Instant::now() }
+        Joined { watched, peers: peers.to_vec(), total, seen, since: Instant::now() }
     }
 
     fn readers(&self) -> MutexGuard<'_, HashMap<Accid, Weak<Watched>>> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts of these peers, in turn with other looks.
-    async fn look(&self, reader: &Accid, peers: Vec<Accid>) -> Seen {
+    /// Counts of these peers, and the total, in turn with other looks.
+    async fn look(&self, reader: &Accid, peers: Vec<Accid>, total: bool) -> Seen {
         let began = Instant::now();
         let look = || async {
             let mut counts = Vec::with_capacity(peers.len());
@@ -92,10 +116,14 @@ impl SharedLooks {
                 let some = timeout(self.patience, self.counts.of(reader, some));
                 counts.extend(some.await.map_err(|_| too_slow())??);
             }
-            Ok(counts)
+            if !total {
+                return Ok((counts, None));
+            }
+            let total = timeout(self.patience, self.counts.total(reader));
+            Ok((counts, Some(total.await.map_err(|_| too_slow())??)))
         };
-        let counts = self.streams.in_turn(look).await?;
-        Ok(Arc::new(Counts { began, of: peers.into_iter().zip(counts).collect() }))
+        let (counts, total) = self.streams.in_turn(look).await?;
+        Ok(Arc::new(Counts { began, of: peers.into_iter().zip(counts).collect(), total }))
     }
 }
 
@@ -103,7 +131,7 @@ impl Watched {
     fn begin(looks: &Arc<SharedLooks>, reader: &Accid) -> Arc<Self> {
         let watched = Arc::new(Self {
             reader: reader.clone(),
-            peers: Mutex::default(),
+            wanted: Mutex::default(),
             seen: watch::Sender::new(None),
             looks: Arc::clone(looks),
             task: Mutex::default(),
@@ -115,8 +143,8 @@ impl Watched {
         watched
     }
 
-    fn peers(&self) -> MutexGuard<'_, HashMap<Accid, usize>> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,19 +163,22 @@ impl Drop for Watched {
 
 /// Looks for as long as anybody watches, and until a look has failed: then every stream ends.
 async fn look_on(watched: Weak<Watched>, looks: Arc<SharedLooks>, mut changes: Box<dyn ReaderWatch>) {
+    let mut pause = PAUSE;
     loop {
         let every = if looks.changes.are_live() { LOOK_EVERY.0 } else { LOOK_EVERY.1 };
         tokio::select! {
-            () = async { sleep(PAUSE).await; changes.changed().await } => {}
+            () = async { sleep(pause).await; changes.changed().await } => {}
             () = sleep(spread(every)) => {}
         }
-        let Some((reader, peers)) = watched.upgrade().map(|watched| {
-            let peers = watched.peers().keys().cloned().collect();
-            (watched.reader.clone(), peers)
+        let Some((reader, peers, total)) = watched.upgrade().map(|watched| {
+            let wanted = watched.wanted();
+            (watched.reader.clone(), wanted.peers.keys().cloned().collect(), wanted.totals > 0)
         }) else {
             return;
         };
-        let seen = looks.look(&reader, peers).await;
+        let began = Instant::now();
+        let seen = looks.look(&reader, peers, total).await;
+        pause = pause_after(began.elapsed(), total);
         let Some(watched) = watched.upgrade() else { return };
         let failed = seen.is_err();
         if failed {
@@ -161,10 +192,15 @@ async fn look_on(watched: Weak<Watched>, looks: Arc<SharedLooks>, mut changes: B
     }
 }
 
+fn pause_after(look: Duration, total: bool) -> Duration {
+    if total { (look * REST_OF_TOTALS).clamp(PAUSE, LONGEST_PAUSE) } else { PAUSE }
+}
+
 /// One stream's part in the looks at its reader.
 pub struct Joined {
     watched: Arc<Watched>,
     peers: Vec<Accid>,
+    total: bool,
     seen: watch::Receiver<Option<Seen>>,
     since: Instant,
 }
@@ -175,18 +211,22 @@ impl Joined {
         self.since = Instant::now();
     }
 
-    /// The counts that the next look brings, in the order of the peers. Cancel-safe.
-    pub async fn next(&mut self) -> Result<Vec<u64>, Problem> {
+    /// What the next look brings, in the order of the peers. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Answer, Problem> {
         loop {
             // The sender lives as long as this.
             let _ = self.seen.changed().await;
-            let counts = match &*self.seen.borrow_and_update() {
+            let seen = match &*self.seen.borrow_and_update() {
                 Some(Ok(counts)) if counts.began >= self.since => Arc::clone(counts),
                 Some(Err(problem)) => return Err(problem.clone()),
                 _ => continue,
             };
-            if let Some(counts) = self.peers.iter().map(|peer| counts.of.get(peer).copied()).collect() {
-                return Ok(counts);
+            let total = seen.total.filter(|_| self.total);
+            let counts = self.peers.iter().map(|peer| seen.of.get(peer).copied()).collect();
+            if let Some(counts) = counts
+                && total.is_some() == self.total
+            {
+                return Ok(Answer { counts, total });
             }
         }
     }
@@ -194,14 +234,30 @@ impl Joined {
 
 impl Drop for Joined {
     fn drop(&mut self) {
-        let mut peers = self.watched.peers();
+        let mut wanted = self.watched.wanted();
+        wanted.totals -= usize::from(self.total);
         for peer in &self.peers {
-            if let Some(streams) = peers.get_mut(peer) {
+            if let Some(streams) = wanted.peers.get_mut(peer) {
                 *streams -= 1;
                 if *streams == 0 {
-                    peers.remove(peer);
+                    wanted.peers.remove(peer);
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_at_a_total_takes_a_tenth_of_the_time_and_is_never_far() {
+        let after = |ms, total| pause_after(Duration::from_millis(ms), total).as_millis();
+        assert_eq!(
+            [after(1, true), after(50, true), after(100, true), after(3_000, true)],
+            [200, 450, 900, 2_000]
+        );
+        assert_eq!(after(3_000, false), 200);
     }
 }

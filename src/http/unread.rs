@@ -1,4 +1,4 @@
-//! `POST /v1/unread` and `GET /v1/unread`: the order page's poll.
+//! `POST /v1/unread` and `GET /v1/unread`: the order page's poll. `GET /v1/unread/total`: all that is unread.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::json::read_json;
 use super::problem::Problem;
 use super::request::{Authenticated, read_body};
 use super::schemas::{UnreadMap, UserId, Users};
-use super::unread_query::{UnreadQuery, UnreadRequest, read_query, validator};
+use super::unread_query::{Call, UnreadQuery, UnreadRequest, UnreadTotal, read_query, total_json, validator};
 use crate::queries::unread_counts::UnreadCounts;
 
 /// What these calls need.
@@ -85,15 +85,57 @@ pub async fn get_unread(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
-    let question = UnreadQuery::of(read_query(&query)?, &state.edge, &caller)?;
+    let question = UnreadQuery::of(read_query(Call::Poll, &query)?, &state.edge, &caller)?;
     let counts = question.counts(&state.counts, state.edge.limits.poll_timeout).await?;
-    let etag = format!("\"{}\"", validator(&counts));
+    conditional(&headers, &validator(&counts), || question.map(&counts))
+}
+
+/// All unread messages of the reader, and from how many people they are
+///
+/// It asks about nobody in particular: whoever has written counts.
+#[utoipa::path(get, path = "/v1/unread/total", operation_id = "getUnreadTotal", tag = "chat", security(("jwt" = [])),
+    params(
+        ("self" = UserId, Query, description = "The reader", example = "alice"),
+        ("If-None-Match" = Option<String>, Header, nullable = false, description = "The `ETag` of the last answer")),
+    responses(
+        (status = 200, description = "The total", body = UnreadTotal,
+            headers(("ETag" = String, description = "For `If-None-Match`"))),
+        (status = 304, description = "Nothing has changed since the answer with that `ETag`",
+            headers(("ETag" = String, description = "The same"))),
+        (status = 400, description = "`unreadable`", body = Problem),
+        (status = 401, description = "`unauthorized`", body = Problem),
+        (status = 403, description = "`forbidden`: `sub` is not `self`", body = Problem),
+        (status = 414, description = "The URL has more than 64,000 bytes; without a body"),
+        (status = 431, description = "URL and headers have more than 64,000 bytes; without a body"),
+        (status = 422, description = "`invalid`", body = Problem),
+        (status = 500, description = "`internal`", body = Problem),
+        (status = 503, description = "`store_unavailable`, `overloaded`, `keys_unavailable`", body = Problem)))]
+pub async fn get_total(
+    State(state): State<Arc<PollState>>,
+    caller: Authenticated,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let query = query.unwrap_or_default();
+    let question = UnreadQuery::of(read_query(Call::Total, &query)?, &state.edge, &caller)?;
+    let total = question.all(&state.counts, state.edge.limits.poll_timeout).await?;
+    let (json, validator) = total_json(total)?;
+    conditional(&headers, &validator, || Ok(json))
+}
+
+/// 200 with the JSON, or 304 to whoever has it.
+fn conditional(
+    headers: &HeaderMap,
+    validator: &str,
+    json: impl FnOnce() -> Result<Vec<u8>, Problem>,
+) -> Result<Response, Problem> {
+    let etag = format!("\"{validator}\"");
     // The answer is one person's; a browser may keep it, if it asks each time whether it still holds.
-    let mut response = if none_match(&headers, &etag) {
+    let mut response = if none_match(headers, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let json = HeaderValue::from_static("application/json");
-        ([(header::CONTENT_TYPE, json)], question.map(&counts)?).into_response()
+        let of_json = HeaderValue::from_static("application/json");
+        ([(header::CONTENT_TYPE, of_json)], json()?).into_response()
     };
     let answered = response.headers_mut();
     answered.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));

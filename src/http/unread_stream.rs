@@ -18,10 +18,11 @@ use super::connection::HangUp;
 use super::edge::Edge;
 use super::problem::{Code, Problem};
 use super::request::Authenticated;
-use super::schemas::{UserId, Users};
-use super::shared_looks::{Joined, SharedLooks};
+use super::schemas::{Switch, UserId, Users};
+use super::shared_looks::{Answer, Joined, SharedLooks};
 use super::streams::StreamLimiter;
-use super::unread_query::{UnreadQuery, read_query, validator};
+use super::unread_query::{Call, UnreadQuery, read_query, total_json, validator};
+use crate::domain::unread::Total;
 use crate::log_gate::LogGates;
 use crate::ports::clock::Clock;
 use crate::queries::unread_counts::UnreadCounts;
@@ -58,8 +59,9 @@ const SLOWEST: Duration = Duration::from_secs(10);
 /// This answer does not end, so a generated client waits for it for ever, and so does "Try it out": read it with
 /// `clients/js`, or with any reader of server-sent events that sends an `Authorization` header.
 ///
-/// Each event's `data` is a JSON map. An event's `id` is a hash of all counts; the first event after a reconnect is the
-/// whole map again, whatever the `Last-Event-ID`, so nothing is missed. The stream ends when the token expires, when the
+/// Each event's `data` is a JSON map; of events named `total`, which are sent with `total=1`, the object that
+/// `GET /v1/unread/total` answers. An event's `id` is a hash of all counts, or of the total; the first events after a
+/// reconnect are the whole map and the total again, whatever the `Last-Event-ID`, so nothing is missed. The stream ends when the token expires, when the
 /// service stops, or when counts could not be had for five seconds: connect again.
 #[utoipa::path(get, path = "/v1/unread/stream", operation_id = "streamUnread", tag = "chat", security(("jwt" = [])),
     params(
@@ -67,11 +69,14 @@ const SLOWEST: Duration = Duration::from_secs(10);
         ("users" = inline(Users), Query, style = Form, explode,
             description = "Repeated, each value is one id; in one parameter, commas part the ids, encoded or not",
             example = json!(["bob", "carol"])),
+        ("total" = inline(Option<Switch>), Query, nullable = false,
+            description = "1: the total as well, and alone if there are no `users`"),
         ("Last-Event-ID" = Option<String>, Header, nullable = false, description = "Taken, and not needed")),
     responses(
-        (status = 200, description = "Server-sent events. An event's `data` is a bare JSON map, not a quoted string",
+        (status = 200, description = "Server-sent events. An event's `data` is bare JSON, not a quoted string",
             content_type = "text/event-stream", body = String,
-            example = "id: 5f0c…\ndata: {\"bob\":3,\"carol\":0}\n\n"),
+            example = "id: 5f0c…\ndata: {\"bob\":3,\"carol\":0}\n\n\
+                event: total\nid: 81d2…\ndata: {\"messages\":12,\"users\":3}\n\n"),
         (status = 400, description = "`unreadable`", body = Problem),
         (status = 401, description = "`unauthorized`", body = Problem),
         (status = 403, description = "`forbidden`: `sub` is not `self`", body = Problem),
@@ -88,11 +93,11 @@ pub async fn stream_unread(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
-    let question = UnreadQuery::of(read_query(&query)?, &state.edge, &caller)?.into_owned();
+    let question = UnreadQuery::of(read_query(Call::Stream, &query)?, &state.edge, &caller)?.into_owned();
     let place = state.streams.enter(&question.reader)?;
     // First, so that no change falls between the two.
-    let mut joined = state.looks.join(&question.reader, question.peers());
-    let counts = question.counts(&state.counts, state.edge.limits.poll_timeout).await?;
+    let mut joined = state.looks.join(&question.reader, question.peers(), question.total);
+    let first = question.answer(&state.counts, state.edge.limits.poll_timeout).await?;
     joined.has_read();
     let (events, out) = channel(1);
     hang_up.set(true);
@@ -100,7 +105,7 @@ pub async fn stream_unread(
     let feed = Feed { state: Arc::clone(&state), question, events, ends: expires.map(Duration::from_millis) };
     state.edge.tasks.spawn(async move {
         let _place = place;
-        if let Err(problem) = feed.run(counts, joined).await {
+        if let Err(problem) = feed.run(first, joined).await {
             tell_ended(&problem);
         }
     });
@@ -131,24 +136,26 @@ struct Feed {
 impl Feed {
     /// Ends with the stream: nobody takes events any more, the token is over, the service stops, or counts cannot be
     /// had. Nothing is gathered for a slow reader: it gets, late, what holds then.
-    async fn run(self, mut counts: Vec<u64>, mut joined: Joined) -> Result<(), Problem> {
-        let mut event = Some(self.question.map(&counts)?);
+    async fn run(self, mut known: Answer, mut joined: Joined) -> Result<(), Problem> {
+        let map = (!known.counts.is_empty()).then(|| self.question.map(&known.counts)).transpose()?;
+        let mut events = events(map, &known, known.total)?;
         let end = self.end();
         tokio::pin!(end);
         loop {
-            if let Some(map) = event {
-                let told = Event::default().id(validator(&counts)).data(String::from_utf8_lossy(&map));
+            for event in events {
                 tokio::select! {
                     () = &mut end => return Ok(()),
-                    sent = self.events.send_timeout(told, SLOWEST) => if sent.is_err() { return Ok(()) },
+                    sent = self.events.send_timeout(event, SLOWEST) => if sent.is_err() { return Ok(()) },
                 }
             }
-            let now = tokio::select! {
+            let mut now = tokio::select! {
                 () = &mut end => return Ok(()),
-                counts = joined.next() => self.question.own_is_zero(counts?),
+                seen = joined.next() => seen?,
             };
-            event = self.question.map_of_changed(&now, &counts)?;
-            counts = now;
+            now.counts = self.question.own_is_zero(now.counts);
+            let map = self.question.map_of_changed(&now.counts, &known.counts)?;
+            events = self::events(map, &now, now.total.filter(|_| now.total != known.total))?;
+            known = now;
         }
     }
 
@@ -165,4 +172,13 @@ impl Feed {
             () = expiry => {}
         }
     }
+}
+
+/// An event of a map, and one of the total, where there is one.
+fn events(map: Option<Vec<u8>>, now: &Answer, total: Option<Total>) -> Result<Vec<Event>, Problem> {
+    let data = |json: Vec<u8>| Event::default().data(String::from_utf8_lossy(&json));
+    let map = map.map(|map| data(map).id(validator(&now.counts)));
+    let total = total.map(total_json).transpose()?;
+    let total = total.map(|(json, validator)| data(json).event("total").id(validator));
+    Ok(map.into_iter().chain(total).collect())
 }

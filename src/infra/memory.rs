@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use moka::sync::Cache;
 
 use crate::domain::ids::{Accid, Millis};
-use crate::domain::unread::{Change, Load, Merged, ReaderView, Reading, Snapshot};
+use crate::domain::unread::{Change, Load, Merged, ReaderView, Reading, Snapshot, Total};
 use crate::infra::changes::ChangeHub;
 use crate::ports::StoreError;
 use crate::ports::unread_view::{UnreadView, ViewedPair};
@@ -49,6 +49,11 @@ impl UnreadView for MemoryView {
     async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
         let Some(view) = self.readers.get(reader) else { return Ok(Reading::Unknown) };
         Ok(view.lock().unwrap_or_else(PoisonError::into_inner).read(peers))
+    }
+
+    async fn total(&self, reader: &Accid) -> Result<Reading<Total>, StoreError> {
+        let Some(view) = self.readers.get(reader) else { return Ok(Reading::Unknown) };
+        Ok(view.lock().unwrap_or_else(PoisonError::into_inner).total())
     }
 
     async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {

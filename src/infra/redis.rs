@@ -8,7 +8,7 @@
 //! im:{reader}:u:{peer}  zset  unread ids, by the time of the message
 //! ```
 //!
-//! An accid has no `!`, so a peer cannot be mistaken for one of those fields. The counts name the size of every other
+//! An accid has no `!`, so a peer cannot be mistaken for one of those fields; `sum.lua` knows them by name. The counts name the size of every other
 //! key: when Redis evicts one of them, the next script notices, and the reader is loaded again.
 //!
 //! Polls and webhooks share one connection; loads, rechecks, recounts and `explain` go by the bulk lane (`bulk.rs`).
@@ -25,6 +25,7 @@ mod probe;
 mod sentinel;
 mod session;
 mod single;
+mod sum;
 mod timeouts;
 mod tracking;
 mod whole;
@@ -34,6 +35,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use redis::{RedisError, Script, ScriptInvocation, Value};
+use tokio::sync::Semaphore;
 
 pub use address::RedisAddress;
 pub use connection::Connection;
@@ -41,7 +43,7 @@ pub use near::NearView;
 pub use probe::WhenFull;
 
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot, TOMBSTONE_MS};
+use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot, TOMBSTONE_MS, Total};
 use crate::ports::StoreError;
 use crate::ports::unread_view::{UnreadView, ViewedPair};
 
@@ -60,6 +62,9 @@ pub struct RedisView {
     merge_pair: Script,
     end_load: Script,
     whole: Script,
+    sum: Script,
+    /// One sum at a time.
+    sums: Semaphore,
 }
 
 /// What the log says of one pair: its mark, what to add, what to remove, what was taken back.
@@ -81,6 +86,8 @@ impl RedisView {
             merge_pair: Script::new(include_str!("redis/merge_pair.lua")),
             end_load: Script::new(include_str!("redis/end_load.lua")),
             whole: Script::new(include_str!("redis/whole.lua")),
+            sum: Script::new(include_str!("redis/sum.lua")),
+            sums: Semaphore::new(1),
         }
     }
 
@@ -173,6 +180,10 @@ impl UnreadView for RedisView {
         let Some(loaded_at) = number(loaded_at)? else { return Ok(Reading::Unknown) };
         let counts = counts.iter().map(|count| Ok(number(count)?.unwrap_or(0).unsigned_abs()));
         Ok(Reading::Known { counts: counts.collect::<Result<_, _>>()?, loaded_at: Millis(loaded_at) })
+    }
+
+    async fn total(&self, reader: &Accid) -> Result<Reading<Total>, StoreError> {
+        self.total_of(reader).await
     }
 
     async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {
@@ -331,6 +342,7 @@ mod tests {
             include_str!("redis/merge_pair.lua"),
             include_str!("redis/end_load.lua"),
             include_str!("redis/whole.lua"),
+            include_str!("redis/sum.lua"),
         ];
         for script in scripts {
             let calls: Vec<&str> = script.split("redis.call(").skip(1).collect();

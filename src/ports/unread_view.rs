@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot};
+use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot, Total};
 
 /// Peers that one read may ask for.
 pub const MAX_PEERS: usize = 500;
@@ -17,6 +17,9 @@ pub const MAX_PEERS: usize = 500;
 pub trait UnreadView: Send + Sync {
     /// The counts of `peers`, at most [`MAX_PEERS`], in one round trip; in two of a large reader whom a near cache does not have.
     async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError>;
+
+    /// The sum of all counts and how many are not zero, of one moment; in one round trip, or in two of a large reader.
+    async fn total(&self, reader: &Accid) -> Result<Reading<Total>, StoreError>;
 
     /// Takes one event in, atomically. Repeatable, in any order; `now` dates tombstones.
     async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError>;

@@ -1,11 +1,12 @@
-//! The order page's question: how many messages from each of these users has this reader not read?
+//! The order page's question: how many messages from each of these users has this reader not read? And how many in all?
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
 use crate::domain::ids::{Accid, Millis};
-use crate::domain::unread::Reading;
+use crate::domain::unread::{Reading, Snapshot, Total};
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::message_log::MessageLog;
@@ -43,19 +44,33 @@ pub struct UnreadCounts {
 impl UnreadCounts {
     /// One count per peer, in the order asked. An outage is an error, never a zero.
     pub async fn of(&self, reader: &Accid, peers: &[Accid]) -> Result<Vec<u64>, Arc<StoreError>> {
+        self.ask(reader, || self.view.read(reader, peers), |log| log.counts(peers)).await
+    }
+
+    /// All that this reader has not read, in the same way.
+    pub async fn total(&self, reader: &Accid) -> Result<Total, Arc<StoreError>> {
+        self.ask(reader, || self.view.total(reader), Snapshot::total).await
+    }
+
+    async fn ask<'a, T>(
+        &self,
+        reader: &Accid,
+        view: impl Fn() -> BoxFuture<'a, Result<Reading<T>, StoreError>>,
+        log: impl FnOnce(&Snapshot) -> T,
+    ) -> Result<T, Arc<StoreError>> {
         for _ in 0..ROUNDS {
-            match self.view.read(reader, peers).await {
+            match view().await {
                 Ok(Reading::Known { counts, loaded_at }) => {
                     self.recheck_if_old(reader, loaded_at);
                     return Ok(counts);
                 }
                 Ok(Reading::Unknown) => match self.view_loader.load(reader).await {
                     Err(error) if error.store() == VIEW => {
-                        return self.fall_back(reader, peers, error.again()).await;
+                        return self.fall_back(reader, log, error.again()).await;
                     }
                     loaded => loaded?,
                 },
-                Err(error) => return self.fall_back(reader, peers, error).await,
+                Err(error) => return self.fall_back(reader, log, error).await,
             }
         }
         Err(Arc::new(StoreError::unavailable(VIEW, "the view keeps losing this reader while it is loaded")))
@@ -72,13 +87,13 @@ impl UnreadCounts {
     }
 
     /// The answer of the log itself, if there is room for one more such poll; else the view's error.
-    async fn fall_back(
+    async fn fall_back<T>(
         &self,
         reader: &Accid,
-        peers: &[Accid],
+        log: impl FnOnce(&Snapshot) -> T,
         error: StoreError,
-    ) -> Result<Vec<u64>, Arc<StoreError>> {
+    ) -> Result<T, Arc<StoreError>> {
         let Ok(_slot) = self.fallbacks.try_acquire() else { return Err(Arc::new(error)) };
-        Ok(self.log.snapshot(reader).await?.counts(peers))
+        Ok(log(&self.log.snapshot(reader).await?))
     }
 }

@@ -20,7 +20,7 @@ use otc_im::ports::unread_view::UnreadView;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
 
 use super::deliveries::{accept, at, batch, claim, ids, lease, notice, sent, settle, user};
-use super::facts::{NOW, Pair, apply, count, fresh_accid, known_pair, with_recalled};
+use super::facts::{NOW, Pair, apply, count, fresh_accid, known_pair, total, with_recalled};
 use crate::support::own_mongo::OwnMongo;
 use crate::support::own_redis::OwnRedis;
 use crate::support::{backends, near};
@@ -63,7 +63,7 @@ async fn the_documented_user_of_redis_can_do_all_that_this_service_does() {
     let changes =
         [pair.arrived(1, 1), pair.arrived(2, 2), pair.arrived(3, 3), pair.recalled(3), pair.read(1)];
     apply(&*near, changes).await;
-    assert_eq!(count(&*near, &pair).await, Some(1));
+    assert_eq!((count(&*near, &pair).await, total(&*near, &pair.reader).await), (Some(1), Some((1, 1))));
     let load = near.begin_load(&pair.reader, "token").await.unwrap();
     let snapshot = with_recalled(pair.snapshot([(4, 4)], Some(3)), &pair, &[3]);
     let merged = near.merge(&pair.reader, &load, &snapshot, NOW).await.unwrap();

@@ -2,7 +2,7 @@
 
 use otc_im::domain::ids::{Accid, Millis, ServerId};
 use otc_im::domain::message::{ConvType, Details, Message, MessageKey, Recall, Receipt};
-use otc_im::domain::unread::{Change, Merged, Reading, Snapshot};
+use otc_im::domain::unread::{Change, Merged, Reading, Snapshot, Total};
 use otc_im::ports::unread_view::UnreadView;
 
 use crate::support::fresh_name;
@@ -124,6 +124,14 @@ pub async fn known_pair(view: &dyn UnreadView) -> Pair {
 pub async fn count(view: &dyn UnreadView, pair: &Pair) -> Option<u64> {
     match view.read(&pair.reader, std::slice::from_ref(&pair.peer)).await.unwrap() {
         Reading::Known { counts, .. } => Some(counts[0]),
+        Reading::Unknown => None,
+    }
+}
+
+/// How many messages a reader has not read, and from how many peers; `None` when the view cannot tell.
+pub async fn total(view: &dyn UnreadView, reader: &Accid) -> Option<(u64, u64)> {
+    match view.total(reader).await.unwrap() {
+        Reading::Known { counts: Total { messages, users }, .. } => Some((messages, users)),
         Reading::Unknown => None,
     }
 }

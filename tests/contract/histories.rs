@@ -6,6 +6,7 @@ use std::sync::Arc;
 use otc_im::commands::receive_copy::record_fact;
 use otc_im::domain::ids::Accid;
 use otc_im::domain::message::Message;
+use otc_im::domain::unread::Total;
 use otc_im::queries::unread_counts::UnreadCounts;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
@@ -124,7 +125,8 @@ impl<'a> Run<'a> {
         let reader = &self.readers[usize::from(reader)];
         let expected: Vec<u64> = self.peers.iter().map(|peer| self.model.unread(reader, peer)).collect();
         let answered = self.counts.of(reader, &self.peers).await.unwrap();
-        prop_assert_eq!(answered, expected);
+        prop_assert_eq!(&answered, &expected);
+        prop_assert_eq!(self.counts.total(reader).await.unwrap(), expected.into_iter().collect::<Total>());
         Ok(())
     }
 

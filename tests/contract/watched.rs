@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use otc_im::commands::projector::{LoadBounds, LoadCounters, Projector};
 use otc_im::domain::ids::{Accid, Millis, ServerId};
 use otc_im::domain::message::Fact;
-use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
+use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot, Total};
 use otc_im::infra::clock::System;
 use otc_im::ports::StoreError;
 use otc_im::ports::clock::Clock;
@@ -122,17 +122,18 @@ impl MessageLog for WatchedLog {
     }
 }
 
-/// Counts the reads that were answered; with `failing`, every change and every read fails.
+/// Counts the reads that were answered, those of totals by themselves; with `failing`, every change and every read fails.
 pub struct WatchedView {
     pub inner: Arc<dyn UnreadView>,
     pub reads: AtomicUsize,
+    pub totals: AtomicUsize,
     pub failing: AtomicBool,
 }
 
 impl WatchedView {
     pub fn over(inner: &Arc<dyn UnreadView>) -> Arc<Self> {
-        let (reads, failing) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Self { inner: Arc::clone(inner), reads, failing })
+        let (reads, totals, failing) = Default::default();
+        Arc::new(Self { inner: Arc::clone(inner), reads, totals, failing })
     }
 
     fn answer(&self) -> Result<(), StoreError> {
@@ -149,6 +150,12 @@ impl UnreadView for WatchedView {
         self.answer()?;
         let reading = self.inner.read(reader, peers).await;
         self.reads.fetch_add(1, SeqCst);
+        reading
+    }
+    async fn total(&self, reader: &Accid) -> Result<Reading<Total>, StoreError> {
+        self.answer()?;
+        let reading = self.inner.total(reader).await;
+        self.totals.fetch_add(1, SeqCst);
         reading
     }
     async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {

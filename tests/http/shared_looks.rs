@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use otc_im::domain::ids::Accid;
-use otc_im::http::shared_looks::{Joined, SharedLooks};
+use otc_im::domain::unread::Total;
+use otc_im::http::shared_looks::{Answer, Joined, SharedLooks};
 use otc_im::http::streams::StreamLimiter;
 use otc_im::infra::changes::ChangeHub;
 use tokio::time::{sleep, timeout};
@@ -42,7 +43,7 @@ async fn site() -> Site {
 
 impl Site {
     fn join(&self, peers: &[Accid]) -> Joined {
-        let mut joined = self.looks.join(&self.pair.reader, peers);
+        let mut joined = self.looks.join(&self.pair.reader, peers, false);
         joined.has_read();
         joined
     }
@@ -72,7 +73,7 @@ async fn one_look_is_told_to_every_stream_of_its_reader() {
     site.hub.of(site.pair.reader.as_str());
     let seen = soon(join_all(joined.iter_mut().map(Joined::next))).await;
     for (n, seen) in seen.into_iter().enumerate() {
-        assert_eq!(seen.unwrap(), [vec![2], vec![0, 2], vec![0]][n % 3]);
+        assert_eq!(seen.unwrap().counts, [vec![2], vec![0, 2], vec![0]][n % 3]);
     }
     assert_eq!(site.reads(), 1);
 }
@@ -87,7 +88,7 @@ async fn where_nobody_tells_of_changes_a_reader_costs_a_look_a_second_and_misses
         site.arrives(number).await;
         let last = async |joined: &mut Joined| loop {
             let seen = joined.next().await.unwrap();
-            if seen == [number.unsigned_abs()] {
+            if seen.counts == [number.unsigned_abs()] {
                 return;
             }
         };
@@ -102,13 +103,13 @@ async fn a_stream_that_comes_later_has_its_own_peers_and_none_of_an_older_look()
     let mut first = site.join(std::slice::from_ref(&site.pair.peer));
     site.arrives(2).await;
     site.hub.of(site.pair.reader.as_str());
-    assert_eq!(soon(first.next()).await.unwrap(), [2]);
+    assert_eq!(soon(first.next()).await.unwrap().counts, [2]);
     let other = Pair::fresh().peer;
     let mut later = site.join(&[other, site.pair.peer.clone()]);
     site.arrives(3).await;
     site.hub.of(site.pair.reader.as_str());
-    assert_eq!(soon(later.next()).await.unwrap(), [0, 3]);
-    assert_eq!(soon(first.next()).await.unwrap(), [3]);
+    assert_eq!(soon(later.next()).await.unwrap().counts, [0, 3]);
+    assert_eq!(soon(first.next()).await.unwrap().counts, [3]);
 }
 
 #[tokio::test]
@@ -124,7 +125,7 @@ async fn a_look_that_fails_ends_every_stream_and_one_that_comes_later_begins_ane
     let mut later = site.join(std::slice::from_ref(&site.pair.peer));
     site.arrives(2).await;
     site.hub.of(site.pair.reader.as_str());
-    assert_eq!(soon(later.next()).await.unwrap(), [2]);
+    assert_eq!(soon(later.next()).await.unwrap().counts, [2]);
 }
 
 #[tokio::test]
@@ -135,4 +136,35 @@ async fn nobody_looks_at_a_reader_whose_streams_have_ended() {
     tokio::time::pause();
     sleep(Duration::from_mins(2)).await;
     assert_eq!(site.reads(), 0);
+}
+
+#[tokio::test]
+async fn streams_of_one_reader_share_the_total_and_only_those_hear_it_that_ask() {
+    let site = site().await;
+    let counts_alone = site.join(std::slice::from_ref(&site.pair.peer));
+    let watch = |peers: &[Accid]| {
+        let mut joined = site.looks.join(&site.pair.reader, peers, true);
+        joined.has_read();
+        joined
+    };
+    let totals_alone = (0..STREAMS).map(|_| watch(&[]));
+    let both = watch(std::slice::from_ref(&site.pair.peer));
+    let mut joined: Vec<Joined> = totals_alone.chain([both, counts_alone]).collect();
+    let another = site.pair.with_another();
+    site.stack.view.apply(&another.arrived(2, 20), NOW).await.unwrap();
+    site.hub.of(site.pair.reader.as_str());
+    let seen = soon(join_all(joined.iter_mut().map(Joined::next))).await;
+    let total = Some(Total { messages: 2, users: 2 });
+    let mut expected: Vec<Answer> = (0..STREAMS).map(|_| Answer { counts: vec![], total }).collect();
+    expected.extend([Answer { counts: vec![1], total }, Answer { counts: vec![1], total: None }]);
+    assert_eq!(seen.into_iter().map(Result::unwrap).collect::<Vec<_>>(), expected);
+    assert_eq!((site.reads(), site.view.totals.load(SeqCst)), (1, 1));
+
+    // Nobody asks for it any more.
+    let mut counts_alone = joined.pop().unwrap();
+    drop(joined);
+    site.arrives(3).await;
+    site.hub.of(site.pair.reader.as_str());
+    assert_eq!(soon(counts_alone.next()).await.unwrap(), Answer { counts: vec![2], total: None });
+    assert_eq!((site.reads(), site.view.totals.load(SeqCst)), (2, 1));
 }

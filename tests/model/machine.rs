@@ -11,7 +11,7 @@ use otc_im::commands::projector::{LoadBounds, Projector};
 use otc_im::commands::receive_copy::record_fact;
 use otc_im::domain::ids::{Accid, Millis, ServerId};
 use otc_im::domain::message::Fact;
-use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
+use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot, Total};
 use otc_im::ports::StoreError;
 use otc_im::ports::clock::{Clock, Ids};
 use otc_im::ports::message_log::{MessageLog, Reach, Recorded};
@@ -151,6 +151,10 @@ impl MessageLog for Gate {
 impl UnreadView for Gate {
     async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
         self.view.read(reader, peers).await
+    }
+
+    async fn total(&self, reader: &Accid) -> Result<Reading<Total>, StoreError> {
+        self.view.total(reader).await
     }
 
     async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {

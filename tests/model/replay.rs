@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, stream};
 use otc_im::domain::ids::Accid;
-use otc_im::domain::unread::Snapshot;
+use otc_im::domain::unread::{Reading, Snapshot, Total};
 use stateright::{Checker, HasDiscoveries, Model};
 
 use super::machine::{Call, Machine};
@@ -135,6 +135,8 @@ impl<'a> Play<'a> {
         for (at, reader) in self.scene.readers.iter().enumerate() {
             let told = self.stage.view().read(reader, &self.scene.peers).await.expect("a view");
             assert_eq!(told, self.world.poll(&self.scene, at), "{reader} after {:#?}", self.so_far);
+            let total = self.stage.view().total(reader).await.expect("a view");
+            assert_eq!(total, sum(told), "{reader} after {:#?}", self.so_far);
         }
     }
 
@@ -202,6 +204,16 @@ impl<'a> Play<'a> {
             let snapshot = self.stage.log().snapshot(reader).await.expect("a log");
             assert_eq!(sorted(snapshot), sorted(expected), "{reader} after {:#?}", self.so_far);
         }
+    }
+}
+
+/// The total by its definition; all peers of the scene are among those told of.
+fn sum(told: Reading) -> Reading<Total> {
+    match told {
+        Reading::Known { counts, loaded_at } => {
+            Reading::Known { counts: counts.into_iter().collect(), loaded_at }
+        }
+        Reading::Unknown => Reading::Unknown,
     }
 }
 

@@ -8,7 +8,7 @@ use futures_util::TryStreamExt;
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
 use otc_im::domain::ids::{Accid, Millis, ServerId};
-use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
+use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot, Total};
 use otc_im::infra::memory::MemoryView;
 use otc_im::infra::mongo::{self, MongoLog};
 use otc_im::infra::redis::{Connection, RedisView};
@@ -166,6 +166,10 @@ impl MemoryViews {
 impl UnreadView for MemoryViews {
     async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
         self.of(reader).read(reader, peers).await
+    }
+
+    async fn total(&self, reader: &Accid) -> Result<Reading<Total>, StoreError> {
+        self.of(reader).total(reader).await
     }
 
     async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {

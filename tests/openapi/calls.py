@@ -4,7 +4,7 @@ import sys
 from uuid import UUID
 
 from otc_im_client import AuthenticatedClient
-from otc_im_client.api.chat import bind, get_notification, get_unread, post_unread, send_notification
+from otc_im_client.api.chat import bind, get_notification, get_unread, get_unread_total, post_unread, send_notification
 from otc_im_client.models import (
     BindRequest,
     Code,
@@ -48,6 +48,8 @@ unchanged = get_unread.sync_detailed(
     client=client, self_="alice", users=users, if_none_match=got.headers["etag"]
 )
 assert unchanged.status_code == 304, unchanged
+total = get_unread_total.sync(client=client, self_="alice")
+assert total.to_dict() == {"messages": 0, "users": 0}, total
 
 refused = post_unread.sync(client=client, body=UnreadRequest(self_="somebody-else", users=users))
 assert isinstance(refused, Problem) and refused.code == Code.FORBIDDEN, refused

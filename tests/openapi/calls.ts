@@ -1,4 +1,4 @@
-// Four calls by a client that openapi-typescript has typed: it compiles, and what it is answered is what its types say.
+// Calls by a client that openapi-typescript has typed: it compiles, and what it is answered is what its types say.
 
 import createClient from "openapi-fetch";
 
@@ -53,6 +53,8 @@ check(JSON.stringify(got) === JSON.stringify(polled), `got: ${JSON.stringify(got
 const header = { "If-None-Match": response.headers.get("ETag") ?? "" };
 const unchanged = await client.GET("/v1/unread", { params: { query, header } });
 check(unchanged.response.status === 304, `with its ETag: ${unchanged.response.status}`);
+const total = body(await client.GET("/v1/unread/total", { params: { query: { self: "alice" } } }));
+check(total.messages === 0 && total.users === 0, `total: ${JSON.stringify(total)}`);
 
 // An error has a type, too.
 const refused = await client.POST("/v1/unread", { body: { self: "somebody-else", users } });

@@ -8,7 +8,7 @@ use otc_im::commands::projector::{LoadBounds, Projector};
 use otc_im::commands::receive_copy::CopyReceiver;
 use otc_im::commands::recount::Recounter;
 use otc_im::domain::ids::{Accid, Millis};
-use otc_im::domain::unread::{Reading, Snapshot};
+use otc_im::domain::unread::{Reading, Snapshot, Total};
 use otc_im::infra::group_commit::GroupedLog;
 use otc_im::infra::memory::MemoryView;
 use otc_im::infra::redis::Connection;
@@ -224,6 +224,10 @@ impl Run {
                     panic!("seed {seed}: {reader} is not known")
                 };
                 assert_eq!(counts, wanted, "seed {seed}: the view's counts for {reader}");
+                let (loaded, total) = (view.total(reader).await, wanted.iter().copied().collect::<Total>());
+                let Ok(Reading::Known { counts, .. }) = loaded else { panic!("seed {seed}: {loaded:?}") };
+                assert_eq!(counts, total, "seed {seed}: the view's total for {reader}");
+                assert_eq!(snapshot.total(), total, "seed {seed}: the log's total for {reader}");
             }
         }
         let letters = self.backend.letters.list(None, 100).await.expect("the log answers");

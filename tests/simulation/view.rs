@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use otc_im::domain::ids::{Accid, Millis};
 use otc_im::domain::message::{ConvType, MessageKey};
-use otc_im::domain::unread::{Change, Load, Merged, ReaderView, Reading, Snapshot};
+use otc_im::domain::unread::{Change, Load, Merged, ReaderView, Reading, Snapshot, Total};
 use otc_im::ports::StoreError;
 use otc_im::ports::unread_view::{UnreadView, ViewedPair};
 
@@ -93,6 +93,13 @@ impl UnreadView for SimView {
             server.readers.get(&of).map_or(Reading::Unknown, |view| view.read(&peers))
         };
         self.step("read", reader, None, read).await
+    }
+
+    async fn total(&self, reader: &Accid) -> Result<Reading<Total>, StoreError> {
+        let of = reader.clone();
+        let total =
+            move |server: &mut Server| server.readers.get(&of).map_or(Reading::Unknown, ReaderView::total);
+        self.step("total", reader, None, total).await
     }
 
     async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {

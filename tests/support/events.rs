@@ -19,6 +19,8 @@ pub struct Events {
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
+    /// Its name; that of most is empty.
+    pub name: String,
     /// Its `id`.
     pub id: String,
     /// Its `data`.
@@ -65,5 +67,6 @@ impl Events {
 fn read(event: &str) -> Option<Told> {
     let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::trim_start);
     let data = field("data:")?;
-    Some(Told { id: field("id:")?.to_owned(), map: serde_json::from_str(data).expect("JSON") })
+    let name = field("event:").unwrap_or_default().to_owned();
+    Some(Told { name, id: field("id:")?.to_owned(), map: serde_json::from_str(data).expect("JSON") })
 }

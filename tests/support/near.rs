@@ -1,12 +1,13 @@
 //! Near caches under test, and how to wait until they have heard of everything.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use otc_im::domain::ids::{Accid, Millis};
-use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot};
+use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot, Total};
 use otc_im::infra::redis::near::NearSettings;
 use otc_im::infra::redis::{Connection, NearView};
 use otc_im::ports::StoreError;
@@ -74,21 +75,32 @@ impl Both {
     fn next(&self) -> &NearView {
         &self.instances[self.turn.fetch_add(1, Ordering::Relaxed) % 2]
     }
-}
 
-#[async_trait]
-impl UnreadView for Both {
-    async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
+    async fn agreed<T: Debug + PartialEq, F>(&self, ask: impl Fn(Arc<NearView>) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
         let mut beside = Connection::open(&server("TEST_REDIS_URL")).await.unwrap();
         let [one, other] = &self.instances;
         for instance in [one, other] {
             heard_everything(instance, &mut beside).await;
         }
-        let (first, second) = (one.read(reader, peers).await?, other.read(reader, peers).await?);
-        let again = (one.read(reader, peers).await?, other.read(reader, peers).await?);
-        assert_eq!((&first, &second), (&again.0, &again.1), "from Redis and from memory");
-        assert_eq!(first, second, "two instances");
-        Ok(first)
+        let asked = async || Ok((ask(Arc::clone(one)).await?, ask(Arc::clone(other)).await?));
+        let (first, again) = (asked().await?, asked().await?);
+        assert_eq!(first, again, "from Redis and from memory");
+        assert_eq!(first.0, first.1, "two instances");
+        Ok(first.0)
+    }
+}
+
+#[async_trait]
+impl UnreadView for Both {
+    async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
+        self.agreed(|view| async move { view.read(reader, peers).await }).await
+    }
+
+    async fn total(&self, reader: &Accid) -> Result<Reading<Total>, StoreError> {
+        self.agreed(|view| async move { view.total(reader).await }).await
     }
 
     async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {

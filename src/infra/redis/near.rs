@@ -1,6 +1,7 @@
 //! The unread view on one Redis server behind a near cache: polls of readers who have not changed stay in this
 //! process.
 
+mod asked;
 pub mod entries;
 
 use std::hash::BuildHasher;
@@ -13,6 +14,7 @@ use redis::RedisResult;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
+use self::asked::{All, Asked, Page};
 use self::entries::Generation;
 use super::address::RedisAddress;
 use super::counters::NearCounters;
@@ -22,7 +24,7 @@ use super::tracking::Tracking;
 use super::whole::{ReaderCounts, Whole};
 use super::{Connection, RedisView};
 use crate::domain::ids::{Accid, Millis};
-use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot};
+use crate::domain::unread::{Change, Load, Merged, Reading, Snapshot, Total};
 use crate::infra::changes::ChangeHub;
 use crate::ports::StoreError;
 use crate::ports::unread_view::{UnreadView, ViewedPair};
@@ -51,9 +53,9 @@ pub struct NearView {
 }
 
 /// What a poll finds in the cache.
-enum Looked {
+enum Looked<T> {
     /// The answer.
-    Hit(Reading),
+    Hit(Reading<T>),
     /// Not enough.
     Miss(Miss),
     /// No session that is fresh.
@@ -63,7 +65,8 @@ enum Looked {
 /// The session and the generation that a read may fill.
 struct Miss {
     session: Arc<TrackingSession>,
-    too_large: bool,
+    /// What is not enough: it is of a reader who was too large to be read whole.
+    held: Option<Arc<ReaderCounts>>,
     generation: Generation,
 }
 
@@ -75,8 +78,8 @@ struct LastRead {
 }
 
 impl LastRead {
-    fn answers(&self, reader: &Accid, came: Instant, peers: &[Accid]) -> Option<Reading> {
-        (self.reader == *reader && self.began >= came).then(|| self.known.read(peers)).flatten()
+    fn answers<A: Asked>(&self, reader: &Accid, came: Instant, asked: A) -> Option<Reading<A::Counts>> {
+        (self.reader == *reader && self.began >= came).then(|| asked.told(&self.known)).flatten()
     }
 }
 
@@ -113,53 +116,82 @@ impl NearView {
         self.changes.clone()
     }
 
-    fn look(&self, reader: &Accid, peers: &[Accid]) -> Looked {
+    async fn answer<A: Asked>(&self, reader: &Accid, asked: A) -> Result<Reading<A::Counts>, StoreError> {
+        if let Looked::Hit(reading) = self.look(reader, asked) {
+            return Ok(reading);
+        }
+        let came = Instant::now();
+        // Single-flight: were each miss to read, a slower Redis would get more to do, not less.
+        let turn = tokio::time::timeout(PATIENCE, self.read_locks[self.lock_of(reader)].lock());
+        let Ok(mut turn) = turn.await else {
+            self.counters.bypassed.inc();
+            return asked.ask(&self.inner, reader).await;
+        };
+        match self.look(reader, asked) {
+            Looked::Unsure => self.share(&mut turn, came, reader, asked).await,
+            Looked::Hit(reading) => Ok(reading),
+            Looked::Miss(miss) => {
+                *turn = None;
+                self.fetch(miss, reader, asked).await
+            }
+        }
+    }
+
+    fn look<A: Asked>(&self, reader: &Accid, asked: A) -> Looked<A::Counts> {
         let Some(session) = self.tracking.fresh() else { return Looked::Unsure };
         let (held, generation) = session.entries.look(reader);
-        if let Some(reading) = held.as_ref().and_then(|known| known.read(peers)) {
+        if let Some(reading) = held.as_ref().and_then(|known| asked.told(known)) {
             self.counters.hits.inc();
             return Looked::Hit(reading);
         }
-        // What is held and is not enough is of a reader who was too large.
-        Looked::Miss(Miss { session, too_large: held.is_some(), generation })
+        Looked::Miss(Miss { session, held, generation })
     }
 
     /// Reads after a miss, and fills the cache.
-    async fn fetch(&self, miss: Miss, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
+    async fn fetch<A: Asked>(
+        &self,
+        miss: Miss,
+        reader: &Accid,
+        asked: A,
+    ) -> Result<Reading<A::Counts>, StoreError> {
         self.counters.misses.inc();
-        let Some(known) = self.read_enough(reader, peers, !miss.too_large).await? else {
+        let Some(mut known) = self.read_enough(reader, asked, miss.held.is_none()).await? else {
             return Ok(Reading::Unknown);
         };
-        let known = Arc::new(known);
-        miss.session.entries.fill(reader, miss.generation, Arc::clone(&known));
-        Ok(known.read(peers).unwrap_or(Reading::Unknown))
+        let reading = asked.told(&known).unwrap_or(Reading::Unknown);
+        if let Some(held) = miss.held {
+            // Of the same generation. Who asks for pages and totals in turn would else drive out the one by the other.
+            known = known.and(&held);
+        }
+        miss.session.entries.fill(reader, miss.generation, Arc::new(known));
+        Ok(reading)
     }
 
     /// Reads without filling the cache, for all polls that wait already.
-    async fn share(
+    async fn share<A: Asked>(
         &self,
         turn: &mut Option<LastRead>,
         came: Instant,
         reader: &Accid,
-        peers: &[Accid],
-    ) -> Result<Reading, StoreError> {
+        asked: A,
+    ) -> Result<Reading<A::Counts>, StoreError> {
         self.counters.bypassed.inc();
-        if let Some(reading) = turn.as_ref().and_then(|last| last.answers(reader, came, peers)) {
+        if let Some(reading) = turn.as_ref().and_then(|last| last.answers(reader, came, asked)) {
             return Ok(reading);
         }
         let began = Instant::now();
-        let Some(known) = self.read_enough(reader, peers, true).await? else { return Ok(Reading::Unknown) };
+        let Some(known) = self.read_enough(reader, asked, true).await? else { return Ok(Reading::Unknown) };
         let known = Arc::new(known);
-        let reading = known.read(peers).unwrap_or(Reading::Unknown);
+        let reading = asked.told(&known).unwrap_or(Reading::Unknown);
         *turn = Some(LastRead { reader: reader.clone(), began, known });
         Ok(reading)
     }
 
     /// All of a reader who is not too large, else what is asked for; `None` for one whom the view does not know.
-    async fn read_enough(
+    async fn read_enough<A: Asked>(
         &self,
         reader: &Accid,
-        peers: &[Accid],
+        asked: A,
         whole: bool,
     ) -> Result<Option<ReaderCounts>, StoreError> {
         if whole {
@@ -169,15 +201,10 @@ impl NearView {
                 Whole::TooLarge => {}
             }
         }
-        Ok(match self.inner.read(reader, peers).await? {
-            Reading::Known { counts, loaded_at } => Some(ReaderCounts::page(peers, &counts, loaded_at)),
+        Ok(match asked.ask(&self.inner, reader).await? {
+            Reading::Known { counts, loaded_at } => Some(asked.held(&counts, loaded_at)),
             Reading::Unknown => None,
         })
-    }
-
-    async fn bypass(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
-        self.counters.bypassed.inc();
-        self.inner.read(reader, peers).await
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
@@ -202,21 +229,11 @@ impl NearView {
 #[async_trait]
 impl UnreadView for NearView {
     async fn read(&self, reader: &Accid, peers: &[Accid]) -> Result<Reading, StoreError> {
-        if let Looked::Hit(reading) = self.look(reader, peers) {
-            return Ok(reading);
-        }
-        let came = Instant::now();
-        // Single-flight: were each miss to read, a slower Redis would get more to do, not less.
-        let turn = tokio::time::timeout(PATIENCE, self.read_locks[self.lock_of(reader)].lock());
-        let Ok(mut turn) = turn.await else { return self.bypass(reader, peers).await };
-        match self.look(reader, peers) {
-            Looked::Unsure => self.share(&mut turn, came, reader, peers).await,
-            Looked::Hit(reading) => Ok(reading),
-            Looked::Miss(miss) => {
-                *turn = None;
-                self.fetch(miss, reader, peers).await
-            }
-        }
+        self.answer(reader, Page(peers)).await
+    }
+
+    async fn total(&self, reader: &Accid) -> Result<Reading<Total>, StoreError> {
+        self.answer(reader, All).await
     }
 
     async fn apply(&self, change: &Change, now: Millis) -> Result<(), StoreError> {

@@ -25,6 +25,7 @@ impl RedisView {
             poll_lane(&self.apply, &[PROBE, "0", "1", "1", "1", "0", "0"]),
             bulk_lane(&self.end_load, &["!", "0", "0"]),
             poll_lane(&self.whole, &["8"]),
+            poll_lane(&self.sum, &[]),
             async { poll.query_async::<()>(&mut self.connection()).await },
             async { list.query_async::<()>(&mut self.connection.bulk()).await },
         );

@@ -1,4 +1,4 @@
-//! Reads all counts of one reader in one script call, for the near cache, if they are not too many.
+//! Reads all counts of one reader in one script call, for the near cache and for totals, if they are not too many.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 
 use super::{RedisView, counts_key, failure};
 use crate::domain::ids::{Accid, Millis};
-use crate::domain::unread::Reading;
+use crate::domain::unread::{Reading, Total};
 use crate::ports::StoreError;
 
 /// Peers with unread messages that a reader may have at most to be read whole.
@@ -31,6 +31,8 @@ pub(super) struct ReaderCounts {
     counts: HashMap<Accid, u64, RandomState>,
     /// Whoever is not among `counts` has written nothing; else nobody knows.
     all: bool,
+    /// Of all peers, where `counts` are not all.
+    total: Option<Total>,
 }
 
 impl ReaderCounts {
@@ -50,13 +52,28 @@ impl ReaderCounts {
                 Err(_) => {}
             }
         }
-        Ok(loaded_at.map(|loaded_at| Self { loaded_at, counts, all: true }))
+        Ok(loaded_at.map(|loaded_at| Self { loaded_at, counts, all: true, total: None }))
     }
 
     /// The counts of those who were asked for: most polls of a reader ask for the same.
     pub fn page(peers: &[Accid], counts: &[u64], loaded_at: Millis) -> Self {
         let counts = peers.iter().cloned().zip(counts.iter().copied()).collect();
-        Self { loaded_at, counts, all: false }
+        Self { loaded_at, counts, all: false, total: None }
+    }
+
+    /// The total of a reader of whom no more was read.
+    pub fn total_alone(total: Total, loaded_at: Millis) -> Self {
+        Self { loaded_at, counts: HashMap::default(), all: false, total: Some(total) }
+    }
+
+    /// The same, with what `older` knows beyond it, which holds as well.
+    pub fn and(mut self, older: &Self) -> Self {
+        if self.total.is_none() {
+            self.total = older.total;
+        } else if self.counts.is_empty() {
+            self.counts.clone_from(&older.counts);
+        }
+        self
     }
 
     /// One count per peer asked for, if that can be said.
@@ -65,6 +82,13 @@ impl ReaderCounts {
         for peer in peers {
             counts.push(self.counts.get(peer).copied().or(self.all.then_some(0))?);
         }
+        Some(Reading::Known { counts, loaded_at: self.loaded_at })
+    }
+
+    /// All that is unread, if that can be said.
+    pub fn total(&self) -> Option<Reading<Total>> {
+        let all = || self.all.then(|| self.counts.values().copied().collect());
+        let counts = self.total.or_else(all)?;
         Some(Reading::Known { counts, loaded_at: self.loaded_at })
     }
 }
