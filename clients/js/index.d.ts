@@ -3,6 +3,12 @@
 /** How many unread messages `self` has from each user. */
 export type Counts = Record<string, number>;
 
+/** All unread messages of `self`, and from how many people they are. */
+export interface Total {
+  messages: number;
+  users: number;
+}
+
 /**
  * A JWT, or where to get one. The function is asked before every request, so let it keep what is still good. With
  * `refresh`, the service has refused (401) what it gave last: it should give another one then. It is asked so once for
@@ -17,7 +23,7 @@ export interface ClientOptions {
   token?: Token | undefined;
   /** Takes the place of the global `fetch`. */
   fetch?: typeof globalThis.fetch | undefined;
-  /** How long `unread` waits for an answer, in milliseconds; 10 000 unless told otherwise. */
+  /** How long `unread` and `total` wait for an answer, in milliseconds; 10 000 unless told otherwise. */
   requestTimeout?: number | undefined;
 }
 
@@ -35,6 +41,8 @@ export interface WatchOptions {
   onError?: ((error: OtcImError) => void) | undefined;
   /** Called when the state changes; with the error that led to `offline`. */
   onState?: ((state: WatchState, error?: OtcImError) => void) | undefined;
+  /** The total is watched as well: called when the first answer is there, then whenever one of its numbers changes. */
+  onTotal?: ((total: Total) => void) | undefined;
   /** Between polls, in milliseconds and give or take a tenth; 5 000 unless told otherwise. */
   pollInterval?: number | undefined;
   /** A stream without a single byte for this long is broken; 45 000 ms. The service sends one at least every 15 s. */
@@ -63,8 +71,11 @@ export interface Client {
    * Rejects with {@link OtcImError}, or with the signal's reason once it is aborted.
    */
   unread(self: string, users: Iterable<string>, options?: { signal?: AbortSignal | undefined }): Promise<Counts>;
+  /** Asks once for the total: a conditional request, which rejects as `unread` does. */
+  total(self: string, options?: { signal?: AbortSignal | undefined }): Promise<Total>;
   /**
-   * Keeps a map up to date: by a stream, or by polling where there is none. Nobody to watch is one empty map.
+   * Keeps a map up to date: by a stream, or by polling where there is none. Nobody to watch is one empty map, and with
+   * `onTotal` the total alone is kept up to date.
    *
    * `onChange` gets the whole map and what is new in it. It is not called before the first answer.
    */

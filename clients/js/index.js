@@ -1,4 +1,5 @@
-// Unread counts of otc-im for browsers, React Native and Node: `unread()` asks once, `watch()` keeps a map up to date.
+// Unread counts of otc-im for browsers, React Native and Node: `unread()` and `total()` ask once, `watch()` keeps a map
+// up to date, and the total.
 // Written for the browsers of 2021: what is newer than ES2020, or not everywhere, is looked for before it is used.
 
 /** Times are in milliseconds. */
@@ -22,6 +23,11 @@ const LONGEST_GET = 2000;
 const LONGEST_STREAM_URL = 8000; // what proxies let through
 const LONGEST_BODY = 30000; // of ids once percent-encoded; as JSON they are less than twice that, and 64 KiB may come
 const LONGEST_LINE = 1048576;
+const ASK_TOTAL = "&total=1";
+// The total goes among the counts, under names that no user can have: two more numbers, which travel as all others do.
+const MESSAGES = "\0messages";
+const USERS = "\0users";
+const TOTAL = [MESSAGES, USERS];
 const MOST_REMEMBERED = 32;
 const LONGEST_WAIT = 3600000;
 // Between pages that share a stream:
@@ -126,22 +132,34 @@ export function createClient(/** @type {Record<string, any>} */ options = {}) {
     return bounded(requestTimeout, signal, (bound) => (list.length === 0 ? {} : counts(`${self}`, list, bound)));
   }
 
+  async function total(self, /** @type {Record<string, any>} */ { signal } = {}) {
+    const path = `/v1/unread/total?self=${encoded(`${self}`)}`;
+    return bounded(requestTimeout, signal, async (bound) => totalOf(await get(path, bound)));
+  }
+
   function watch(self, users, onChange, options) {
-    const list = distinct(users);
+    const people = distinct(users);
+    const list = options?.onTotal ? [...people, ...TOTAL] : people;
     const start = "/v1/unread/stream?";
     const readable = ownFetch || (typeof Response === "function" && "body" in Response.prototype);
     const source = {
       name: sharedName(base, self),
       list,
-      poll: (signal) => unread(self, list, { signal }),
-      parts: (all) => split(all, LONGEST_STREAM_URL - base.length - start.length - query(self, []).length),
-      open: (part, init) => send(start + query(self, part), init),
+      async poll(signal) {
+        const all = options?.onTotal ? total(self, { signal }).then(asCounts) : {};
+        return Object.assign({}, ...(await Promise.all([unread(self, people, { signal }), all])));
+      },
+      parts: (all) => partsOf(all, LONGEST_STREAM_URL - (base + start + query(self, []) + ASK_TOTAL).length),
+      open: (part, init) => send(start + streamQuery(self, part), init),
       canStream: Boolean(readable) && typeof TextDecoder === "function",
     };
-    return list.length === 0 ? watchNobody(onChange, options) : startWatch(source, onChange, options);
+    const watches = [];
+    if (people.length === 0) watches.push(watchNobody(onChange, options));
+    if (list.length > 0) watches.push(startWatch(source, onChange, options));
+    return { close: () => watches.forEach((watch) => watch.close()) };
   }
 
-  return { unread, watch };
+  return { unread, total, watch };
 }
 
 function watchNobody(onChange, /** @type {Record<string, any>} */ { signal } = {}) {
@@ -151,7 +169,8 @@ function watchNobody(onChange, /** @type {Record<string, any>} */ { signal } = {
 }
 
 /** What the page is told of, and for how long; `keepTrue` does the work, anew each time the page comes back. */
-function startWatch(source, onChange, /** @type {Record<string, any>} */ { signal, onError, onState, ...given } = {}) {
+function startWatch(source, onChange, /** @type {Record<string, any>} */ options = {}) {
+  const { signal, onError, onState, onTotal, ...given } = options;
   const chosen = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const known = new Map(); // empty until the first answer
   let state;
@@ -163,7 +182,10 @@ function startWatch(source, onChange, /** @type {Record<string, any>} */ { signa
       const changed = source.list.filter(isNew).map((user) => [user, counts[user]]);
       if (changed.length === 0) return;
       changed.forEach(([user, count]) => known.set(user, count));
-      tell(onChange, Object.fromEntries(known), Object.fromEntries(changed));
+      const news = changed.filter(isPerson);
+      if (news.length > 0) tell(onChange, Object.fromEntries([...known].filter(isPerson)), Object.fromEntries(news));
+      if (news.length === changed.length || !work) return;
+      tell(onTotal, { messages: known.get(MESSAGES), users: known.get(USERS) });
     },
     enter(next, error) {
       if (state === next) return;
@@ -551,7 +573,7 @@ function joinPages(name, list, set, over, { onCounts, onLost }) {
 function sharedName(base, self) {
   const able = page() && typeof BroadcastChannel === "function" && typeof navigator === "object" && navigator.locks;
   try {
-    return able ? `otc-im/1 ${new URL(`${base}/v1`, page().baseURI).href} ${self}` : undefined;
+    return able ? `otc-im/2 ${new URL(`${base}/v1`, page().baseURI).href} ${self}` : undefined;
   } catch {
     return undefined; // no address; `fetch` will say so
   }
@@ -561,7 +583,7 @@ function sharedName(base, self) {
  * when one breaks. `onCounts` gets what has come, or nothing as a sign of life, and whether all parts have begun. */
 function openStream(parts, open, { silence, firstEvent }, onCounts) {
   const link = new AbortController();
-  const links = parts.map(() => ({ started: false, heard: Date.now() }));
+  const links = parts.map((users) => ({ started: false, awaits: kindsOf(users), heard: Date.now() }));
   let hungUp = false;
   let broken;
 
@@ -573,10 +595,13 @@ function openStream(parts, open, { silence, firstEvent }, onCounts) {
     }
     if (!response.body?.getReader) throw failure("no_stream", "streams cannot be read here");
     const feed = eventReader((event) => {
-      if (event.data === undefined || (event.type !== "" && event.type !== "unread")) return;
+      const kind = event.type === "" ? "unread" : event.type;
+      if (event.data === undefined || (kind !== "unread" && kind !== "total")) return;
       if (link.signal.aborted) return;
-      const counts = countsOf(event.data);
-      part.started = true;
+      const answer = countsOf(event.data);
+      const counts = kind === "total" ? asCounts(totalOf(answer)) : answer;
+      part.awaits.delete(kind);
+      part.started = part.awaits.size === 0;
       onCounts(counts, links.every(({ started }) => started));
     });
     const reader = response.body.getReader();
@@ -670,7 +695,25 @@ function query(self, users) {
   return `self=${encoded(self)}&${named}`;
 }
 
+/** The same of a part: its people, if there are any, and the total, if it has that. */
+function streamQuery(self, part) {
+  const people = part.filter((user) => !TOTAL.includes(user));
+  return (people.length > 0 ? query(self, people) : `self=${encoded(self)}`) + (hasTotal(part) ? ASK_TOTAL : "");
+}
+
 const withComma = (users) => users.some((user) => user.includes(","));
+
+/** Such parts of people; the total goes with the first. */
+function partsOf(all, room) {
+  const [first = [], ...more] = split(all.filter((user) => !TOTAL.includes(user)), room);
+  return [hasTotal(all) ? [...first, ...TOTAL] : first, ...more];
+}
+
+const hasTotal = (users) => users.includes(MESSAGES);
+const isPerson = (/** @type {any[]} */ [user]) => !TOTAL.includes(user);
+/** The events that have to come before a part has begun. */
+const kindsOf = (users) =>
+  new Set([...(users.length > (hasTotal(users) ? TOTAL.length : 0) ? ["unread"] : []), ...(hasTotal(users) ? ["total"] : [])]);
 
 /** Parts that the service takes: of so many users, and of at most `room` once encoded. */
 function split(users, room) {
@@ -702,6 +745,13 @@ function countsOf(text) {
   }
   return counts;
 }
+
+function totalOf(counts) {
+  if (!has(counts, "messages") || !has(counts, "users")) throw badAnswer("the answer is not a total");
+  return counts;
+}
+
+const asCounts = ({ messages, users }) => ({ [MESSAGES]: messages, [USERS]: users });
 
 const badAnswer = (detail) => new OtcImError(detail, { code: "bad_answer", detail });
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { createClient } from "../index.js";
-import { event, json, POLL, problem, quiet, recorded, serve, serveBoth, startStream, STREAM } from "./support.js";
+import { event, json, POLL, problem, quiet, recorded, serve, serveBoth, startStream, STREAM, TOTAL, totalEvent } from "./support.js";
 
 const windows = new EventTarget();
 globalThis.addEventListener = windows.addEventListener.bind(windows);
@@ -173,7 +173,7 @@ test("a page that has slept gives nobody old counts for new ones", async (t) => 
   const page = recorded(t, client(server), ["bob"], SLOW);
   await streams(page);
   const [first] = open(server);
-  const other = new BroadcastChannel(`otc-im/1 ${server.url}/v1 alice`);
+  const other = new BroadcastChannel(`otc-im/2 ${server.url}/v1 alice`);
   t.after(() => other.close());
   const heard = [];
   other.onmessage = ({ data }) => heard.push({ ...data, old: !first.closed });
@@ -217,7 +217,7 @@ test("being looked at again costs nothing while the stream lives, and a poll whe
 
 test("a page whose lock is in frozen hands loses it to one that is looked at", async (t) => {
   const server = await counting(t, { bob: 1 });
-  const name = `otc-im/1 ${server.url}/v1 alice`;
+  const name = `otc-im/2 ${server.url}/v1 alice`;
   locks.request(name, { signal: new AbortController().signal }, () => new Promise(() => {})).catch(() => {});
   await quiet(5);
   const page = recorded(t, client(server), ["bob"], { ...SLOW, firstEvent: 60, pollInterval: 20 });
@@ -229,7 +229,7 @@ test("a page that loses the lock follows", async (t) => {
   const server = await counting(t, { bob: 1 });
   const page = recorded(t, client(server), ["bob"], SLOW);
   await streams(page);
-  locks.request(`otc-im/1 ${server.url}/v1 alice`, { steal: true }, () => quiet(100));
+  locks.request(`otc-im/2 ${server.url}/v1 alice`, { steal: true }, () => quiet(100));
   await until(() => open(server).length === 0);
   await until(() => open(server).length === 1);
   server.set("bob", 2);
@@ -310,4 +310,36 @@ test("a page in the cache of pages holds nothing, and goes on when it is back", 
   page.close();
   happens("pageshow");
   await until(() => open(server).length === 0);
+});
+
+test("pages share the total as well, whoever holds the stream, and those that want none hear none", async (t) => {
+  const all = { messages: 5, users: 2 };
+  const opened = [];
+  const server = await serveBoth(
+    t,
+    (asked, response) => json(response, asked.path === TOTAL ? all : { bob: 1 }),
+    (asked, response) => {
+      const total = asked.url.endsWith("&total=1");
+      opened.push(response);
+      startStream(response, event({ bob: 1 }), total ? totalEvent(all.messages, all.users) : "");
+    },
+  );
+  const holder = recorded(t, client(server), ["bob"], SLOW);
+  await streams(holder);
+  const badge = recorded(t, client(server), [], { ...SLOW, onTotal: true });
+  const other = recorded(t, client(server), ["bob"], { ...SLOW, onTotal: true });
+  for (const page of [badge, other]) await streams(page);
+  assert.equal(open(server).length, 1);
+  const told = async (messages, users) => {
+    Object.assign(all, { messages, users });
+    opened.at(-1).write(totalEvent(messages, users));
+    for (const page of [badge, other]) await page.until(() => page.totals.at(-1)?.messages === messages);
+  };
+  await told(6, 3);
+  assert.deepEqual([holder.totals, holder.maps, badge.maps], [[], [{ bob: 1 }], [{}]]);
+  holder.close();
+  await until(() => open(server).length === 1 && open(server)[0].url.endsWith("&total=1"));
+  await streams(other);
+  await told(7, 3);
+  assert.deepEqual(other.totals, [{ messages: 5, users: 2 }, { messages: 6, users: 3 }, { messages: 7, users: 3 }]);
 });

@@ -111,6 +111,17 @@ test("watches: the whole map, what changes, and the same after a restart", optio
   assert.equal(carol.indexOf(0, 1), carol.length - 1, `no zero in between: ${carol}`);
 });
 
+test("the total: asked for, and watched", options, async (t) => {
+  const { messages, users } = await service().total("alice");
+  const log = recorded(t, service(), ["mallory"], { onTotal: true });
+  await log.until(() => log.states[0] === "streaming");
+  assert.deepEqual(log.totals, [{ messages, users }]);
+  await send("mallory", 2);
+  await log.until(() => log.totals.at(-1).messages === messages + 2);
+  assert.deepEqual(log.totals.at(-1), { messages: messages + 2, users: users + 1 });
+  assert.deepEqual(await service().total("alice"), { messages: messages + 2, users: users + 1 });
+});
+
 test("a refused token is renewed, and the watch streams", options, async (t) => {
   const asked = [];
   const renewing = ({ refresh }) => {

@@ -27,6 +27,7 @@ export async function serve(t, answer) {
 
 export const STREAM = "/v1/unread/stream";
 export const POLL = "/v1/unread";
+export const TOTAL = "/v1/unread/total";
 
 export function json(response, value, headers = {}) {
   response.writeHead(200, { "Content-Type": "application/json", ...headers });
@@ -44,6 +45,8 @@ export function startStream(response, ...chunks) {
 }
 
 export const event = (map, id) => `${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(map)}\n\n`;
+
+export const totalEvent = (messages, users) => `event: total\nid: t\ndata: ${JSON.stringify({ messages, users })}\n\n`;
 
 /** As `serve`, with polls answered by a map or a function, and streams by `stream(request, response, n)`. */
 export const serveBoth = (t, poll, stream) =>
@@ -65,7 +68,7 @@ export const QUICK = {
 
 /** Watches with everything recorded; `until` waits for the record to satisfy a condition. */
 export function recorded(t, client, users, options = {}, self = "alice") {
-  const log = { maps: [], changes: [], states: [], errors: [] };
+  const log = { maps: [], changes: [], totals: [], states: [], errors: [] };
   let wake = () => {};
   const note = (list) => (...values) => {
     list.push(values.length === 1 ? values[0] : values);
@@ -81,6 +84,7 @@ export function recorded(t, client, users, options = {}, self = "alice") {
     onError: note(log.errors),
     onState,
     ...options,
+    ...(options.onTotal && { onTotal: note(log.totals) }),
   });
   t.after(() => handle.close());
   log.close = handle.close;

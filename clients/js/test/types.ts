@@ -1,7 +1,7 @@
 // Never run: it has to compile, and what is marked has to be refused.
 
 import { createClient, OtcImError } from "otc-im";
-import type { Client, ClientOptions, Counts, Token, Watch, WatchOptions, WatchState } from "otc-im";
+import type { Client, ClientOptions, Counts, Token, Total, Watch, WatchOptions, WatchState } from "otc-im";
 
 declare const perhaps: { text?: string | undefined; signal?: AbortSignal; number?: number };
 
@@ -18,7 +18,8 @@ const state = (next: WatchState, error?: OtcImError) => [next satisfies string, 
 const given: WatchOptions = { signal: perhaps.signal, onState: state, pollInterval: perhaps.number, share: false };
 const watch: Watch = client.watch("alice", ["bob"], (map, changed) => [map["bob"], Object.keys(changed)], given);
 watch.close();
-client.watch("alice", [], () => {});
+client.watch("alice", [], () => {}, { onTotal: ({ messages, users }: Total) => messages - users });
+const total: Total = await client.total("alice", { signal: perhaps.signal });
 
 try {
   await client.unread("alice", []);
@@ -33,4 +34,4 @@ createClient({ url: "/im" });
 // @ts-expect-error a count is a number
 const wrong: string | undefined = counts["bob"];
 
-export { bob, wrong };
+export { bob, total, wrong };

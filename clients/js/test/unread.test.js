@@ -194,3 +194,20 @@ test("no answer: refused, too late, or called off", async (t) => {
   stop.abort(new Error("enough"));
   await assert.rejects(called, /enough/);
 });
+
+test("a total is one conditional request, and must be one", async (t) => {
+  const server = await serve(t, (asked, response, n) => {
+    if (n > 2) json(response, { bob: 3 });
+    else if (asked.headers["if-none-match"] === '"v1"') response.writeHead(304, { ETag: '"v1"' }).end();
+    else json(response, { messages: 12, users: 3 }, { ETag: '"v1"' });
+  });
+  const client = createClient({ baseUrl: server.url, token: "jwt" });
+  assert.deepEqual(await client.total("a b"), { messages: 12, users: 3 });
+  assert.deepEqual(await client.total("a b"), { messages: 12, users: 3 });
+  assert.equal(server.seen[0].url, "/v1/unread/total?self=a%20b");
+  assert.equal(server.seen[0].headers.authorization, "Bearer jwt");
+  await assert.rejects(client.total("a b"), { code: "bad_answer" });
+  await assert.rejects(client.total("\ud800"), { code: "invalid" });
+  const given = AbortSignal.abort(new Error("enough"));
+  await assert.rejects(client.total("a b", { signal: given }), { message: "enough" });
+});

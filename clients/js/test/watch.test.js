@@ -16,6 +16,8 @@ import {
   serveBoth,
   startStream,
   STREAM,
+  TOTAL,
+  totalEvent,
 } from "./support.js";
 
 const client = (server, more) => createClient({ baseUrl: server.url, token: "jwt", ...more });
@@ -352,4 +354,72 @@ test("nobody to watch is an empty map, and no request", async (t) => {
     t.after(() => handle.close());
   });
   assert.deepEqual([maps, asked], [[[{}, {}]], []]);
+});
+
+/** Polls of counts answered with `map`, of the total with `total`. */
+const answering = (map, total) => (asked, response) => json(response, asked.path === TOTAL ? total : map);
+
+test("the total comes by the same stream, and is told when it changes", async (t) => {
+  const server = await serveBoth(t, answering({ bob: 1 }, { messages: 5, users: 2 }), (_, response) => {
+    startStream(response, event({ bob: 1 }), totalEvent(5, 2), totalEvent(6, 2), event({ bob: 2 }), totalEvent(6, 3));
+  });
+  const log = recorded(t, client(server), ["bob"], { onTotal: true, pollInterval: 60_000 });
+  await log.until(() => log.totals.length === 3);
+  assert.deepEqual(log.totals, [{ messages: 5, users: 2 }, { messages: 6, users: 2 }, { messages: 6, users: 3 }]);
+  assert.deepEqual([log.maps, log.changes], [[{ bob: 1 }, { bob: 2 }], [{ bob: 1 }, { bob: 2 }]]);
+  assert.deepEqual(log.states, ["streaming"]);
+  assert.deepEqual(server.seen.map(({ path }) => path).sort(), [POLL, STREAM, TOTAL]);
+  assert.equal(of(server, STREAM)[0].url, `${STREAM}?self=alice&users=bob&total=1`);
+});
+
+test("a stream has begun once map and total are there", async (t) => {
+  let stream;
+  const server = await serveBoth(t, answering({ bob: 1 }, { messages: 5, users: 2 }), (_, response) => {
+    stream = response;
+    startStream(response, event({ bob: 1 }));
+  });
+  const log = recorded(t, client(server), ["bob"], { onTotal: true });
+  while (of(server, TOTAL).length < 4) await quiet(2);
+  assert.deepEqual(log.states, [], "it polls on");
+  stream.write(totalEvent(5, 2));
+  await log.until(() => log.states[0] === "streaming");
+});
+
+test("without users the total alone is watched, and the map is empty", async (t) => {
+  const server = await serveBoth(t, answering({}, { messages: 0, users: 0 }), (_, response) => {
+    startStream(response, totalEvent(0, 0), totalEvent(1, 1));
+  });
+  const log = recorded(t, client(server), [], { onTotal: true, pollInterval: 60_000 });
+  await log.until(() => log.totals.length === 2);
+  assert.deepEqual([log.totals, log.maps], [[{ messages: 0, users: 0 }, { messages: 1, users: 1 }], [{}]]);
+  assert.deepEqual(server.seen.map(({ url }) => url), [`${TOTAL}?self=alice`, `${STREAM}?self=alice&total=1`]);
+});
+
+test("where there is no stream the total is polled, and an outage is no zero", async (t) => {
+  const total = { messages: 5, users: 2 };
+  const server = await serveBoth(
+    t,
+    (asked, response) => {
+      if (server.fails && asked.path === TOTAL) problem(response, 503, { code: "store_unavailable" });
+      else answering({ bob: 1 }, total)(asked, response);
+    },
+    (_, response) => problem(response, 404),
+  );
+  const log = recorded(t, client(server), ["bob"], { onTotal: true });
+  await log.until(() => log.totals.length === 1 && log.states.at(-1) === "polling");
+  server.fails = true;
+  await log.until(() => log.states.at(-1) === "offline");
+  total.messages = 6;
+  server.fails = false;
+  await log.until(() => log.totals.length === 2);
+  assert.deepEqual([log.totals, log.maps], [[{ messages: 5, users: 2 }, { messages: 6, users: 2 }], [{ bob: 1 }]]);
+});
+
+test("no total is told once the watch is closed", async (t) => {
+  const server = await serveBoth(t, answering({ bob: 1 }, { messages: 5, users: 2 }), () => {});
+  const totals = [];
+  const watch = client(server).watch("alice", ["bob"], () => watch.close(), { onTotal: (total) => totals.push(total) });
+  while (of(server, TOTAL).length === 0) await quiet(2);
+  await quiet(50);
+  assert.deepEqual(totals, []);
 });
