@@ -9,6 +9,7 @@ mod disk;
 mod driver;
 mod fleet;
 mod ledger;
+mod lost_copies;
 mod maria;
 mod million;
 mod mongo;

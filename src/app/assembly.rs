@@ -80,10 +80,8 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
         limits: config.limits.clone(),
         tasks: tasks.clone(),
     });
-    let (flow, active) = (Arc::<CopyFlow>::default(), Arc::<ActiveUsers>::default());
-    let noted = (Arc::clone(&flow), Arc::clone(&active));
-    let reconciling = Reconciling::new(config, stores, &netease, noted, &mut registry);
-    let loader = NotingLoader { inner: Arc::new(projector), active: Arc::clone(&active) };
+    let reconciling = Reconciling::new(config, stores, &netease, &mut registry);
+    let loader = NotingLoader { inner: Arc::new(projector), active: reconciling.noted().1 };
     let (metrics, counts) = (Metrics::new(registry), Arc::new(parts.counts(loader)));
     let surfaces = Surfaces {
         bind: BindState {
@@ -110,7 +108,7 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
             winding_down: phases.winding_down.clone(),
             clock: Arc::clone(&clock),
         },
-        webhook: parts.webhook(edge, Arc::clone(&metrics), (flow, active)),
+        webhook: parts.webhook(edge, Arc::clone(&metrics), reconciling.noted()),
         operation: OperationState { health: Arc::clone(&health), draining: phases.draining.clone(), metrics },
     };
     Ok(App {

@@ -27,13 +27,7 @@ pub(super) struct Reconciling {
 
 impl Reconciling {
     /// As the configuration says; makes no call yet. Wants a runtime around it.
-    pub fn new(
-        config: &Config,
-        stores: &Stores,
-        netease: &Netease,
-        (flow, active): (Arc<CopyFlow>, Arc<ActiveUsers>),
-        registry: &mut Registry,
-    ) -> Self {
+    pub fn new(config: &Config, stores: &Stores, netease: &Netease, registry: &mut Registry) -> Self {
         let counters = ReconcileCounters::default();
         counters.register(registry);
         let reconciler = || GapReconciler {
@@ -56,13 +50,18 @@ impl Reconciling {
         Self {
             finder: GapFinder {
                 gaps: Arc::clone(&stores.gaps),
-                flow,
-                active,
+                flow: Arc::default(),
+                active: Arc::default(),
                 clock: Arc::new(System),
                 ids: Arc::new(System),
             },
             reconciler: (config.netease.reconcile == ReconcileMode::Auto).then(reconciler),
         }
+    }
+
+    /// Where is to be noted what comes and who is active.
+    pub fn noted(&self) -> (Arc<CopyFlow>, Arc<ActiveUsers>) {
+        (Arc::clone(&self.finder.flow), Arc::clone(&self.finder.active))
     }
 
     /// Both at work until `stop`.

@@ -143,17 +143,14 @@ impl Run {
     fn words(&self, found: &Reconciled) -> String {
         let Reconciled { pairs, seen, added, conflicting, unreadable, not_in_history } = found;
         let verb = if self.mode == Mode::DryRun { "missing" } else { "added" };
-        let mut words = format!("{added} {verb}, of {seen} messages in {pairs} conversations");
-        for (count, what) in [
+        let all = format!("{added} {verb}, of {seen} messages in {pairs} conversations");
+        let odd = [
             (conflicting, "are stored with another sender, recipient or time"),
             (unreadable, "could not be understood"),
             (not_in_history, "count as unread here and are not in NetEase's history"),
-        ] {
-            if *count > 0 {
-                words += &format!("; {count} {what}");
-            }
-        }
-        words
+        ];
+        let odd = odd.into_iter().filter(|(count, _)| **count > 0);
+        odd.fold(all, |words, (count, what)| format!("{words}; {count} {what}"))
     }
 }
 

@@ -136,7 +136,9 @@ async fn a_silence_is_judged_by_the_days_before(stack: &Stack) {
 async fn what_is_seen_is_written_down(stack: &Stack) {
     let mut instance = Instance::over(&stack.log.gaps);
     let users = [fresh_accid(), fresh_accid()];
-    users.iter().for_each(|user| instance.finder.active.note(user));
+    for user in &users {
+        instance.finder.active.note(user);
+    }
     instance.finder.flow.taken(NOW);
     instance.look().await;
     let (mut noted, today) = (stack.log.gaps.active(day_of(NOW), None, 10).await.unwrap(), day_of(NOW));

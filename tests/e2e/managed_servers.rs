@@ -10,7 +10,7 @@ use crate::support::stores::Stores;
 
 const PUBLIC_KEY: &str = include_str!("../fixtures/jwt/test-only-rsa.public.pem");
 /// What MySQL 8 opens with, without TLS: protocol 10, `PLUGIN_AUTH`, 20 bytes of nonce, `caching_sha2_password`.
-const HELLO: &[u8] = b"\x0a8.4.0\0\x01\0\0\012345678\0\x08\xa2\xff\x02\0\x08\0\x15\0\0\0\0\0\0\0\0\0\0\
+const HELLO: &[u8] = b"\x0a8.4.0\x00\x01\0\0\x0012345678\0\x08\xa2\xff\x02\0\x08\0\x15\0\0\0\0\0\0\0\0\0\x00\
     123456789012\0caching_sha2_password\0";
 
 fn send(to: &mut TcpStream, number: u8, payload: &[u8]) {

@@ -1,5 +1,7 @@
 //! The instances of one service: the real binary, each on an address that it keeps when it is started again.
 
+use std::path::Path;
+
 use super::daemon::free_port;
 use crate::support::client::Client;
 use crate::support::process::{Process, run};
@@ -52,6 +54,16 @@ impl Fleet {
             fleet.launch(instance).await;
         }
         fleet
+    }
+
+    /// What an instance is told, and so any command beside it.
+    pub fn settings(&self, instance: usize) -> Settings {
+        [&*self.settings, &*self.instances[instance].own].concat()
+    }
+
+    /// Where its commands run.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// How many instances there are.

@@ -80,7 +80,7 @@ impl History for Netease {
         let answer = self.succeed(&call).await?;
         let listed = answer.list("msgs");
         let messages: Vec<Message> = listed.iter().filter_map(|listed| message(listed, of, peer)).collect();
-        let last = listed.iter().filter_map(|listed| sent(listed)).max();
+        let last = listed.iter().filter_map(sent).max();
         let next = last.filter(|_| listed.len() >= PAGE).and_then(|(at, id)| {
             // Where NetEase leaves out that one message alone, a page of one millisecond leads nowhere but beyond it.
             let from = if (at, Some(id)) > (start.from, start.after) { at } else { at.plus(1) };
