@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::api::Api;
+use crate::v10_names::V10Api;
 
 /// The switchboard's settings, as read and written by `/simulator/faults`. Times are in milliseconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,8 +61,15 @@ pub struct Faults {
     pub batch_per_minute: usize,
     /// How long the batch API stays closed after 416.
     pub batch_pause_ms: u64,
-    /// The code friend/add answers for an unknown faccid. 200 means: answered so, nothing done.
+    /// The code friend/add answers for an unknown faccid, V10 saying 102404 where this is 414. 200 means: answered so,
+    /// nothing done.
     pub friend_of_unknown: u16,
+    /// The code V10 answers if somebody asks for conversations, which are a switch in NetEase's console. 200 means: it is on.
+    pub conversations: u32,
+    /// Whether V10's history takes `descending` as NetEase documents it, for the oldest first.
+    pub descending_is_oldest_first: bool,
+    /// The code V10 answers if the two are friends already: its list has 104405, yet 200 was seen.
+    pub friends_again: u32,
     /// The code user/getUinfos answers if one accid of many is unknown. 200 means: that one is left out.
     pub uinfos_of_unknown: u16,
     /// The code for a notice or message to a team that was never founded. 200 means: taken all the same.
@@ -108,6 +116,9 @@ impl Default for Faults {
             batch_per_minute: 120,
             batch_pause_ms: 60_000,
             friend_of_unknown: 414,
+            friends_again: 200,
+            conversations: 200,
+            descending_is_oldest_first: true,
             uinfos_of_unknown: 200,
             team_of_unknown: 404,
             unregister_as: ListForm::Array,
@@ -161,10 +172,11 @@ pub fn names(wanted: &str, api: &str) -> bool {
 }
 
 fn known(name: &str, api: &str) -> Result<(), String> {
-    if api == "*" || Api::ALL.iter().any(|known| known.name() == api) {
+    let (classic, newer) = (Api::ALL.iter().map(|api| api.name()), V10Api::ALL.iter().map(|api| api.name()));
+    if api == "*" || classic.chain(newer).any(|known| known == api) {
         return Ok(());
     }
-    Err(format!("`{name}` is `{api}`, but must be `*` or an API such as user/create"))
+    Err(format!("`{name}` is `{api}`, but must be `*` or an API such as user/create or v2/accounts.create"))
 }
 
 fn within<N: PartialOrd + Copy + std::fmt::Display>(
@@ -250,7 +262,7 @@ pub enum FailMode {
     /// HTTP 502, the call is not applied.
     BadGateway,
     /// HTTP 200 with this code, the call is not applied.
-    Code(u16),
+    Code(u32),
 }
 
 impl Serialize for FailMode {

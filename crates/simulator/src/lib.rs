@@ -7,11 +7,13 @@
 //!
 //! - `clock`, `connection`, `lock`, `signing`: tools.
 //! - `world`: what NIM knows, accounts, teams, messages, notices and who is online; `gate`: quotas and the log of calls.
-//! - `api`: the calls by name; `faults`: every misbehaviour, with its bounds; `switchboard`: the settings in force,
-//!   with seeded dice.
+//! - `api`, `v10_names`: the calls of either server API by name; `faults`: every misbehaviour, with its bounds;
+//!   `switchboard`: the settings in force, with seeded dice.
 //! - `delivery`: copies (`copies`), their order and retries (`queue`), one signed post (`webhook`).
 //! - `state`: all of these, as the routes share them. `acts`: what changes the world and is copied.
-//! - `server_api`: `POST /nimserver/{api}.action`. `control`: `/simulator/…`; `GET /simulator` lists what can be asked.
+//! - `reception`: what becomes of a call before it is applied, faults, signature, quota, for both server APIs.
+//! - `server_api`: `POST /nimserver/{api}.action`. `v10_api`: `/nimserver/im/v2…` and `/im/v2…`. `control`:
+//!   `/simulator/…`; `GET /simulator` lists what can be asked.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,7 +22,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::post;
+use axum::routing::{any, post};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -42,10 +44,13 @@ mod delivery;
 mod faults;
 mod gate;
 mod lock;
+mod reception;
 mod server_api;
 mod signing;
 mod state;
 mod switchboard;
+mod v10_api;
+mod v10_names;
 mod world;
 
 /// The largest request body; `sendBatchAttachMsg` with 5000 accids, percent-encoded, fits well.
@@ -168,6 +173,9 @@ fn assemble(config: SimulatorConfig, stopping: &CancellationToken) -> io::Result
 fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/nimserver/{*action}", post(server_api::call))
+        // NetEase's newer hosts serve it at the root, its SDKs ask for it below the classic base.
+        .route("/nimserver/im/{*path}", any(v10_api::call))
+        .route("/im/{*path}", any(v10_api::call))
         .merge(control::routes())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(shared)

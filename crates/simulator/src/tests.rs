@@ -28,6 +28,7 @@ mod signatures;
 mod standing;
 mod strangers;
 mod teams;
+mod v10;
 
 const KEY: &str = "simulated_app_key";
 const SECRET: &str = "simulated_app_secret";

@@ -7,14 +7,15 @@ use percent_encoding::percent_decode;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
+use crate::reception::Said;
+
 /// The longest accid, in characters (user/create).
 const LONGEST_ACCID: usize = 32;
 
 /// NIM's answer: a code and, beside it, whatever else the API tells.
 #[derive(Debug)]
 pub struct Answer {
-    /// NIM's code; the HTTP status is 200 whatever it is.
-    pub code: u16,
+    code: u32,
     fields: Map<String, Value>,
 }
 
@@ -37,6 +38,11 @@ impl Answer {
 
     /// `{"code":code, "desc":desc}`
     pub fn refused(code: u16, desc: &str) -> Self {
+        Self::of(code.into(), desc)
+    }
+
+    /// The same with any code, such as one of V10 that a fault asks for.
+    pub fn of(code: u32, desc: &str) -> Self {
         Self { code, fields: Map::new() }.and("desc", json!(desc))
     }
 
@@ -54,9 +60,14 @@ impl Answer {
     pub fn queue_full() -> Self {
         Self::refused(503, "the queue of copies is full")
     }
+}
 
-    /// The JSON body.
-    pub fn into_body(mut self) -> String {
+impl Said for Answer {
+    fn code(&self) -> u32 {
+        self.code
+    }
+
+    fn into_body(mut self) -> String {
         self.fields.insert("code".to_owned(), json!(self.code));
         Value::Object(self.fields).to_string()
     }
