@@ -129,10 +129,21 @@ section! {
     }
 }
 
+/// Which of NetEase's server APIs is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NeteaseApi {
+    /// The classic one.
+    V9,
+    /// The newer one, with paths below `/im/v2`.
+    V10,
+}
+
 section! {
     /// `[netease]`
     Netease {
-        /// Up to and with `/nimserver`.
+        /// `v9` or `v10`
+        api: NeteaseApi = NeteaseApi::V9, within Any;
+        /// Up to and with `/nimserver`; with `v10` also a host that serves that alone.
         base_url: String = String::new(), within addresses::NETEASE;
         /// Another address of the same NetEase, for when the first does not answer. Not set: there is none.
         backup_base_url: Option<String> = None, within addresses::NETEASE_BACKUP;
@@ -153,7 +164,7 @@ section! {
         attempts: usize = 2, within 1..=10;
         /// How many calls of one API NetEase takes in any second.
         calls_per_second: u32 = 100, within 1..=10_000;
-        /// How many calls of msg/sendBatchAttachMsg NetEase takes in any minute.
+        /// How many batches of notices NetEase takes in any minute.
         batch_calls_per_minute: u32 = 120, within 1..=10_000;
         /// Instances of this service that share these quotas.
         instances: u32 = 1, within 1..=1000;

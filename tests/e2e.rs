@@ -18,3 +18,4 @@ mod reconcile;
 mod shutdown;
 mod strangers;
 mod upkeep_tools;
+mod v10;

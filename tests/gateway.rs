@@ -1,7 +1,9 @@
 //! The calls to NetEase, made against the simulator over sockets: quotas, breakers, the backup, each answer's meaning.
+//! Each case by the classic server API and by the newer one.
 
 mod answers;
 mod endpoints;
+mod looks_back;
 mod quotas;
 
 use std::sync::Arc;
@@ -11,8 +13,9 @@ use async_trait::async_trait;
 use otc_im::domain::ids::Accid;
 use otc_im::infra::clock::System;
 use otc_im::infra::http_client::Egress;
-use otc_im::infra::netease::{Netease, NeteaseSettings};
+use otc_im::infra::netease::{Netease, NeteaseSettings, ServerApi};
 use otc_im::ports::gateway::{BeforeSend, Gateway, GatewayError, Notice, NoticeContent};
+use otc_im::ports::history::History;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
@@ -32,8 +35,44 @@ impl BeforeSend for Always {
 /// Nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:1/nimserver";
 
-fn settings(base_url: String) -> NeteaseSettings {
+/// Runs each test by both server APIs: `by_both_apis!(test, another)` makes `v9::test`, `v10::test` and so on of
+/// `async fn test(api: ServerApi)`.
+macro_rules! by_both_apis {
+    ($($test:ident),+ $(,)?) => {
+        mod v9 {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(otc_im::infra::netease::ServerApi::V9).await;
+            })+
+        }
+        mod v10 {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(otc_im::infra::netease::ServerApi::V10).await;
+            })+
+        }
+    };
+}
+use by_both_apis;
+
+/// What V10 calls this call of V9, in metrics, errors and the simulator's statistics.
+fn called(api: ServerApi, classic: &'static str) -> &'static str {
+    match (api, classic) {
+        (ServerApi::V9, _) => classic,
+        (ServerApi::V10, "user/create") => "v2/accounts.create",
+        (ServerApi::V10, "user/update") => "v2/accounts.update",
+        (ServerApi::V10, "user/updateUinfo") => "v2/users.update",
+        (ServerApi::V10, "user/getUinfos") => "v2/users.get",
+        (ServerApi::V10, "friend/add") => "v2.1/friends.add",
+        (ServerApi::V10, "msg/sendAttachMsg") => "v2/custom_notification.send",
+        (ServerApi::V10, "msg/sendBatchAttachMsg") => "v2/custom_notification.send_batch",
+        (ServerApi::V10, other) => panic!("{other} has no name in V10"),
+    }
+}
+
+fn settings(api: ServerApi, base_url: String) -> NeteaseSettings {
     NeteaseSettings {
+        api,
         base_url,
         backup_base_url: None,
         app_key: "simulated_app_key".to_owned(),
@@ -53,9 +92,19 @@ fn made(settings: NeteaseSettings) -> Netease {
     Netease::new(settings, Arc::new(System), Arc::new(System)).unwrap()
 }
 
-/// What calls this NetEase.
-pub fn gateway(netease: &NetEase) -> Netease {
-    made(settings(netease.base_url()))
+/// What calls this NetEase, by this server API.
+fn speaking(api: ServerApi, netease: &NetEase) -> Netease {
+    made(settings(api, netease.base_url()))
+}
+
+/// What calls this NetEase for somebody who waits, by the classic server API.
+pub fn gateway(netease: &NetEase) -> Arc<dyn Gateway> {
+    speaking(ServerApi::V9, netease).for_persons()
+}
+
+/// NetEase's history, by this server API.
+pub fn history(api: ServerApi, netease: &NetEase) -> Arc<dyn History> {
+    speaking(api, netease).history()
 }
 
 fn accid(name: &str) -> Accid {
@@ -92,7 +141,7 @@ fn content() -> NoticeContent {
 }
 
 /// From the shop to alice.
-async fn notify(gateway: &Netease) -> Result<(), GatewayError> {
+async fn notify(gateway: &dyn Gateway) -> Result<(), GatewayError> {
     let notice = Notice { from: accid("shop"), to: accid("alice"), content: content() };
     gateway.send_notice(&notice, &Always).await
 }

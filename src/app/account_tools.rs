@@ -10,7 +10,6 @@ use crate::commands::verify_accounts::AccountVerifier;
 use crate::config::Config;
 use crate::infra::clock::System;
 use crate::ports::clock::{Clock, Ids};
-use crate::ports::gateway::Gateway;
 
 /// Account rows and NetEase.
 pub struct AccountTools {
@@ -26,7 +25,7 @@ impl AccountTools {
         config.validate()?;
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(System), Arc::new(System));
         let (accounts, ..) = stores::accounts(config, IfAway::Fail).await?;
-        let gateway: Arc<dyn Gateway> = Arc::new(netease(config, &clock, &ids)?.background());
+        let gateway = netease(config, &clock, &ids)?.background();
         let registrar =
             Arc::new(Registrar::new(Arc::clone(&accounts), Arc::clone(&gateway), Arc::clone(&ids)));
         Ok(Self { verifier: AccountVerifier { accounts, gateway, registrar, set_tokens }, ids })

@@ -58,7 +58,7 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
     let parts = Parts { config, stores, clock: Arc::new(System), ids: Arc::new(System) };
     let clock = Arc::clone(&parts.clock);
     let phases = Phases { draining: CancellationToken::new(), winding_down: CancellationToken::new() };
-    let netease = Arc::new(netease(config, &clock, &parts.ids)?);
+    let netease = netease(config, &clock, &parts.ids)?;
     let ports = parts.delivery_ports(&netease);
     let worker = Arc::new(DeliveryWorker::new(ports, bounds(config), phases.winding_down.clone()));
     let projector = parts.projector();
@@ -86,7 +86,7 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
     let surfaces = Surfaces {
         bind: BindState {
             edge: Arc::clone(&edge),
-            binder: Arc::new(parts.binder(netease)),
+            binder: Arc::new(parts.binder(&netease)),
             reserved: reserved(config)?,
         },
         notices: NoticeState {
@@ -152,7 +152,7 @@ impl Parts<'_> {
     }
 
     fn delivery_ports(&self, netease: &Netease) -> DeliveryPorts {
-        let gateway: Arc<dyn Gateway> = Arc::new(netease.background());
+        let gateway = netease.background();
         DeliveryPorts {
             outbox: Arc::clone(&self.stores.outbox),
             accounts: Arc::clone(&self.stores.accounts),
@@ -163,11 +163,12 @@ impl Parts<'_> {
         }
     }
 
-    fn binder(&self, netease: Arc<Netease>) -> Binder {
+    fn binder(&self, netease: &Netease) -> Binder {
+        let gateway = netease.for_persons();
         Binder {
             accounts: Arc::clone(&self.stores.accounts),
-            gateway: Arc::clone(&netease) as Arc<dyn Gateway>,
-            registrar: self.registrar(netease),
+            gateway: Arc::clone(&gateway),
+            registrar: self.registrar(gateway),
             outbox: Arc::clone(&self.stores.outbox),
             clock: Arc::clone(&self.clock),
             limits: CallerLimits::new(self.config.limits.new_accounts_per_caller),

@@ -15,7 +15,7 @@ use crate::infra::redis::{Connection, WhenFull};
 use crate::infra::{mongo, sql};
 use crate::ports::StoreError;
 use crate::ports::clock::{Clock, Ids};
-use crate::ports::gateway::{Gateway, GatewayError};
+use crate::ports::gateway::GatewayError;
 
 /// How long NetEase has for the one call that is made to it.
 const NETEASE_PATIENCE: Duration = Duration::from_secs(5);
@@ -185,7 +185,7 @@ fn when_full(key: &str, what: WhenFull) -> Step {
 /// One call that changes nothing. A key, a secret or a clock that is wrong fails all of them alike.
 async fn ask_netease(config: &Config) -> Result<Step, StartError> {
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(System), Arc::new(System));
-    let netease = settings::netease(config, &clock, &ids)?;
+    let netease = settings::netease(config, &clock, &ids)?.for_persons();
     let somebody = [settings::system_account(config)?.accid().clone()];
     let nothing =
         |why| Step::Note(format!("netease.base_url: NetEase could not be asked, and may refuse us: {why}"));

@@ -24,7 +24,7 @@ impl ReconcileTools {
         config.validate()?;
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(System), Arc::new(System));
         let stores = Stores::connect_once(config).await?;
-        let history = Arc::new(netease(config, &clock, &ids)?.background());
+        let history = netease(config, &clock, &ids)?.history();
         let Stores { accounts, log, upkeep, view, .. } = stores;
         Ok(Self { reconciler: Reconciler { history, log, upkeep, view, clock }, accounts })
     }

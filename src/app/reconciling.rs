@@ -34,7 +34,7 @@ impl Reconciling {
             gaps: Arc::clone(&stores.gaps),
             reconciler: Reconciler {
                 history: Arc::new(PacedHistory::new(
-                    Arc::new(netease.background()),
+                    netease.history(),
                     config.netease.reconcile_calls_per_second,
                 )),
                 log: Arc::clone(&stores.log),

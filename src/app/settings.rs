@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::StartError;
 use super::trust::authorities;
 use crate::commands::deliver::DeliveryBounds;
-use crate::config::{AuthMode, Config, ConfigError};
+use crate::config::{AuthMode, Config, ConfigError, NeteaseApi};
 use crate::domain::ids::{Accid, UserId};
 use crate::domain::outbox::Policy;
 use crate::infra::clock::System;
 use crate::infra::http_client::Egress;
 use crate::infra::jwt::{JwtAuthenticator, JwtSettings};
-use crate::infra::netease::{Netease, NeteaseSettings};
+use crate::infra::netease::{Netease, NeteaseSettings, ServerApi};
 use crate::infra::no_authentication::NoAuthentication;
 use crate::ports::authenticator::Authenticator;
 use crate::ports::clock::{Clock, Ids};
@@ -25,6 +25,10 @@ pub(super) fn netease(
 ) -> Result<Netease, StartError> {
     let netease = &config.netease;
     let settings = NeteaseSettings {
+        api: match netease.api {
+            NeteaseApi::V9 => ServerApi::V9,
+            NeteaseApi::V10 => ServerApi::V10,
+        },
         base_url: netease.base_url.clone(),
         backup_base_url: netease.backup_base_url.clone(),
         app_key: netease.app_key.clone(),

@@ -112,13 +112,6 @@ pub struct Leased {
     pub claimed: Claimed,
 }
 
-impl Leased {
-    /// All that one claim got.
-    pub fn all(lease: &Lease, claimed: Vec<Claimed>) -> Vec<Self> {
-        claimed.into_iter().map(|claimed| Self { lease: lease.clone(), claimed }).collect()
-    }
-}
-
 impl DeliveryWorker {
     /// A worker that begins nothing new once `stop` is cancelled.
     pub fn new(ports: DeliveryPorts, bounds: DeliveryBounds, stop: CancellationToken) -> Self {
@@ -142,6 +135,13 @@ impl DeliveryWorker {
     /// A fresh lease.
     pub fn lease(&self) -> Lease {
         Lease { token: self.ports.ids.fresh(), until: self.ports.clock.now().plus(self.bounds.lease_ms) }
+    }
+
+    /// All that one claim got, each as much as one call to NetEase does.
+    pub fn leased(&self, lease: &Lease, claimed: Vec<Claimed>) -> Vec<Leased> {
+        let most = self.ports.gateway.most_recipients();
+        let calls = claimed.into_iter().flat_map(|claimed| claimed.in_batches_of(most));
+        calls.map(|claimed| Leased { lease: lease.clone(), claimed }).collect()
     }
 
     /// Whether something new may be sent at once: nothing waits before it, there is a hand
@@ -218,7 +218,7 @@ impl DeliveryWorker {
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
         let claimed = self.ports.outbox.claim(&lease, self.ports.clock.now(), limit).await?;
         self.behind.store(claimed.len() >= room, Ordering::Relaxed);
-        Ok(Leased::all(&lease, claimed))
+        Ok(self.leased(&lease, claimed))
     }
 }
 

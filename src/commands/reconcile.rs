@@ -134,7 +134,7 @@ impl Reconciler {
     ) -> Result<Reconciled, ReconcileError> {
         let mut found = Reconciled { pairs: 1, ..Reconciled::default() };
         let mut in_history = HashSet::new();
-        let mut start = Some(PageStart { from: window.from, to: window.to, after: None });
+        let mut start = Some(PageStart { from: window.from, to: window.to, after: None, token: None });
         while let Some(at) = start {
             let Page { messages, unreadable, next } = self.history.page(user, peer, &at).await?;
             let new = |message: &Message| in_history.insert(message.key.server_id);

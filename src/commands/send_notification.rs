@@ -17,7 +17,7 @@ use crate::ports::outbox::{
     Accepted, Delivery, IdempotencyKey, NewNotification, NotificationStatus, Notifications, OutboxNotice,
 };
 
-/// More recipients than this go by one batch call; up to here each gets a call of their own, and an account if need be.
+/// More recipients than this go by batch calls; up to here each gets a call of their own, and an account if need be.
 pub const HANDFUL: usize = 10;
 
 /// A notice as the site orders it.
@@ -99,7 +99,7 @@ impl Notifier {
         let lease = self.worker.is_free().then(|| self.worker.lease());
         match self.notifications.accept(&new, lease.as_ref()).await? {
             Accepted::New(claimed) => {
-                let leased = lease.map_or_else(Vec::new, |lease| Leased::all(&lease, claimed));
+                let leased = lease.map_or_else(Vec::new, |lease| self.worker.leased(&lease, claimed));
                 tracing::info!(id = %new.id, recipients = new.to.len(), "a notification is accepted");
                 let at_once: usize = leased.iter().map(|leased| leased.claimed.work.entries().len()).sum();
                 if at_once < new.to.len() {

@@ -9,7 +9,7 @@ use crate::ports::StoreError;
 use crate::ports::accounts::{Account, Accounts, Registration};
 use crate::ports::gateway::{Gateway, GatewayError};
 
-/// Accounts that one call of user/getUinfos asks about (NIM server API).
+/// Accounts that NetEase is asked about at once.
 const PAGE: u32 = 200;
 
 /// What verifying needs.

@@ -14,6 +14,8 @@ pub(super) struct Http {
     pub missing: &'static str,
     /// What its path has to end with.
     pub end: &'static str,
+    /// Hosts that may stand without a path.
+    pub alone: &'static [&'static str],
     /// Whether a query may follow.
     pub query: bool,
 }
@@ -40,17 +42,32 @@ impl Bounds<String> for Http {
         if url.fragment().is_some() || url.query().is_some() && !self.query {
             return refuse(&format!("must end with its path {end}: take out what stands after ? or #"));
         }
-        match url.path().trim_end_matches('/').ends_with(end) {
-            true => Ok(()),
-            false => Err(format!("must end with {end}, such as https://host.example{end}")),
+        let path = url.path().trim_end_matches('/');
+        let is_alone = path.is_empty() && url.host_str().is_some_and(|host| self.alone.contains(&host));
+        if is_alone || path.ends_with(end) {
+            return Ok(());
         }
+        let alone = self.alone.first().map_or_else(String::new, |host| {
+            format!("; hosts such as {host} stand without a path, and serve netease.api = \"v10\" alone")
+        });
+        refuse(&format!("must end with {end}, such as https://host.example{end}{alone}"))
     }
+}
+
+/// Where the newer server API of NetEase, and nothing else, is: its paths begin at the root there.
+const V10_ALONE: &[&str] =
+    &["open.yunxinapi.com", "open-bak.yunxinapi.com", "open-sg.yunxinapi.com", "open-sg-bak.yunxinapi.com"];
+
+/// Whether this address of NetEase, which is within its bounds, serves the newer server API alone.
+pub(super) fn is_of_v10_alone(url: &str) -> bool {
+    parse(url).is_some_and(|url| !url.path().trim_end_matches('/').ends_with(NETEASE.end))
 }
 
 /// Where NetEase is.
 pub(super) const NETEASE: Http = Http {
     missing: "is missing: set it, such as https://api.yunxinapi.com/nimserver",
     end: "/nimserver",
+    alone: V10_ALONE,
     query: false,
 };
 
@@ -61,7 +78,8 @@ pub(super) const NETEASE_BACKUP: Http = Http {
 };
 
 /// Where an issuer publishes its keys; some tell their key sets apart by a query.
-pub(super) const JWKS: Http = Http { missing: "is empty: set it, or leave it out", end: "", query: true };
+pub(super) const JWKS: Http =
+    Http { missing: "is empty: set it, or leave it out", end: "", alone: &[], query: true };
 
 /// The URL of an HTTP proxy.
 pub(super) struct HttpProxy;

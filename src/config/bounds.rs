@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
-use super::{AuthMode, LogFormat, ReconcileMode};
+use super::{AuthMode, LogFormat, NeteaseApi, ReconcileMode};
 use crate::domain::ids::{LetterCase, UserId};
 
 /// What a key of type `T` may be.
@@ -111,7 +111,7 @@ macro_rules! unbounded {
     };
 }
 
-unbounded!(bool, SocketAddr, AuthMode, LogFormat, LetterCase, ReconcileMode);
+unbounded!(bool, SocketAddr, AuthMode, LogFormat, LetterCase, NeteaseApi, ReconcileMode);
 
 /// Text that says something, without white space around it.
 pub(super) struct Filled;

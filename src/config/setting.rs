@@ -12,7 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use toml::Value;
 
-use super::{AuthMode, LogFormat, ReconcileMode};
+use super::{AuthMode, LogFormat, NeteaseApi, ReconcileMode};
 use crate::domain::ids::LetterCase;
 
 /// A type that a key can have.
@@ -130,6 +130,12 @@ impl Setting for ReconcileMode {
 impl Setting for LetterCase {
     fn read(value: Value) -> Result<Self, String> {
         one_of(&value, &[("distinct", Self::Distinct), ("fold", Self::Fold)])
+    }
+}
+
+impl Setting for NeteaseApi {
+    fn read(value: Value) -> Result<Self, String> {
+        one_of(&value, &[("v9", Self::V9), ("v10", Self::V10)])
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::addresses::is_of_v10_alone;
 use super::section::Section;
-use super::{Auth, AuthMode, Config, ConfigError};
+use super::{Auth, AuthMode, Config, ConfigError, NeteaseApi};
 
 impl Config {
     /// Checks each key's bounds, and what keys must be in view of each other.
@@ -16,6 +17,16 @@ impl Config {
                 "auth.mode is \"none\" on an address that others can reach: set auth.mode = \"jwt\", listen on \
                  127.0.0.1, or say auth.behind_gateway = true if something in front checks callers",
             );
+        }
+        let netease = &self.netease;
+        let backup = netease.backup_base_url.as_ref().map(|url| ("backup_base_url", url));
+        for (key, url) in [("base_url", &netease.base_url)].into_iter().chain(backup) {
+            if netease.api == NeteaseApi::V9 && is_of_v10_alone(url) {
+                return fail(&format!(
+                    "netease.{key} names a host that serves NetEase's newer server API alone: set netease.api = \"v10\", \
+                     or the address of the classic one, such as https://api.yunxinapi.com/nimserver"
+                ));
+            }
         }
         if self.notifications.lease < self.longest_call() {
             return fail(

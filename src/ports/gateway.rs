@@ -1,4 +1,4 @@
-//! The calls we make to NetEase (NIM server API).
+//! The calls we make to NetEase (NIM server API), whichever of its server APIs is spoken.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::domain::ids::Accid;
 /// NetEase's server API. Every call is bounded in time, keeps to NetEase's quota, and signs each attempt anew.
 #[async_trait]
 pub trait Gateway: Send + Sync {
-    /// user/create: registers an account with our token. Repeating it after success answers
-    /// [`Created::AlreadyRegistered`] and changes nothing.
+    /// Registers an account with our token. Repeating it after success answers [`Created::AlreadyRegistered`] and changes
+    /// nothing.
     async fn create_user(
         &self,
         accid: &Accid,
@@ -20,30 +20,33 @@ pub trait Gateway: Send + Sync {
         name: Option<&str>,
     ) -> Result<Created, GatewayError>;
 
-    /// user/update: sets the token of a registered account. Safe to repeat.
+    /// Sets the token of a registered account. Safe to repeat.
     async fn set_token(&self, accid: &Accid, token: &str) -> Result<(), GatewayError>;
 
-    /// user/updateUinfo: sets the name that others see. Safe to repeat.
+    /// Sets the name that others see. Safe to repeat.
     async fn set_name(&self, accid: &Accid, name: &str) -> Result<(), GatewayError>;
 
-    /// friend/add with type 1: friends at once and both ways. Safe to repeat.
+    /// Makes two accounts friends, at once and both ways. Safe to repeat.
     async fn add_friend(&self, accid: &Accid, friend: &Accid) -> Result<(), GatewayError>;
 
-    /// msg/sendAttachMsg to one person, each time `before` allows it. **Not** safe to repeat after
+    /// Sends a notice to one person, each time `before` allows it. **Not** safe to repeat after
     /// [`GatewayError::OutcomeUnknown`]: NetEase has no idempotency here, and the user may be notified twice.
     async fn send_notice(&self, notice: &Notice, before: &dyn BeforeSend) -> Result<(), GatewayError>;
 
-    /// msg/sendBatchAttachMsg to 1 to 5000 persons at once, each time `before` allows it; answers those whom NetEase does
-    /// not know. **Not** safe to repeat after [`GatewayError::OutcomeUnknown`].
+    /// Sends a notice to 1 to [`Self::most_recipients`] persons by one call, each time `before` allows it; answers whom it
+    /// did not reach. **Not** safe to repeat after [`GatewayError::OutcomeUnknown`].
     async fn send_batch(
         &self,
         from: &Accid,
         to: &[Accid],
         content: &NoticeContent,
         before: &dyn BeforeSend,
-    ) -> Result<Vec<Accid>, GatewayError>;
+    ) -> Result<Vec<LeftOut>, GatewayError>;
 
-    /// user/getUinfos: the names of those of up to 200 accounts that NetEase knows; empty where it knows no name.
+    /// Recipients of one batch, at least 1: 5000 by V9, 500 by V10.
+    fn most_recipients(&self) -> usize;
+
+    /// The names of those accounts that NetEase knows; empty where it knows no name.
     async fn names(&self, accids: &[Accid]) -> Result<BTreeMap<Accid, String>, GatewayError>;
 
     /// How long calls will be refused without being sent, because the last ones did not get through.
@@ -57,13 +60,22 @@ pub trait BeforeSend: Send + Sync {
     async fn may_send(&self) -> bool;
 }
 
-/// The answer to user/create.
+/// What came of registering an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
     /// The account is new and has our token.
     New,
     /// There is such an account already; its token is whatever it was.
     AlreadyRegistered,
+}
+
+/// A recipient whom a batch did not reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Who.
+    pub to: Accid,
+    /// NetEase's code and words; `None` if it is that NetEase does not know them.
+    pub refusal: Option<String>,
 }
 
 /// A custom system notice on its way.
@@ -77,7 +89,7 @@ pub struct Notice {
     pub content: NoticeContent,
 }
 
-/// What a notice says and how it is shown. The limits, in characters, are those of msg/sendAttachMsg.
+/// What a notice says and how it is shown. The limits, in characters, are NetEase's.
 ///
 /// The outbox keeps it as JSON: a release must be able to read what the one before has written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

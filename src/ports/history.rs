@@ -37,6 +37,8 @@ pub struct PageStart {
     pub to: Millis,
     /// Not this one, which ended the page before.
     pub after: Option<ServerId>,
+    /// What NetEase calls the place, where it has a name for it; what is above holds all the same.
+    pub token: Option<String>,
 }
 
 /// A page of a conversation.

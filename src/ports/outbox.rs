@@ -35,7 +35,7 @@ pub struct OutboxEntry {
     pub accepted_at: Millis,
 }
 
-/// What one call does, held by a lease.
+/// What belongs together, held by a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
     /// The id of the notification that it is of; `None` for a friendship.
@@ -46,6 +46,20 @@ pub struct Claimed {
     pub work: Work,
 }
 
+impl Claimed {
+    /// The same, a batch in as many as it takes for each to have at most so many recipients, in their order. Each has an
+    /// outcome of its own: a later one may fail after an earlier one was sent.
+    pub fn in_batches_of(self, most: usize) -> Vec<Self> {
+        let Work::Batch(entries, notice) = self.work else { return vec![self] };
+        let part = |entries: &[OutboxEntry]| Self {
+            notification: self.notification.clone(),
+            from: self.from.clone(),
+            work: Work::Batch(entries.to_vec(), notice.clone()),
+        };
+        entries.chunks(most.max(1)).map(part).collect()
+    }
+}
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
@@ -53,7 +67,7 @@ pub enum Work {
     Friendship(OutboxEntry),
     /// A notice to one recipient.
     Notice(OutboxEntry, OutboxNotice),
-    /// The same notice to 1 to [`BATCH`] recipients at once.
+    /// The same notice to 1 to [`BATCH`] recipients.
     Batch(Vec<OutboxEntry>, OutboxNotice),
 }
 
@@ -84,7 +98,7 @@ impl Work {
     }
 }
 
-/// Recipients of one call of msg/sendBatchAttachMsg (NIM server API).
+/// Recipients of one notification: what one call of V9 takes (NIM server API, msg/sendBatchAttachMsg).
 pub const BATCH: u32 = 5_000;
 
 /// Entries in the order of their numbers. MySQL in production, SQLite when embedded: the accounts' database.
@@ -142,7 +156,7 @@ pub struct NewNotification {
     pub to: Vec<UserId>,
     /// What it says.
     pub notice: OutboxNotice,
-    /// Whether it goes out by msg/sendBatchAttachMsg.
+    /// Whether it goes out by batches.
     pub batch: bool,
     /// When it was accepted.
     pub at: Millis,

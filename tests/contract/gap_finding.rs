@@ -10,14 +10,14 @@ use otc_im::commands::reconcile_gaps::{GapReconciler, ReconcileCounters};
 use otc_im::domain::ids::Millis;
 use otc_im::domain::silence::HOUR_MS;
 use otc_im::infra::clock::System;
+use otc_im::infra::netease::ServerApi;
 use otc_im::ports::clock::Clock;
 use otc_im::ports::gaps::{Gap, GapCause, Gaps};
-use otc_im::ports::gateway::Gateway;
 use serde_json::json;
 
 use super::facts::{NOW, Pair, fresh_accid};
 use super::watched::SetClock;
-use crate::gateway::gateway;
+use crate::gateway::{gateway, history};
 use crate::support::backends::{self, Stack};
 use crate::support::netease::NetEase;
 
@@ -153,9 +153,9 @@ async fn what_is_seen_is_written_down(stack: &Stack) {
 /// NetEase where the pair is at home, and a gap that is over, of now.
 async fn lost(stack: &Stack, pair: &Pair) -> (NetEase, GapReconciler) {
     let netease = NetEase::start().await;
-    let history = Arc::new(gateway(&netease));
+    let gateway = gateway(&netease);
     for accid in [&pair.reader, &pair.peer] {
-        history.create_user(accid, "token", None).await.unwrap();
+        gateway.create_user(accid, "token", None).await.unwrap();
     }
     netease.faults(json!({"dropNext": 2})).await;
     let message = json!({"from": pair.peer.as_str(), "to": pair.reader.as_str(), "count": 2, "wait": false});
@@ -165,7 +165,7 @@ async fn lost(stack: &Stack, pair: &Pair) -> (NetEase, GapReconciler) {
     stack.log.gaps.put(&Gap { id: "one".into(), cause: GapCause::Refused, from, to }).await.unwrap();
     stack.log.gaps.note_active(&[fresh_accid(), pair.reader.clone()], day_of(now)).await.unwrap();
     let reconciler = Reconciler {
-        history,
+        history: history(ServerApi::V9, &netease),
         log: stack.log.messages.clone(),
         upkeep: stack.log.upkeep.clone(),
         view: stack.view.port.clone(),

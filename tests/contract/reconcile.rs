@@ -6,14 +6,14 @@ use otc_im::commands::reconcile::{Mode, PairsRead, Reconciled, Reconciler, Windo
 use otc_im::domain::ids::Millis;
 use otc_im::domain::message::{Details, Message, Origin};
 use otc_im::domain::unread::Change;
-use otc_im::infra::netease::Netease;
-use otc_im::ports::gateway::Gateway;
+use otc_im::infra::netease::ServerApi::{self, V9, V10};
+use otc_im::ports::history::History;
 use otc_im::ports::message_log::InsertOutcome::{self, Completed, Conflicting, First, Repeated};
 use serde_json::{Value, json};
 
 use super::facts::{NOW, Pair, count, fresh_accid, id, load};
 use super::watched::SetClock;
-use crate::gateway::gateway;
+use crate::gateway::{gateway, history};
 use crate::support::backends::{self, Stack};
 use crate::support::netease::NetEase;
 
@@ -31,16 +31,17 @@ on_each! {
 }
 
 /// NetEase with these accounts, whose copies go nowhere.
-async fn netease(pair: &Pair) -> (NetEase, Arc<Netease>) {
+async fn netease(api: ServerApi, pair: &Pair) -> (NetEase, Arc<dyn History>) {
     let netease = NetEase::start().await;
     let gateway = gateway(&netease);
     for accid in [&pair.reader, &pair.peer] {
         gateway.create_user(accid, "token", None).await.unwrap();
     }
-    (netease, Arc::new(gateway))
+    let history = history(api, &netease);
+    (netease, history)
 }
 
-fn reconciler(stack: &Stack, history: Arc<Netease>) -> Reconciler {
+fn reconciler(stack: &Stack, history: Arc<dyn History>) -> Reconciler {
     Reconciler {
         history,
         log: stack.log.messages.clone(),
@@ -52,7 +53,7 @@ fn reconciler(stack: &Stack, history: Arc<Netease>) -> Reconciler {
 
 const ALWAYS: Window = Window { from: Millis(0), to: Millis(4_000_000_000_000) };
 
-async fn reconcile(stack: &Stack, history: &Arc<Netease>, pair: &Pair, mode: Mode) -> Reconciled {
+async fn reconcile(stack: &Stack, history: &Arc<dyn History>, pair: &Pair, mode: Mode) -> Reconciled {
     let reconciler = reconciler(stack, Arc::clone(history));
     reconciler.user(&pair.reader, ALWAYS, mode, &mut PairsRead::default()).await.unwrap()
 }
@@ -66,25 +67,27 @@ async fn lost(netease: &NetEase, from: impl ToString, to: impl ToString, more: V
 }
 
 async fn lost_messages_are_added_both_ways_and_only_once(stack: &Stack) {
-    let pair = Pair::fresh();
-    let (netease, history) = netease(&pair).await;
-    lost(&netease, &pair.peer, &pair.reader, json!({"count": 250})).await;
-    lost(&netease, &pair.reader, &pair.peer, json!({"count": 3, "body": "yes"})).await;
-    load(&*stack.view, &pair.reader, &pair.snapshot([], None)).await;
-    let found = reconcile(stack, &history, &pair, Mode::Store).await;
-    assert_eq!(found, Reconciled { pairs: 1, seen: 253, added: 253, ..Reconciled::default() });
-    assert_eq!(count(&*stack.view, &pair).await, Some(250));
-    let answered = stack.log.messages.snapshot(&pair.peer).await.unwrap();
-    assert_eq!(answered.unread.len(), 3, "the other one's count is right as well");
-    let again = reconcile(stack, &history, &pair, Mode::Store).await;
-    assert_eq!(again, Reconciled { pairs: 1, seen: 253, ..Reconciled::default() });
-    assert_eq!(count(&*stack.view, &pair).await, Some(250));
-    netease.stop().await;
+    for api in [V9, V10] {
+        let pair = Pair::fresh();
+        let (netease, history) = netease(api, &pair).await;
+        lost(&netease, &pair.peer, &pair.reader, json!({"count": 250})).await;
+        lost(&netease, &pair.reader, &pair.peer, json!({"count": 3, "body": "yes"})).await;
+        load(&*stack.view, &pair.reader, &pair.snapshot([], None)).await;
+        let found = reconcile(stack, &history, &pair, Mode::Store).await;
+        assert_eq!(found, Reconciled { pairs: 1, seen: 253, added: 253, ..Reconciled::default() });
+        assert_eq!(count(&*stack.view, &pair).await, Some(250));
+        let answered = stack.log.messages.snapshot(&pair.peer).await.unwrap();
+        assert_eq!(answered.unread.len(), 3, "the other one's count is right as well");
+        let again = reconcile(stack, &history, &pair, Mode::Store).await;
+        assert_eq!(again, Reconciled { pairs: 1, seen: 253, ..Reconciled::default() });
+        assert_eq!(count(&*stack.view, &pair).await, Some(250));
+        netease.stop().await;
+    }
 }
 
 async fn a_dry_run_tells_and_stores_nothing(stack: &Stack) {
     let pair = Pair::fresh();
-    let (netease, history) = netease(&pair).await;
+    let (netease, history) = netease(V9, &pair).await;
     lost(&netease, &pair.peer, &pair.reader, json!({"count": 2})).await;
     lost(&netease, &pair.reader, &pair.peer, json!({})).await;
     let found = reconcile(stack, &history, &pair, Mode::DryRun).await;
@@ -94,9 +97,9 @@ async fn a_dry_run_tells_and_stores_nothing(stack: &Stack) {
 }
 
 async fn many_messages_of_one_millisecond_are_read_to_the_end(stack: &Stack) {
-    for (exclusion, least) in [("anchor", 230), ("one", 100)] {
+    for (api, exclusion, least) in [(V9, "anchor", 230), (V9, "one", 100), (V10, "one", 230)] {
         let pair = Pair::fresh();
-        let (netease, history) = netease(&pair).await;
+        let (netease, history) = netease(api, &pair).await;
         lost(&netease, &pair.peer, &pair.reader, json!({"count": 220, "timestamp": 1_700_000_000_000_i64}))
             .await;
         let after = json!({"count": 10, "timestamp": 1_700_000_000_001_i64});
@@ -113,7 +116,7 @@ async fn many_messages_of_one_millisecond_are_read_to_the_end(stack: &Stack) {
 
 async fn what_history_lacks_is_told_and_stays(stack: &Stack) {
     let pair = Pair::fresh();
-    let (netease, history) = netease(&pair).await;
+    let (netease, history) = netease(V9, &pair).await;
     lost(&netease, &pair.peer, &pair.reader, json!({})).await;
     stack.log.record_one(pair.message(7, 1_600_000_000_000).into()).await.unwrap();
     let found = reconcile(stack, &history, &pair, Mode::Store).await;

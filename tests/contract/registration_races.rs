@@ -14,7 +14,7 @@ use otc_im::commands::register_account::Registrar;
 use otc_im::domain::ids::{Accid, UserId};
 use otc_im::infra::clock::System;
 use otc_im::ports::accounts::{Account, Accounts, Registration};
-use otc_im::ports::gateway::{BeforeSend, Created, Gateway, GatewayError, Notice, NoticeContent};
+use otc_im::ports::gateway::{BeforeSend, Created, Gateway, GatewayError, LeftOut, Notice, NoticeContent};
 
 use super::accounts::account;
 use crate::support::backends::{Rows, sqlite_accounts};
@@ -89,7 +89,10 @@ impl Gateway for Seen {
         _: &[Accid],
         _: &NoticeContent,
         _: &dyn BeforeSend,
-    ) -> Result<Vec<Accid>, GatewayError> {
+    ) -> Result<Vec<LeftOut>, GatewayError> {
+        unreachable!()
+    }
+    fn most_recipients(&self) -> usize {
         unreachable!()
     }
     async fn names(&self, _: &[Accid]) -> Result<BTreeMap<Accid, String>, GatewayError> {

@@ -1,7 +1,6 @@
 //! `otc-im accounts`: a token is replaced, and what NetEase lost or shows wrongly is put right.
 
 use otc_im::domain::ids::Accid;
-use otc_im::ports::gateway::Gateway;
 use serde_json::{Value, json};
 
 use crate::gateway::gateway;

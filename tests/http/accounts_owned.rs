@@ -1,7 +1,6 @@
 //! An account belongs to its user: naming somebody registers them, and never touches a login that is there.
 
 use otc_im::domain::ids::Accid;
-use otc_im::ports::gateway::Gateway;
 use serde_json::json;
 
 use super::accounts::bind;

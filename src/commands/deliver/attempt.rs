@@ -1,6 +1,6 @@
 //! One delivery: attempted, and its outcome written down.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::ports::StoreError;
 use crate::ports::gateway::{BeforeSend, GatewayError, Notice};
 use crate::ports::outbox::{Claimed, EntryId, Lease, OutboxEntry, OutboxNotice, Work};
 
-/// What NetEase's answer to a batch says of a recipient whom it names.
+/// What is said of a recipient whom a batch did not reach, because NetEase does not know them.
 const UNREGISTERED: &str = "NetEase does not know this user: they have no account there yet";
 /// What a caller is told of our own troubles; the log has more.
 const OUT_OF_REACH: &str = "a store of this service is out of reach";
@@ -97,16 +97,18 @@ impl DeliveryWorker {
         let theirs: Vec<Accid> =
             to.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(accid, _)| accid.clone()).collect();
         let sent = match theirs.is_empty() {
-            true => Ok(HashSet::new()),
+            true => Ok(HashMap::new()),
             false => {
                 let sent = self.ports.gateway.send_batch(from, &theirs, &notice.content, before).await;
-                sent.map(|unregistered| unregistered.into_iter().collect::<HashSet<_>>())
+                sent.map(|left_out| left_out.into_iter().map(|left| (left.to, left.refusal)).collect())
             }
         };
         let each = to.iter().zip(taken).map(|(accid, taken)| match &sent {
             _ if taken => Attempt::Refused(RegisterError::Taken(accid.clone()).to_string()),
-            Ok(unregistered) if unregistered.contains(accid) => Attempt::Refused(UNREGISTERED.to_owned()),
-            Ok(_) => Attempt::Done,
+            Ok(left_out) => match left_out.get(accid) {
+                Some(refusal) => Attempt::Refused(why_left_out(refusal.as_deref())),
+                None => Attempt::Done,
+            },
             Err(error) => outcome(Err(error.clone())),
         });
         Ok(each.collect())
@@ -200,6 +202,11 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+fn why_left_out(refusal: Option<&str>) -> String {
+    refusal
+        .map_or_else(|| UNREGISTERED.to_owned(), |refusal| format!("NetEase left this user out: {refusal}"))
 }
 
 /// What a call that was sent, or refused on the way, came to.

@@ -1,13 +1,11 @@
-//! What NetEase's answers mean: HTTP 200 with `{"code":N, …}`, in any order, `desc` sometimes missing.
-
-use std::collections::BTreeMap;
+//! What NetEase's answers mean: HTTP 200 with `{"code":N, …}`, in any order, and words that are sometimes missing, in
+//! `desc` of V9 and in `msg` of V10.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::call::Api;
+use super::call::{Call, ServerApi};
 use crate::domain::excerpt::excerpt;
-use crate::domain::ids::Accid;
 use crate::log_gate::LogGate;
 use crate::ports::gateway::GatewayError;
 
@@ -19,7 +17,7 @@ const LONGEST_DESC: usize = 200;
 pub(super) struct Answer {
     /// NetEase's code.
     pub code: i64,
-    /// Whatever else there is: `desc`, and what each API tells.
+    /// Whatever else there is: the words, and what each call tells.
     #[serde(flatten)]
     fields: Map<String, Value>,
 }
@@ -38,90 +36,68 @@ pub(super) enum Verdict {
 }
 
 impl Answer {
-    /// NetEase's words, which go into log lines, answers, stores and terminals: so many of them, and no control
-    /// characters. Empty where there are none.
-    pub fn desc(&self) -> String {
-        excerpt(self.said(), LONGEST_DESC)
+    /// An answer of a code and words, which stand in `field`.
+    pub fn of(code: i64, field: &str, words: &str) -> Self {
+        Self { code, fields: Map::from_iter([(field.to_owned(), words.into())]) }
     }
 
-    /// Whether `desc` contains `words`, in any case: 414 says several things in words alone.
+    /// What stands beside the code under this name; null if nothing does.
+    pub fn field(&self, name: &str) -> &Value {
+        self.fields.get(name).unwrap_or(&Value::Null)
+    }
+
+    /// NetEase's words, which go into log lines, answers, stores and terminals: so many of them, and no control
+    /// characters.
+    pub fn words(&self) -> String {
+        match excerpt(self.said(), LONGEST_DESC) {
+            words if words.is_empty() => "no description".to_owned(),
+            words => words,
+        }
+    }
+
+    /// Whether the words contain `words`, in any case: 414 of V9 says several things in words alone.
     pub fn says(&self, words: &str) -> bool {
         self.said().to_ascii_lowercase().contains(words)
     }
 
     fn said(&self) -> &str {
-        self.fields.get("desc").and_then(Value::as_str).unwrap_or_default()
+        ["desc", "msg"].iter().find_map(|name| self.field(name).as_str()).unwrap_or_default()
     }
 
-    /// By the table of codes (NIM server API). 431 is a repeated RequestId, and each attempt has a fresh one.
+    /// By the tables of codes (NIM server API). 431 is a repeated RequestId, and each attempt has a fresh one. Those of
+    /// three digits mean the same in V10, which has six for what concerns an account or a friend.
     pub fn verdict(&self) -> Verdict {
         match self.code {
             416 => Verdict::Closed,
-            398 | 399 | 415 | 431 | 449 | 503 | 511 | 514 => Verdict::NotDone,
+            398 | 399 | 415 | 431 | 449 | 503 | 511 | 514 | 102_449 | 104_449 => Verdict::NotDone,
             408 | 500 => Verdict::Unknown,
             _ => Verdict::Final,
         }
     }
 
     /// Whether it is this service that NetEase does not accept, rather than what the call asks for.
-    pub fn is_about_us(&self) -> bool {
-        self.code == 315
-            || self.code == 414 && ["checksum", "appkey", "curtime"].iter().any(|words| self.says(words))
-    }
-
-    /// `unregister` of msg/sendBatchAttachMsg: those whom NetEase does not know.
-    ///
-    /// It is seen as an array, as a string that holds one, and not at all.
-    pub fn unregistered(&self) -> Vec<Accid> {
-        let given = self.fields.get("unregister").unwrap_or(&Value::Null);
-        let held = match given {
-            Value::String(text) if text.trim().is_empty() => Value::Null,
-            Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| given.clone()),
-            other => other.clone(),
-        };
-        match held {
-            Value::Null => Vec::new(),
-            Value::Array(accids) => {
-                accids.iter().filter_map(|accid| Accid::from_nim(accid.as_str()?).ok()).collect()
-            }
-            _ => {
-                // The notices are out: an error here would have them sent again.
-                tell_unreadable();
-                Vec::new()
-            }
+    pub fn is_about_us(&self, server: ServerApi) -> bool {
+        match self.code {
+            315 => true,
+            403 => server == ServerApi::V10,
+            414 => ["checksum", "appkey", "curtime"].iter().any(|words| self.says(words)),
+            _ => false,
         }
-    }
-
-    /// The members of an array, which may stand in `data`; none if it is missing.
-    pub fn list(&self, name: &str) -> &[Value] {
-        let within = || self.fields.get("data")?.get(name);
-        self.fields.get(name).or_else(within).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// `uinfos` of user/getUinfos: a name for each account that NetEase knows, empty if it has none.
-    pub fn names(&self) -> BTreeMap<Accid, String> {
-        let named = |uinfo: &Value| {
-            let accid = Accid::from_nim(uinfo.get("accid")?.as_str()?).ok()?;
-            let name = uinfo.get("name").and_then(Value::as_str).unwrap_or_default();
-            Some((accid, name.to_owned()))
-        };
-        self.list("uinfos").iter().filter_map(named).collect()
     }
 }
 
-/// The error for a final answer that is not what was hoped for.
-pub(super) fn refused(api: Api, answer: &Answer) -> GatewayError {
-    let desc = match answer.desc() {
-        desc if desc.is_empty() => "no description".to_owned(),
-        desc => desc,
-    };
-    let api = api.name();
-    if answer.is_about_us() {
+/// The error for an answer that is not what was hoped for.
+pub(super) fn refused(call: &Call, answer: &Answer) -> GatewayError {
+    let (api, code, desc) = (call.name(), answer.code, answer.words());
+    if answer.is_about_us(call.server) {
         // Every call fails like this until someone acts, so it must be seen.
-        tell_not_accepted(api, answer.code, &desc);
-        return GatewayError::NotAccepted { api, code: answer.code, desc };
+        tell_not_accepted(api, code, &desc);
+        return GatewayError::NotAccepted { api, code, desc };
     }
-    GatewayError::Rejected { api, code: answer.code, desc }
+    match answer.verdict() {
+        Verdict::Final => GatewayError::Rejected { api, code, desc },
+        Verdict::NotDone | Verdict::Unknown | Verdict::Closed => GatewayError::Transient { api, code },
+    }
 }
 
 fn tell_not_accepted(api: &str, code: i64, desc: &str) {
@@ -138,7 +114,8 @@ fn tell_not_accepted(api: &str, code: i64, desc: &str) {
     }
 }
 
-fn tell_unreadable() {
+/// NetEase's list of those whom a batch did not reach is no such list.
+pub(super) fn tell_unreadable() {
     static UNREADABLE: LogGate = LogGate::new();
     if let Some(count) = UNREADABLE.pass() {
         tracing::warn!(count, "NetEase's list of unregistered accids cannot be read; taken for empty");
@@ -148,37 +125,48 @@ fn tell_unreadable() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::infra::netease::call::{Api, Form};
 
     fn read(text: &str) -> Answer {
         serde_json::from_str(text).unwrap()
     }
 
+    fn call(server: ServerApi) -> Call {
+        match server {
+            ServerApi::V9 => Call::v9(Api::CreateUser, Form::default()),
+            ServerApi::V10 => Call::v10_get(Api::Names, "/".to_owned()),
+        }
+    }
+
     #[test]
-    fn key_order_varies_and_desc_may_be_missing() {
+    fn key_order_varies_and_words_may_be_missing() {
         assert_eq!(read(r#"{"code":200,"info":{}}"#).code, 200);
-        assert_eq!(read(r#"{"desc":null,"code":500}"#).desc(), "");
+        assert_eq!(read(r#"{"desc":null,"code":500}"#).words(), "no description");
+        assert_eq!(read(r#"{"data":{},"msg":"bad account_id","code":414}"#).words(), "bad account_id");
         assert!(read(r#"{"desc":"Already Register","code":414}"#).says("already register"));
     }
 
     #[test]
     fn what_netease_says_is_cut_and_harmless_wherever_it_goes() {
         let said = format!("checksum\n\u{1b}[2J\0{}", "x".repeat(10_000));
-        for code in [414, 403] {
-            let answer = Answer { code, fields: Map::from_iter([("desc".to_owned(), said.clone().into())]) };
-            assert_eq!(answer.desc().chars().count(), LONGEST_DESC);
-            let error = refused(Api::UserCreate, &answer);
-            assert_eq!(matches!(error, GatewayError::NotAccepted { .. }), code == 414, "{error}");
-            let told = error.to_string();
-            assert!(told.chars().count() < LONGEST_DESC + 100, "{told}");
-            assert!(!told.contains(char::is_control), "{told:?}");
+        for (field, server, ours) in [("desc", ServerApi::V9, 414), ("msg", ServerApi::V10, 403)] {
+            for code in [ours, 404] {
+                let answer = Answer::of(code, field, &said);
+                assert_eq!(answer.words().chars().count(), LONGEST_DESC);
+                let error = refused(&call(server), &answer);
+                assert_eq!(matches!(error, GatewayError::NotAccepted { .. }), code == ours, "{error}");
+                let told = error.to_string();
+                assert!(told.chars().count() < LONGEST_DESC + 100, "{told}");
+                assert!(!told.contains(char::is_control), "{told:?}");
+            }
         }
         assert!(read(&format!(r#"{{"code":414,"desc":"{} AppKey"}}"#, "x".repeat(300))).says("appkey"));
     }
 
     #[test]
     fn only_passing_trouble_is_asked_again() {
-        let verdict = |code| Answer { code, fields: Map::new() }.verdict();
-        for code in [398, 399, 415, 431, 449, 503, 511, 514] {
+        let verdict = |code| Answer::of(code, "desc", "").verdict();
+        for code in [398, 399, 415, 431, 449, 503, 511, 514, 102_449, 104_449] {
             assert_eq!(verdict(code), Verdict::NotDone, "{code}");
         }
         for code in [408, 500] {
@@ -187,34 +175,22 @@ mod tests {
         for code in [200, 301, 315, 403, 404, 405, 406, 414, 417, 419, 422, 7101] {
             assert_eq!(verdict(code), Verdict::Final, "{code}");
         }
+        for code in [102_404, 102_405, 102_434, 103_451, 104_301, 104_404, 104_405, 104_429, 104_435, 104_451]
+        {
+            assert_eq!(verdict(code), Verdict::Final, "{code}");
+        }
         assert_eq!(verdict(416), Verdict::Closed);
     }
 
     #[test]
-    fn unregistered_accids_come_in_every_form() {
-        let two = vec![Accid::from_nim("a").unwrap(), Accid::from_nim("b").unwrap()];
-        for (text, accids) in [
-            (r#"{"code":200,"unregister":["a","B"]}"#, &*two),
-            (r#"{"code":200,"unregister":"[\"a\",\"b\"]"}"#, &*two),
-            (r#"{"code":200,"unregister":[]}"#, &[]),
-            (r#"{"code":200,"unregister":"[]"}"#, &[]),
-            (r#"{"code":200,"unregister":""}"#, &[]),
-            (r#"{"code":200,"unregister":null}"#, &[]),
-            (r#"{"code":200,"unregister":"who knows"}"#, &[]),
-            (r#"{"code":200}"#, &[]),
-        ] {
-            assert_eq!(read(text).unregistered(), accids, "{text}");
+    fn failed_authentication_has_another_code_in_each_api() {
+        let is_about_us = |code, server, words| Answer::of(code, "desc", words).is_about_us(server);
+        for server in [ServerApi::V9, ServerApi::V10] {
+            assert!(is_about_us(315, server, ""));
+            assert!(is_about_us(414, server, "CheckSum"));
+            assert!(!is_about_us(414, server, "account_id is missing"));
         }
-    }
-
-    #[test]
-    fn names_are_empty_where_there_are_none() {
-        let answer = read(
-            r#"{"uinfos":[{"accid":"A","name":"Ann","icon":"x"},{"accid":"b"},{"name":"?"}],"code":200}"#,
-        );
-        let names: Vec<_> =
-            answer.names().into_iter().map(|(accid, name)| (accid.to_string(), name)).collect();
-        assert_eq!(names, [("a".to_owned(), "Ann".to_owned()), ("b".to_owned(), String::new())]);
-        assert!(read(r#"{"code":200}"#).names().is_empty());
+        assert!(is_about_us(403, ServerApi::V10, "forbidden"));
+        assert!(!is_about_us(403, ServerApi::V9, "forbidden"), "there it is about what was asked for");
     }
 }

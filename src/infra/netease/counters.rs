@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::call::Api;
+use super::call::{Api, ServerApi};
 
 /// How one attempt of a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,21 +61,21 @@ pub(super) struct NeteaseCounters {
 
 impl NeteaseCounters {
     /// All series, at zero; the circuit breaker of each endpoint is closed.
-    pub fn new(endpoints: impl Iterator<Item = &'static str>) -> Self {
+    pub fn new(server: ServerApi, endpoints: impl Iterator<Item = &'static str>) -> Self {
         let counters = Self::default();
         for api in Api::ALL {
             for (_, outcome) in CallOutcome::ALL {
-                drop(counters.calls.get_or_create(&CallLabels { api: api.name(), outcome }));
+                drop(counters.calls.get_or_create(&CallLabels { api: server.name(api), outcome }));
             }
         }
         endpoints.for_each(|endpoint| counters.is_up(endpoint, true));
         counters
     }
 
-    /// One attempt has ended.
-    pub fn ended(&self, api: Api, outcome: CallOutcome) {
+    /// One attempt of the call of this name has ended.
+    pub fn ended(&self, api: &'static str, outcome: CallOutcome) {
         let (_, outcome) = CallOutcome::ALL[outcome as usize];
-        self.calls.get_or_create(&CallLabels { api: api.name(), outcome }).inc();
+        self.calls.get_or_create(&CallLabels { api, outcome }).inc();
     }
 
     /// Whether calls go to this endpoint: its circuit breaker is closed.

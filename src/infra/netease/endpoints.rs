@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Pass};
-use super::call::Api;
+use super::call::ServerApi;
 use super::counters::NeteaseCounters;
 
 /// One or two addresses of the same NetEase, each with its breaker.
@@ -24,8 +24,8 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoints {
-    /// Base URLs go up to and with `/nimserver`.
-    pub fn new(base_url: &str, backup_base_url: Option<&str>) -> Self {
+    /// Base URLs are what paths of calls are appended to.
+    pub fn new(server: ServerApi, base_url: &str, backup_base_url: Option<&str>) -> Self {
         let endpoint = |name, url: &str| Endpoint {
             name,
             base_url: url.trim_end_matches('/').to_owned(),
@@ -33,7 +33,7 @@ impl Endpoints {
         };
         let backup = backup_base_url.map(|url| endpoint("backup", url));
         let all: Vec<_> = std::iter::once(endpoint("main", base_url)).chain(backup).collect();
-        let counters = NeteaseCounters::new(all.iter().map(|endpoint| endpoint.name));
+        let counters = NeteaseCounters::new(server, all.iter().map(|endpoint| endpoint.name));
         Self { all, counters }
     }
 
@@ -91,9 +91,9 @@ impl Permit<'_> {
         matches!(self.pass, Some(Pass::Probe(_)))
     }
 
-    /// The address of this API there.
-    pub fn url(&self, api: Api) -> String {
-        format!("{}/{}.action", self.endpoint.base_url, api.name())
+    /// The address there of a call with this path, which begins with a slash.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.endpoint.base_url)
     }
 
     /// NetEase answered, whatever it said.
@@ -144,13 +144,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_backup_is_for_when_the_first_failed_or_rests() {
-        let endpoints = Endpoints::new("http://a/nimserver/", Some("http://b/nimserver"));
+        let endpoints = Endpoints::new(ServerApi::V9, "http://a/nimserver/", Some("http://b"));
         assert_eq!(next(&endpoints, None), Some("main"));
         assert_eq!(next(&endpoints, Some("main")), Some("backup"));
         assert_eq!(next(&endpoints, Some("backup")), Some("main"));
-        let url = |failed| endpoints.pass(failed).unwrap_or_else(|_| panic!()).url(Api::FriendAdd);
-        assert_eq!(url(None), "http://a/nimserver/friend/add.action");
-        assert_eq!(url(Some("main")), "http://b/nimserver/friend/add.action");
+        let url = |failed| endpoints.pass(failed).unwrap_or_else(|_| panic!()).url("/im/v2/users");
+        assert_eq!(url(None), "http://a/nimserver/im/v2/users");
+        assert_eq!(url(Some("main")), "http://b/im/v2/users");
 
         fail(&endpoints, 5);
         assert_eq!(next(&endpoints, Some("backup")), Some("backup"), "the main one rests");
@@ -167,7 +167,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_nobody_waits_for_is_not_missed() {
-        let endpoints = Endpoints::new("http://a", None);
+        let endpoints = Endpoints::new(ServerApi::V9, "http://a", None);
         fail(&endpoints, 5);
         tokio::time::advance(Duration::from_secs(2)).await;
         let probe = endpoints.pass(None).unwrap_or_else(|_| panic!());

@@ -1,19 +1,6 @@
-//! NetEase's history by its classic server API: history/querySessionList and history/querySessionMsg.
+//! What both server APIs call messages in their history, and what copies call them.
 
-use std::collections::BTreeSet;
-
-use async_trait::async_trait;
 use serde_json::Value;
-
-use super::Netease;
-use super::call::{Api, Call};
-use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::message::{ConvType, Details, Message, MessageKey, Origin};
-use crate::ports::gateway::GatewayError;
-use crate::ports::history::{History, Page, PageStart};
-
-/// Messages and sessions that one call answers at most.
-const PAGE: usize = 100;
 
 /// The numbers of message types (NIM server API, history) and what copies call them.
 const TYPES: [(i64, &str); 10] = [
@@ -41,108 +28,14 @@ const CLIENTS: [(i64, &str); 8] = [
     (65, "HARMONY"),
 ];
 
-#[async_trait]
-impl History for Netease {
-    /// Asks up to now, whatever the window is: a session is listed under the time of its newest message alone.
-    async fn peers(&self, of: &Accid, since: Millis) -> Result<Vec<Accid>, GatewayError> {
-        let (mut peers, mut until) = (BTreeSet::new(), None);
-        loop {
-            let call = Call::new(Api::QuerySessionList)
-                .with("accid", of.as_str())
-                .with("minTimestamp", since.0.to_string())
-                .with_some("maxTimestamp", until.map(|Millis(ms)| ms.to_string()).as_deref())
-                .with("limit", PAGE.to_string())
-                .with("needLastMsg", "0");
-            let answer = self.succeed(&call).await?;
-            let sessions = answer.list("sessions");
-            peers.extend(sessions.iter().filter_map(person));
-            let oldest = sessions.iter().filter_map(|session| number(session.get("updateTime")?)).min();
-            // Where all sessions of a page are of one millisecond, the next page begins before it.
-            let next = oldest.map(|ms| Millis(if until == Some(Millis(ms)) { ms - 1 } else { ms }));
-            match next.filter(|next| sessions.len() >= PAGE && *next >= since) {
-                Some(next) => until = Some(next),
-                None => return Ok(peers.into_iter().collect()),
-            }
-        }
-    }
-
-    async fn page(&self, of: &Accid, peer: &Accid, start: &PageStart) -> Result<Page, GatewayError> {
-        // NetEase refuses a window without length, and does not say whether its end belongs to it.
-        let end = start.to.plus(1);
-        let call = Call::new(Api::QuerySessionMsg)
-            .with("from", of.as_str())
-            .with("to", peer.as_str())
-            .with("begintime", start.from.0.to_string())
-            .with("endtime", end.0.to_string())
-            .with("limit", PAGE.to_string())
-            .with("reverse", "1")
-            .with_some("excludeMsgid", start.after.map(|id| id.to_string()).as_deref());
-        let answer = self.succeed(&call).await?;
-        let listed = answer.list("msgs");
-        let messages: Vec<Message> = listed.iter().filter_map(|listed| message(listed, of, peer)).collect();
-        let last = listed.iter().filter_map(sent).max();
-        let next = last.filter(|_| listed.len() >= PAGE).and_then(|(at, id)| {
-            // Where NetEase leaves out that one message alone, a page of one millisecond leads nowhere but beyond it.
-            let from = if (at, Some(id)) > (start.from, start.after) { at } else { at.plus(1) };
-            (from < end).then_some(PageStart { from, to: start.to, after: Some(id) })
-        });
-        Ok(Page { unreadable: listed.len() - messages.len(), messages, next })
-    }
+/// What copies call a message of this type: its number, if it has no name.
+pub(super) fn type_name(number: i64) -> String {
+    named(&TYPES, number).unwrap_or_else(|| number.to_string())
 }
 
-/// The other one of a session of two persons; sessions of teams have another `sessionType`.
-fn person(session: &Value) -> Option<Accid> {
-    let is_of_two = session.get("sessionType").is_none_or(|kind| matches!(number(kind), Some(0 | 1)));
-    let accid = session.get("accid")?.as_str()?;
-    if is_of_two { Accid::from_nim(accid).ok() } else { None }
-}
-
-/// When it was sent, and its number.
-fn sent(listed: &Value) -> Option<(Millis, ServerId)> {
-    Some((Millis(number(listed.get("sendtime")?)?), ServerId::new(number(listed.get("msgid")?)?)?))
-}
-
-/// What a copy of this message would say, as far as history knows.
-fn message(listed: &Value, of: &Accid, peer: &Accid) -> Option<Message> {
-    let (timestamp, server_id) = sent(listed)?;
-    let from = Accid::from_nim(listed.get("from")?.as_str()?).ok()?;
-    let to = [of, peer].into_iter().find(|one| **one != from)?.clone();
-    let kind = number(listed.get("type")?)?;
-    let (body, attach) = content(kind, listed.get("body"));
-    Some(Message {
-        key: MessageKey { conv_type: ConvType::Person, server_id },
-        to,
-        from,
-        timestamp,
-        msg_type: named(&TYPES, kind).unwrap_or_else(|| kind.to_string()),
-        withheld: false,
-        details: Details {
-            origin: Origin::History,
-            from_client_type: listed.get("fromclienttype").and_then(number).and_then(|n| named(&CLIENTS, n)),
-            body,
-            attach,
-            msgid_client: listed.get("msgidclient").and_then(text),
-            ..Details::default()
-        },
-    })
-}
-
-/// `body` and `attach` as a copy has them: the text of a text, and the JSON of everything else.
-fn content(kind: i64, body: Option<&Value>) -> (Option<String>, Option<String>) {
-    let Some(body) = body.filter(|body| !body.is_null()) else { return (None, None) };
-    let object = match body {
-        Value::String(json) => serde_json::from_str(json).ok(),
-        other => Some(other.clone()),
-    };
-    let words = object.as_ref().and_then(|object: &Value| object.get("msg")).and_then(text);
-    let whole = match body {
-        Value::String(json) => json.clone(),
-        other => other.to_string(),
-    };
-    match kind {
-        0 | 10 => (Some(words.unwrap_or(whole)), None),
-        _ => (None, Some(whole)),
-    }
+/// What copies call a client.
+pub(super) fn client_name(number: i64) -> Option<String> {
+    named(&CLIENTS, number)
 }
 
 fn named(names: &[(i64, &str)], number: i64) -> Option<String> {
@@ -150,11 +43,12 @@ fn named(names: &[(i64, &str)], number: i64) -> Option<String> {
 }
 
 /// A number, or text that is one.
-fn number(value: &Value) -> Option<i64> {
+pub(super) fn number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
-fn text(value: &Value) -> Option<String> {
+/// Text, or a number as text.
+pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

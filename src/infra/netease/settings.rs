@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::call::Api;
+use super::call::{Api, ServerApi};
 use super::quota::Limit;
 use crate::infra::http_client::Egress;
 
@@ -16,7 +16,9 @@ const START_UP: Duration = Duration::from_secs(1);
 
 /// Everything that [`super::Netease`] has to know.
 pub struct NeteaseSettings {
-    /// Up to and with `/nimserver`.
+    /// Which of its server APIs is spoken.
+    pub api: ServerApi,
+    /// Up to and with `/nimserver`, or a host of V10 alone.
     pub base_url: String,
     /// Another address of the same NetEase, for when the first does not answer.
     pub backup_base_url: Option<String>,
@@ -32,7 +34,7 @@ pub struct NeteaseSettings {
     pub attempts: usize,
     /// How many calls of one API NetEase takes in any second.
     pub calls_per_second: u32,
-    /// How many calls of msg/sendBatchAttachMsg it takes in any minute.
+    /// How many batches of notices it takes in any minute.
     pub batch_calls_per_minute: u32,
     /// Processes like this one that share these, at least 1: each keeps to its part, of at least one call.
     pub instances: u32,
@@ -46,9 +48,7 @@ impl NeteaseSettings {
     /// This process's part of an API's quota. Windows and pauses are NetEase's (NIM server API, limits of calls).
     pub(super) fn limit(&self, api: Api) -> Limit {
         let (calls, window, pause) = match api {
-            Api::SendBatchAttachMsg => {
-                (self.batch_calls_per_minute, Duration::from_mins(1), Duration::from_mins(1))
-            }
+            Api::SendBatch => (self.batch_calls_per_minute, Duration::from_mins(1), Duration::from_mins(1)),
             _ => (self.calls_per_second, Duration::from_secs(1), Duration::from_secs(10)),
         };
         let calls = (calls / self.instances.max(1)).max(1);
@@ -57,7 +57,7 @@ impl NeteaseSettings {
             calls,
             background_calls: match api {
                 // The service and a command beside it read history by turns.
-                Api::QuerySessionList | Api::QuerySessionMsg => calls.div_ceil(2),
+                Api::Sessions | Api::History => calls.div_ceil(2),
                 _ if api.is_for_persons() => three_quarters(calls),
                 _ => calls,
             },
@@ -87,6 +87,7 @@ mod tests {
 
     fn calls(api: Api, instances: u32) -> usize {
         let settings = NeteaseSettings {
+            api: ServerApi::V9,
             base_url: String::new(),
             backup_base_url: None,
             app_key: String::new(),
@@ -105,10 +106,10 @@ mod tests {
 
     #[test]
     fn instances_share_a_quota_without_passing_it() {
-        let batch = Api::SendBatchAttachMsg;
+        let batch = Api::SendBatch;
         for api in Api::ALL {
             let all = if api == batch { 120 } else { 100 };
-            assert_eq!([calls(api, 1), calls(api, 3)], [all, all / 3], "{}", api.name());
+            assert_eq!([calls(api, 1), calls(api, 3)], [all, all / 3], "{api:?}");
             assert_eq!(calls(api, 1_000), 1, "one call at least");
         }
     }

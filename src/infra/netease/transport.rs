@@ -1,18 +1,18 @@
 //! Signs a call, sends it where NetEase answers and as its quota allows, and repeats it only where that is safe.
 //!
-//! Each attempt has its own Nonce, CurTime, CheckSum and RequestId: a CheckSum holds for five minutes and NetEase
-//! drops a RequestId that it has seen (NIM server API).
+//! Each attempt has its own Nonce, CurTime, CheckSum and trace id: a CheckSum holds for five minutes, and V9 drops a
+//! RequestId that it has seen (NIM server API).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
+use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
 
 use super::answer::{Answer, Verdict};
-use super::call::{Api, Call};
+use super::call::{Api, Body, Call, ServerApi};
 use super::counters::{CallOutcome, NeteaseCounters};
 use super::endpoints::{Endpoints, Permit};
 use super::quota::{Quota, Urgency};
@@ -23,7 +23,7 @@ use crate::infra::http_client::{self, HttpClientError};
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::gateway::{BeforeSend, GatewayError};
 
-/// An answer has at most this many bytes; 200 profiles that are as long as can be (user/getUinfos) have a quarter.
+/// An answer has at most this many bytes; 200 profiles that are as long as can be have a quarter.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
 /// Why there is no answer.
@@ -61,6 +61,8 @@ struct Next {
 /// Signs and sends, for all calls of this process.
 pub(super) struct Transport {
     settings: NeteaseSettings,
+    /// A call that changes nothing.
+    harmless: Call,
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
@@ -69,16 +71,18 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    /// Makes no call yet.
+    /// Makes no call yet. `harmless` is one that changes nothing, to find out whether NetEase answers.
     pub fn new(
         settings: NeteaseSettings,
+        harmless: Call,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Result<Self, HttpClientError> {
         let client = http_client::client(settings.connect_timeout, settings.timeout, &settings.egress)?;
-        let endpoints = Endpoints::new(&settings.base_url, settings.backup_base_url.as_deref());
-        let quotas = Api::ALL.map(|api| Quota::new(api.name(), settings.limit(api)));
-        Ok(Self { settings, client, clock, ids, endpoints, quotas })
+        let (api, backup) = (settings.api, settings.backup_base_url.as_deref());
+        let endpoints = Endpoints::new(api, &settings.base_url, backup);
+        let quotas = Api::ALL.map(|call| Quota::new(api.name(call), settings.limit(call)));
+        Ok(Self { settings, harmless, client, clock, ids, endpoints, quotas })
     }
 
     /// What is counted of the calls.
@@ -108,7 +112,7 @@ impl Transport {
         loop {
             let next = match self.attempt(call, urgency, before, avoid).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) => self.next(call.api, failure),
+                Err(failure) => self.next(call, failure),
             };
             match pauses.next().filter(|_| next.again) {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -118,8 +122,8 @@ impl Transport {
         }
     }
 
-    fn next(&self, api: Api, failure: Failure) -> Next {
-        let repeatable = api.is_repeatable();
+    fn next(&self, call: &Call, failure: Failure) -> Next {
+        let (api, repeatable) = (call.name(), call.api.is_repeatable());
         let (again, avoid, error) = match failure {
             Failure::NotTried(error) => (false, None, error),
             Failure::Lost(at, Lost::NotSent(why)) => {
@@ -130,18 +134,16 @@ impl Transport {
                 (true, Some(at), GatewayError::OutOfReach(why.to_owned()))
             }
             Failure::Stumbled(at, code) if repeatable => {
-                (true, Some(at), GatewayError::Transient { api: api.name(), code })
+                (true, Some(at), GatewayError::Transient { api, code })
             }
-            Failure::Lost(..) | Failure::Stumbled(..) => {
-                (false, None, GatewayError::OutcomeUnknown(api.name()))
-            }
+            Failure::Lost(..) | Failure::Stumbled(..) => (false, None, GatewayError::OutcomeUnknown(api)),
             // Another endpoint knows nothing of the RequestIds and quotas of this one: what must happen once stays.
             Failure::Transient(at, code) => {
-                (true, repeatable.then_some(at), GatewayError::Transient { api: api.name(), code })
+                (true, repeatable.then_some(at), GatewayError::Transient { api, code })
             }
             Failure::Closed => {
-                let again_in = self.settings.limit(api).pause;
-                (false, None, GatewayError::Busy { api: api.name(), again_in })
+                let again_in = self.settings.limit(call.api).pause;
+                (false, None, GatewayError::Busy { api, again_in })
             }
         };
         Next { again, avoid, error }
@@ -163,7 +165,7 @@ impl Transport {
             return Err(out_of_reach(left));
         }
         let quota = &self.quotas[call.api as usize];
-        let ended = |outcome| self.counters().ended(call.api, outcome);
+        let ended = |outcome| self.counters().ended(call.name(), outcome);
         let mut slot = quota.slot(urgency).await.map_err(|error| {
             ended(CallOutcome::NoSlot);
             Failure::NotTried(error)
@@ -177,10 +179,10 @@ impl Transport {
         if let Some(before) = before
             && !before.may_send().await
         {
-            return Err(Failure::NotTried(GatewayError::CalledOff(call.api.name())));
+            return Err(Failure::NotTried(GatewayError::CalledOff(call.name())));
         }
         slot.sending();
-        let answer = match self.send(call, permit.url(call.api)).await {
+        let answer = match self.send(call, permit.url(&call.path)).await {
             Ok(answer) => answer,
             Err(lost) => {
                 let (why, outcome) = match lost {
@@ -210,10 +212,10 @@ impl Transport {
     /// Finds out whether an endpoint answers again with a call that does no harm: the outcome of one that must happen
     /// once would be lost, were it not so.
     async fn probe(&self, permit: Permit<'_>, urgency: Urgency) -> Result<(), Failure> {
-        let question = Call::new(Api::UserGetUinfos).with("accids", r#"["otc-im"]"#);
+        let question = &self.harmless;
         let mut slot = self.quotas[question.api as usize].slot(urgency).await.map_err(Failure::NotTried)?;
         slot.sending();
-        match self.send(&question, permit.url(question.api)).await {
+        match self.send(question, permit.url(&question.path)).await {
             Ok(_) => permit.answered(),
             Err(Lost::NotSent(why) | Lost::NoAnswer(why)) => {
                 let endpoint = permit.endpoint();
@@ -224,21 +226,33 @@ impl Transport {
         Ok(())
     }
 
-    async fn send(&self, call: &Call, url: String) -> Result<Answer, Lost> {
+    fn signed(&self, call: &Call, url: String) -> RequestBuilder {
         let nonce = self.ids.fresh();
         let cur_time = (self.clock.now().0 / 1000).to_string();
         let check_sum = call_check_sum(self.settings.app_secret.expose_secret(), &nonce, &cur_time);
+        // As NetEase documents them: without the charset a server may take names and notices for Latin-1.
+        let (trace_id, content_type) = match call.server {
+            ServerApi::V9 => ("RequestId", "application/x-www-form-urlencoded;charset=utf-8"),
+            ServerApi::V10 => ("X-custom-traceid", "application/json;charset=UTF-8"),
+        };
         let request = self
             .client
-            .post(url)
+            .request(call.method.clone(), url)
             .header("AppKey", &self.settings.app_key)
             .header("Nonce", nonce)
             .header("CurTime", cur_time)
             .header("CheckSum", check_sum)
-            .header("RequestId", self.ids.fresh())
-            // As NetEase documents it: without the charset a server may take names and notices for Latin-1.
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded;charset=utf-8")
-            .form(&call.fields);
+            .header(trace_id, self.ids.fresh())
+            .header(CONTENT_TYPE, content_type);
+        match &call.body {
+            Body::Nothing => request,
+            Body::Form(form) => request.form(&form.0),
+            Body::Json(text) => request.body(text.clone()),
+        }
+    }
+
+    async fn send(&self, call: &Call, url: String) -> Result<Answer, Lost> {
+        let request = self.signed(call, url);
         let response = request.send().await.map_err(|error| match () {
             () if error.is_builder() => Lost::NotSent("the request cannot be made: see netease.base_url"),
             () if is_unknown_authority(&error) => Lost::NotSent(
