@@ -16,7 +16,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use toml::Table;
 
-use bounds::{Any, AppKey, Filled, LogFilter, Origin, Secret, User, hours, mins, ms, secs};
+use bounds::{Any, AppKey, Filled, LogFilter, MsgType, Origin, Secret, User, hours, mins, ms, secs};
 use section::{section, sections};
 
 use crate::domain::ids::LetterCase;
@@ -126,6 +126,12 @@ section! {
         near_cache_staleness: Duration = ms(500), within ms(50)..=mins(1);
         /// How far ahead of now a read receipt may lie before it is pulled back.
         receipt_allowance: Duration = mins(1), within ms(0)..=hours(24);
+        /// Messages of these msgTypes do not count, written as NetEase writes them.
+        ignore_types: Vec<String> = Vec::new(), within MsgType;
+        /// Nor do messages of these users.
+        ignore_senders: Vec<String> = Vec::new(), within User;
+        /// Whether who writes to somebody has read what that one wrote before.
+        reply_reads: bool = false, within Any;
     }
 }
 

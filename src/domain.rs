@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or imports another part of this crate.
 
 pub mod copy;
+pub mod counting;
 pub mod excerpt;
 pub mod ids;
 pub mod message;

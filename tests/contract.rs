@@ -36,6 +36,7 @@ mod account_cache;
 mod accounts;
 mod batches;
 mod big_reader;
+mod counting_rules;
 mod deliveries;
 mod documented_rights;
 pub mod facts;

@@ -7,6 +7,7 @@ mod accounts_troubled;
 mod connections;
 mod connections_h2;
 mod cors;
+mod counting_rules;
 mod identities;
 mod long_inputs;
 mod notice_text;

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::listener::{Silence, make_room};
 use super::reconciling::Reconciling;
 use super::retention::Retention;
-use super::settings::{authenticator, bounds, millis, netease, reserved, system_account};
+use super::settings::{authenticator, bounds, counting_rules, millis, netease, reserved, system_account};
 use super::{App, Phases, ServeLimits, StartError, Stores};
 use crate::commands::bind_account::Binder;
 use crate::commands::caller_limits::CallerLimits;
@@ -80,7 +80,7 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
         limits: config.limits.clone(),
         tasks: tasks.clone(),
     });
-    let reconciling = Reconciling::new(config, stores, &netease, &mut registry);
+    let reconciling = Reconciling::new(config, stores, &netease, &mut registry)?;
     let loader = NotingLoader { inner: Arc::new(projector), active: reconciling.noted().1 };
     let (metrics, counts) = (Metrics::new(registry), Arc::new(parts.counts(loader)));
     let surfaces = Surfaces {
@@ -108,7 +108,7 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
             winding_down: phases.winding_down.clone(),
             clock: Arc::clone(&clock),
         },
-        webhook: parts.webhook(edge, Arc::clone(&metrics), reconciling.noted()),
+        webhook: parts.webhook(edge, Arc::clone(&metrics), reconciling.noted())?,
         operation: OperationState { health: Arc::clone(&health), draining: phases.draining.clone(), metrics },
     };
     Ok(App {
@@ -135,15 +135,20 @@ fn serve_limits(limits: &Limits) -> ServeLimits {
 }
 
 /// Where copies go, for the webhook and for dead letters that are taken in again. Wants a runtime around it.
-pub fn receiver(config: &Config, stores: &Stores, active: Arc<ActiveUsers>) -> CopyReceiver {
-    CopyReceiver {
+pub fn receiver(
+    config: &Config,
+    stores: &Stores,
+    active: Arc<ActiveUsers>,
+) -> Result<CopyReceiver, StartError> {
+    Ok(CopyReceiver {
         log: Arc::new(GroupedLog::new(Arc::clone(&stores.log), config.messages.group)),
         view: Arc::clone(&stores.view),
         dead_letters: Arc::clone(&stores.dead_letters),
         clock: Arc::new(System),
         active,
+        rules: counting_rules(config)?,
         receipt_allowance_ms: millis(config.unread.receipt_allowance),
-    }
+    })
 }
 
 impl Parts<'_> {
@@ -194,10 +199,10 @@ impl Parts<'_> {
         edge: Arc<Edge>,
         metrics: Arc<Metrics>,
         (flow, active): (Arc<CopyFlow>, Arc<ActiveUsers>),
-    ) -> WebhookState {
+    ) -> Result<WebhookState, StartError> {
         let netease = &self.config.netease;
-        WebhookState {
-            receiver: Arc::new(receiver(self.config, self.stores, active)),
+        Ok(WebhookState {
+            receiver: Arc::new(receiver(self.config, self.stores, active)?),
             app_secrets: [from_ref(&netease.app_secret), &*netease.previous_app_secrets].concat(),
             max_age: netease.max_age,
             slots: Arc::new(Semaphore::new(edge.limits.webhooks_at_once)),
@@ -205,7 +210,7 @@ impl Parts<'_> {
             edge,
             metrics,
             flow,
-        }
+        })
     }
 
     fn health(&self) -> Arc<StoreHealth> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::settings::netease;
+use super::settings::{counting_rules, netease};
 use super::{StartError, Stores};
 use crate::commands::reconcile::Reconciler;
 use crate::config::Config;
@@ -26,6 +26,7 @@ impl ReconcileTools {
         let stores = Stores::connect_once(config).await?;
         let history = netease(config, &clock, &ids)?.history();
         let Stores { accounts, log, upkeep, view, .. } = stores;
-        Ok(Self { reconciler: Reconciler { history, log, upkeep, view, clock }, accounts })
+        let rules = counting_rules(config)?;
+        Ok(Self { reconciler: Reconciler { history, log, upkeep, view, clock, rules }, accounts })
     }
 }

@@ -6,10 +6,10 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Stores;
 use super::background::Background;
-use super::settings::millis;
+use super::settings::{counting_rules, millis};
 use super::until;
+use super::{StartError, Stores};
 use crate::commands::copy_flow::{ActiveUsers, CopyFlow};
 use crate::commands::find_gaps::GapFinder;
 use crate::commands::reconcile::Reconciler;
@@ -27,7 +27,13 @@ pub(super) struct Reconciling {
 
 impl Reconciling {
     /// As the configuration says; makes no call yet. Wants a runtime around it.
-    pub fn new(config: &Config, stores: &Stores, netease: &Netease, registry: &mut Registry) -> Self {
+    pub fn new(
+        config: &Config,
+        stores: &Stores,
+        netease: &Netease,
+        registry: &mut Registry,
+    ) -> Result<Self, StartError> {
+        let rules = counting_rules(config)?;
         let counters = ReconcileCounters::default();
         counters.register(registry);
         let reconciler = || GapReconciler {
@@ -41,13 +47,14 @@ impl Reconciling {
                 upkeep: Arc::clone(&stores.upkeep),
                 view: Arc::clone(&stores.view),
                 clock: Arc::new(System),
+                rules,
             },
             ids: Arc::new(System),
             clock: Arc::new(System),
             after_ms: millis(config.netease.reconcile_after),
             counters,
         };
-        Self {
+        Ok(Self {
             finder: GapFinder {
                 gaps: Arc::clone(&stores.gaps),
                 flow: Arc::default(),
@@ -56,7 +63,7 @@ impl Reconciling {
                 ids: Arc::new(System),
             },
             reconciler: (config.netease.reconcile == ReconcileMode::Auto).then(reconciler),
-        }
+        })
     }
 
     /// Where is to be noted what comes and who is active.

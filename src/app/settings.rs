@@ -1,4 +1,5 @@
-//! Turns the configuration into the settings of NetEase, deliveries, the authenticator and reserved accounts.
+//! Turns the configuration into the settings of NetEase, deliveries, the authenticator, reserved accounts and the rules of
+//! counting.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use super::StartError;
 use super::trust::authorities;
 use crate::commands::deliver::DeliveryBounds;
 use crate::config::{AuthMode, Config, ConfigError, NeteaseApi};
+use crate::domain::counting::CountingRules;
 use crate::domain::ids::{Accid, UserId};
 use crate::domain::outbox::Policy;
 use crate::infra::clock::System;
@@ -99,12 +101,28 @@ pub(super) fn system_account(config: &Config) -> Result<UserId, StartError> {
 
 /// The site's own accounts, which nobody may bind or chat with.
 pub(super) fn reserved(config: &Config) -> Result<HashSet<Accid>, StartError> {
-    let mut reserved = HashSet::from([system_account(config)?.accid().clone()]);
-    for user in &config.accounts.reserved {
-        let accid = config.accounts.case.accid(user);
-        reserved.insert(accid.map_err(|rule| ConfigError(format!("accounts.reserved: `{user}` {rule}")))?);
-    }
+    let mut reserved = accids(config, "accounts.reserved", &config.accounts.reserved)?;
+    reserved.insert(system_account(config)?.accid().clone());
     Ok(reserved)
+}
+
+/// What the site counts.
+pub(super) fn counting_rules(config: &Config) -> Result<CountingRules, StartError> {
+    let unread = &config.unread;
+    Ok(CountingRules {
+        ignored_types: unread.ignore_types.iter().cloned().collect(),
+        ignored_senders: accids(config, "unread.ignore_senders", &unread.ignore_senders)?,
+        reply_reads: unread.reply_reads,
+    })
+}
+
+/// The accids of the users that a key names.
+fn accids(config: &Config, key: &str, users: &[String]) -> Result<HashSet<Accid>, StartError> {
+    let accid = |user: &String| {
+        let accid = config.accounts.case.accid(user);
+        accid.map_err(|rule| ConfigError(format!("{key}: `{user}` {rule}")).into())
+    };
+    users.iter().map(accid).collect()
 }
 
 pub(super) fn millis(duration: Duration) -> i64 {

@@ -52,7 +52,7 @@ impl DeadLetters {
     /// Answers whether everything asked for was done.
     pub async fn run(self) -> Result<bool, StartError> {
         let config = self.file.load()?;
-        let receiver = app::receiver(&config, &Stores::connect_once(&config).await?, Arc::default());
+        let receiver = app::receiver(&config, &Stores::connect_once(&config).await?, Arc::default())?;
         match self.action {
             Action::List => list(&receiver).await,
             Action::Show { id } => show(&receiver, &id).await,

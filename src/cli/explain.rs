@@ -5,8 +5,10 @@ use clap::Args;
 use super::output::say;
 use super::{ConfigFile, refuse_memory, user};
 use crate::app::{StartError, Stores};
-use crate::domain::ids::{Accid, Millis};
-use crate::queries::explain::{Explanation, explain};
+use crate::config::ConfigError;
+use crate::domain::ids::{Accid, Millis, ServerId};
+use crate::domain::message::Ignored;
+use crate::queries::explain::{Explanation, Standing, explain, standing};
 
 /// `otc-im explain`
 #[derive(Debug, Args)]
@@ -17,20 +19,50 @@ pub struct Explain {
     reader: String,
     /// From whom
     peer: String,
+    /// Say of this one message instead (its `msgidServer`) why it counts or does not
+    #[arg(long, value_name = "ID")]
+    message: Option<String>,
 }
 
 impl Explain {
     /// Answers whether log and view agree.
     pub async fn run(self) -> Result<bool, StartError> {
         let config = self.file.load()?;
-        refuse_memory(&config)?;
+        if self.message.is_none() {
+            refuse_memory(&config)?;
+        }
         let stores = Stores::connect_once(&config).await?;
         let reader = user(&config, "READER", &self.reader)?;
         let peer = user(&config, "PEER", &self.peer)?;
         let (reader, peer) = (reader.accid(), peer.accid());
+        if let Some(id) = &self.message {
+            let id = id.parse().ok().and_then(ServerId::new).ok_or_else(|| {
+                ConfigError(format!("--message: `{id}` is not a msgidServer, a number from 1 to 2^63-1"))
+            })?;
+            say(sentence(standing(&*stores.upkeep, reader, peer, id).await?))?;
+            return Ok(true);
+        }
         let found = explain(&*stores.log, &*stores.upkeep, &*stores.view, reader, peer).await?;
         tell(reader, peer, &found)?;
         Ok(found.answered.is_none() || found.missing() + found.surplus() == 0)
+    }
+}
+
+fn sentence(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Unknown => "the log does not have this message",
+        Standing::AnotherPair => "the log has this message, but of another pair",
+        Standing::Unread => "it counts: it is not read",
+        Standing::Read => "it does not count: it is read",
+        Standing::Recalled => "it does not count: its sender took it back",
+        Standing::Withheld => "it does not count: it was not delivered (antispam or blacklist)",
+        Standing::ToOneself => "it does not count: it is a note to oneself",
+        Standing::Ignored(Ignored::Type) => {
+            "it does not count: unread.ignore_types named its msgType when it came"
+        }
+        Standing::Ignored(Ignored::Sender) => {
+            "it does not count: unread.ignore_senders named its sender when it came"
+        }
     }
 }
 

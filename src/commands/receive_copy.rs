@@ -10,8 +10,9 @@ use super::clamp_receipt::clamp_receipt;
 use super::copy_flow::ActiveUsers;
 use super::keep_dead_letters::keep_dead_letters;
 use crate::domain::copy::{self, CopyEvent, Receipts, Unintelligible};
+use crate::domain::counting::CountingRules;
 use crate::domain::ids::Millis;
-use crate::domain::message::{Fact, Receipt};
+use crate::domain::message::{Fact, Message, Receipt};
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::dead_letters::DeadLetters;
@@ -36,6 +37,8 @@ pub struct CopyReceiver {
     pub clock: Arc<dyn Clock>,
     /// Who chats.
     pub active: Arc<ActiveUsers>,
+    /// What the site counts.
+    pub rules: CountingRules,
     /// How far a receipt may lie ahead of whatever is latest: now, the signature of its copy, or the newest message that
     /// it could mean; in milliseconds.
     pub receipt_allowance_ms: i64,
@@ -105,7 +108,7 @@ impl CopyReceiver {
                     self.active.note(&message.from);
                     self.active.note(&message.to);
                 }
-                Outcome::Recorded(self.record(Fact::Message(message)).await?)
+                Outcome::Recorded(self.record_message(*message, self.latest(signed_at)).await?)
             }
             CopyEvent::Receipts(Receipts { good, bad, bad_objects: dead_letters }) => {
                 unintelligible = bad;
@@ -124,16 +127,37 @@ impl CopyReceiver {
         Ok((Received { event_type: parsed.event_type, outcome }, unintelligible))
     }
 
+    /// Records a message, and what its sender has read by writing it, in one call of the log.
+    async fn record_message(&self, message: Message, latest: Millis) -> Result<InsertOutcome, StoreError> {
+        let message = self.rules.decided(message);
+        let Some(receipt) = self.rules.read_by_reply(&message) else {
+            return self.record(message.into()).await;
+        };
+        let (receipt, _) = clamp_receipt(&*self.log, receipt, latest, self.receipt_allowance_ms).await?;
+        let recorded = self.log.record(vec![message.into(), receipt.into()]).await;
+        let recorded = recorded.into_iter().collect::<Result<Vec<_>, _>>()?;
+        for change in recorded.iter().filter_map(|recorded| recorded.change.as_ref()) {
+            self.view.apply(change, self.clock.now()).await?;
+        }
+        let copy = recorded.first().map(|recorded| recorded.copy);
+        copy.ok_or_else(|| StoreError::unavailable("messages", "no outcome"))
+    }
+
     async fn record(&self, fact: Fact) -> Result<InsertOutcome, StoreError> {
         record_fact(&*self.log, &*self.view, &*self.clock, fact).await
     }
 
-    /// Records the newest receipt of each pair; answers how many were pulled back from the future.
-    async fn mark_read(&self, receipts: Vec<Receipt>, signed_at: Millis) -> Result<usize, StoreError> {
+    /// The latest time that a receipt in a copy signed then may speak of.
+    fn latest(&self, signed_at: Millis) -> Millis {
         let now = self.clock.now();
         // NetEase's clock where ours is slow; a date that no clock shows is none.
         let signed_at = if signed_at <= now.plus(BELIEVED_AHEAD_MS) { signed_at } else { now };
-        let latest = now.max(signed_at).plus(self.receipt_allowance_ms);
+        now.max(signed_at).plus(self.receipt_allowance_ms)
+    }
+
+    /// Records the newest receipt of each pair; answers how many were pulled back from the future.
+    async fn mark_read(&self, receipts: Vec<Receipt>, signed_at: Millis) -> Result<usize, StoreError> {
+        let latest = self.latest(signed_at);
         let mark_read = |receipt| async move {
             let (receipt, clamped) =
                 clamp_receipt(&*self.log, receipt, latest, self.receipt_allowance_ms).await?;

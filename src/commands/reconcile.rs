@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use crate::domain::counting::CountingRules;
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{Fact, Message, Receipt};
 use crate::ports::StoreError;
@@ -31,6 +32,8 @@ pub struct Reconciler {
     pub view: Arc<dyn UnreadView>,
     /// Dates tombstones.
     pub clock: Arc<dyn Clock>,
+    /// What the site counts.
+    pub rules: CountingRules,
 }
 
 /// A stretch of time, both ends included.
@@ -167,8 +170,13 @@ impl Reconciler {
         if messages.is_empty() {
             return Ok((0, 0));
         }
-        let outcomes = self.record(messages.into_iter().map(Fact::from).collect()).await?;
-        let count = |of| outcomes.iter().filter(|outcome| **outcome == of).count();
+        let messages: Vec<Message> = messages.into_iter().map(|found| self.rules.decided(found)).collect();
+        let receipts: Vec<Receipt> =
+            messages.iter().filter_map(|found| self.rules.read_by_reply(found)).collect();
+        let stored = messages.len();
+        let facts = messages.into_iter().map(Fact::from).chain(receipts.into_iter().map(Fact::from));
+        let outcomes = self.record(facts.collect()).await?;
+        let count = |of| outcomes.iter().take(stored).filter(|outcome| **outcome == of).count();
         Ok((count(InsertOutcome::First), count(InsertOutcome::Conflicting)))
     }
 

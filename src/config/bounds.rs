@@ -192,6 +192,29 @@ impl Bounds<Vec<String>> for User {
     }
 }
 
+/// A msgType as NetEase writes them: `TIPS`, `NOTIFICATION`.
+pub(super) struct MsgType;
+
+impl Bounds<String> for MsgType {
+    fn check(&self, value: &String) -> Result<(), String> {
+        let known_form = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        match (1..=64).contains(&value.len()) && value.bytes().all(known_form) {
+            true => Ok(()),
+            false => Err(
+                "must be a msgType as NetEase writes it, such as TIPS: upper-case letters, digits and _, at \
+                          most 64"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+impl Bounds<Vec<String>> for MsgType {
+    fn check(&self, value: &Vec<String>) -> Result<(), String> {
+        each(self, value)
+    }
+}
+
 /// An origin as a browser sends it, or `loopback`.
 pub(super) struct Origin;
 
@@ -232,6 +255,22 @@ impl Bounds<String> for LogFilter {
                           info,otc_im=debug"
                     .to_owned())
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_msg_type_is_written_as_netease_writes_it() {
+        for taken in ["TIPS", "NRTC_NETCALL", "X2", &"X".repeat(64)] {
+            assert_eq!(MsgType.check(&taken.to_owned()), Ok(()));
+        }
+        for refused in ["", "tips", "TIPS ", "提醒", "A,B", &"X".repeat(65)] {
+            let said = MsgType.check(&vec!["TIPS".to_owned(), refused.to_owned()]).unwrap_err();
+            assert!(said.starts_with("has an entry, number 2, that must be a msgType"), "{said}");
         }
     }
 }

@@ -146,6 +146,7 @@ fn message(fields: Fields<'_>) -> Result<Message, String> {
         timestamp: fields.millis("msgTimestamp")?,
         msg_type: fields.need("msgType")?.into_owned(),
         withheld: blocked || fields.has("blacklist"),
+        ignored: None,
         details: details(fields),
     })
 }

@@ -63,6 +63,29 @@ impl fmt::Display for MessageKey {
     }
 }
 
+/// Why a message does not count that would count otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ignored {
+    /// Its msgType.
+    Type,
+    /// Its sender.
+    Sender,
+}
+
+impl Ignored {
+    const ALL: [(Self, &str); 2] = [(Self::Type, "type"), (Self::Sender, "sender")];
+
+    /// The word that stores know it by.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+
+    /// What a store says by this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, known)| *known == word).map(|(why, _)| why)
+    }
+}
+
 /// A message copy (NIM message copy, eventType 1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -78,6 +101,8 @@ pub struct Message {
     pub msg_type: String,
     /// Review blocked it or the recipient has blacklisted the sender: copied to us, but never delivered.
     pub withheld: bool,
+    /// Why the site's own rules do not count it, if they do not: decided when its first copy was recorded.
+    pub ignored: Option<Ignored>,
     /// What NetEase may leave out.
     pub details: Details,
 }
@@ -161,9 +186,10 @@ pub struct UnreadMessage {
 
 impl Message {
     /// Whether anybody's unread count waits for this message to be read: it went from one person to another,
-    /// was delivered, and is not a note to oneself. The log keeps the answer of the day when it stored the message.
+    /// was delivered, is not a note to oneself, and is not ignored by the site's rules. The log keeps the answer of the
+    /// day when it stored the message.
     pub fn counts(&self) -> bool {
-        self.is_between_two() && !self.withheld
+        self.is_between_two() && !self.withheld && self.ignored.is_none()
     }
 
     /// Whether it went from one person to another.
@@ -179,9 +205,10 @@ impl Message {
 
     /// Whether `copy` says the same of this message as its first copy did. `ext` and the fields without a name of ours
     /// are left out: no rule asks for them, and the log of an earlier version has not kept them. Where one of the two is
-    /// known from NetEase's history alone, only that is compared which history has for certain.
+    /// known from NetEase's history alone, only that is compared which history has for certain. What the site's rules say is
+    /// left out as well: NetEase does not say it.
     pub fn is_repeated_by(&self, copy: &Self) -> bool {
-        let Self { key, to, from, timestamp, msg_type, withheld, details } = self;
+        let Self { key, to, from, timestamp, msg_type, withheld, ignored: _, details } = self;
         let whole = [details.origin, copy.details.origin] == [Origin::Copy; 2];
         (key, to, from, timestamp) == (&copy.key, &copy.to, &copy.from, &copy.timestamp)
             && (!whole
@@ -274,6 +301,7 @@ mod tests {
             timestamp: Millis(1),
             msg_type: "TEXT".into(),
             withheld: false,
+            ignored: None,
             details: Details::default(),
         }
     }
@@ -286,6 +314,14 @@ mod tests {
         for (conv_type, _) in ConvType::ALL.into_iter().filter(|(t, _)| *t != ConvType::Person) {
             assert!(!message(conv_type, "a", "b").counts(), "{conv_type:?}");
         }
+    }
+
+    #[test]
+    fn a_reason_to_ignore_a_message_is_known_by_its_word() {
+        for (why, word) in Ignored::ALL {
+            assert_eq!((why.as_str(), Ignored::from_word(word)), (word, Some(why)));
+        }
+        assert_eq!(Ignored::from_word("TYPE"), None);
     }
 
     #[test]

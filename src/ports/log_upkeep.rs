@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::ids::{Accid, Millis, ServerId};
+use crate::domain::message::{Message, MessageKey};
 
 /// The message log as its keeper sees it.
 #[async_trait]
@@ -17,6 +18,9 @@ pub trait LogUpkeep: Send + Sync {
     /// What the log counts of one pair.
     async fn pair(&self, reader: &Accid, peer: &Accid) -> Result<PairTruth, StoreError>;
 
+    /// What the log holds of a message: nothing, if it does not know it.
+    async fn message(&self, key: MessageKey) -> Result<Option<StoredMessage>, StoreError>;
+
     /// Deletes at most `limit` messages that are read and older than `before`; answers how many. No count changes:
     /// only what a mark covers goes, and the mark stays.
     async fn forget_read(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
@@ -29,4 +33,15 @@ pub struct PairTruth {
     pub unread: Vec<(ServerId, Millis)>,
     /// Everything up to here is read.
     pub mark: Option<Millis>,
+}
+
+/// What the log holds under the key of a message; without a message it is a tombstone that came first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMessage {
+    /// The message, once it has come.
+    pub message: Option<Message>,
+    /// Whether its sender took it back.
+    pub recalled: bool,
+    /// Whether its `state` is 1.
+    pub read: bool,
 }

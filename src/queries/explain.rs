@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::domain::ids::{Accid, Millis, ServerId};
+use crate::domain::message::{ConvType, Ignored, Message, MessageKey};
 use crate::domain::unread::Reading;
 use crate::ports::StoreError;
-use crate::ports::log_upkeep::LogUpkeep;
+use crate::ports::log_upkeep::{LogUpkeep, StoredMessage};
 use crate::ports::message_log::MessageLog;
 use crate::ports::unread_view::UnreadView;
 
@@ -94,5 +95,49 @@ pub async fn explain(
         log_mark: truth.mark,
         view_mark: held.mark,
         messages: messages.into_iter().map(entry).collect(),
+    })
+}
+
+/// What the log says of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It has not come.
+    Unknown,
+    /// It went from somebody else, or to somebody else.
+    AnotherPair,
+    /// It counts until it is read.
+    Unread,
+    /// It counted until it was read.
+    Read,
+    /// Its sender took it back; the message itself may not have come.
+    Recalled,
+    /// It was blocked by review or a blacklist.
+    Withheld,
+    /// It is a note to oneself.
+    ToOneself,
+    /// The site's rules did not count it when it came.
+    Ignored(Ignored),
+}
+
+/// Asks the log why a message from `peer` to `reader` counts or does not.
+pub async fn standing(
+    upkeep: &dyn LogUpkeep,
+    reader: &Accid,
+    peer: &Accid,
+    server_id: ServerId,
+) -> Result<Standing, StoreError> {
+    let key = MessageKey { conv_type: ConvType::Person, server_id };
+    let Some(StoredMessage { message, recalled, read }) = upkeep.message(key).await? else {
+        return Ok(Standing::Unknown);
+    };
+    Ok(match message {
+        Some(message) if message.to != *reader || message.from != *peer => Standing::AnotherPair,
+        _ if recalled => Standing::Recalled,
+        None => Standing::Unknown,
+        Some(message) if message.withheld => Standing::Withheld,
+        Some(message) if message.to == message.from => Standing::ToOneself,
+        Some(Message { ignored: Some(why), .. }) => Standing::Ignored(why),
+        Some(_) if read => Standing::Read,
+        Some(_) => Standing::Unread,
     })
 }

@@ -55,6 +55,7 @@ impl Pair {
             timestamp: Millis(at),
             msg_type: "TEXT".into(),
             withheld: false,
+            ignored: None,
             details: Details { body: Some(format!("message {number}")), ..Details::default() },
         }
     }

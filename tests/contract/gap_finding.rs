@@ -7,6 +7,7 @@ use otc_im::commands::copy_flow::{ActiveUsers, CopyFlow};
 use otc_im::commands::find_gaps::{GapFinder, Remembered, day_of};
 use otc_im::commands::reconcile::Reconciler;
 use otc_im::commands::reconcile_gaps::{GapReconciler, ReconcileCounters};
+use otc_im::domain::counting::CountingRules;
 use otc_im::domain::ids::Millis;
 use otc_im::domain::silence::HOUR_MS;
 use otc_im::infra::clock::System;
@@ -170,6 +171,7 @@ async fn lost(stack: &Stack, pair: &Pair) -> (NetEase, GapReconciler) {
         upkeep: stack.log.upkeep.clone(),
         view: stack.view.port.clone(),
         clock: Arc::new(System),
+        rules: CountingRules::default(),
     };
     let reconciler = GapReconciler {
         gaps: stack.log.gaps.clone(),

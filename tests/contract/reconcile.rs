@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use otc_im::commands::reconcile::{Mode, PairsRead, Reconciled, Reconciler, Window};
+use otc_im::domain::counting::CountingRules;
 use otc_im::domain::ids::Millis;
 use otc_im::domain::message::{Details, Message, Origin};
 use otc_im::domain::unread::Change;
@@ -48,6 +49,7 @@ fn reconciler(stack: &Stack, history: Arc<dyn History>) -> Reconciler {
         upkeep: stack.log.upkeep.clone(),
         view: stack.view.port.clone(),
         clock: Arc::new(SetClock::default()),
+        rules: CountingRules::default(),
     }
 }
 

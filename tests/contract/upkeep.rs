@@ -10,6 +10,7 @@ use otc_im::commands::forget_old::forget_read;
 use otc_im::commands::receive_copy::CopyReceiver;
 use otc_im::commands::recount::Recounter;
 use otc_im::commands::redrive::{Redriven, redrive};
+use otc_im::domain::counting::CountingRules;
 use otc_im::domain::ids::{Accid, Millis};
 use otc_im::ports::clock::Clock;
 use otc_im::ports::dead_letters::DeadLetter;
@@ -138,6 +139,7 @@ fn receiver(stack: &Stack) -> CopyReceiver {
         dead_letters: stack.log.letters.clone(),
         clock: Arc::new(SetClock::default()),
         active: Arc::default(),
+        rules: CountingRules::default(),
         receipt_allowance_ms: 1_000,
     }
 }

@@ -1,11 +1,11 @@
-//! `otc-im recount` and `otc-im dead-letters`, as an operator types them, mistakes included.
+//! `otc-im recount`, `otc-im explain --message` and `otc-im dead-letters`, as an operator types them, mistakes included.
 
 use crate::support::process::run;
 use crate::support::service::Site;
 use crate::support::stores::{Folder, Settings, Stores, on_both_sets};
 use crate::support::webhook::message;
 
-on_both_sets!(a_dead_letter_that_is_given_up_is_removed);
+on_both_sets!(a_dead_letter_that_is_given_up_is_removed, a_message_that_does_not_count_says_why);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recount_of_a_mistyped_reader_says_that_there_is_none() {
@@ -38,6 +38,33 @@ fn a_recount_of_nobody_in_particular_names_both_ways() {
     let both = ["recount", "--reader", "alice", "--all"];
     let (code, _, said) = run(&both, &Settings::new(), folder.path());
     assert_eq!((code, said.contains("cannot be used with")), (Some(2), true), "{said}");
+}
+
+async fn a_message_that_does_not_count_says_why(stores: Stores) {
+    let site = Site::new(stores).await.set("unread.ignore_types", "TIPS");
+    let service = site.start().await;
+    let (alice, bob) = (site.user("alice"), site.user("bob"));
+    for (id, msg_type) in [(1, "TIPS"), (2, "TEXT")] {
+        let mut copy = message(&bob, &alice, id, 1_700_000_000_000);
+        copy["msgType"] = msg_type.into();
+        assert_eq!(service.client.copy(copy.to_string()).await.status, 200);
+    }
+    let explain = |id: &str| {
+        let words = ["explain", &alice, &bob, "--message", id];
+        run(&words, &site.settings(), site.stores.folder.path())
+    };
+    for (id, said) in [
+        ("1", "it does not count: unread.ignore_types named its msgType when it came\n"),
+        ("2", "it counts: it is not read\n"),
+        ("3", "the log does not have this message\n"),
+    ] {
+        let (code, out, log) = explain(id);
+        assert_eq!((code, out.as_str()), (Some(0), said), "{log}");
+    }
+    let (code, _, log) = explain("-0");
+    assert!(code != Some(0), "{log}");
+    let (code, _, log) = explain("zero");
+    assert!(code == Some(1) && log.contains("--message: `zero` is not a msgidServer"), "{code:?} {log}");
 }
 
 async fn a_dead_letter_that_is_given_up_is_removed(stores: Stores) {

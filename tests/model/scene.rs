@@ -109,6 +109,7 @@ pub fn message(id: i64, from: &str, to: &str, at: i64) -> Fact {
         timestamp: Millis(at),
         msg_type: "TEXT".into(),
         withheld: false,
+        ignored: None,
         details: Details::default(),
     })
 }

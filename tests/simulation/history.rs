@@ -1,6 +1,7 @@
 //! What happens at NetEase in one simulation: messages, receipts, recalls and nonsense, with the copies that are
 //! sent of them. Drawn from the seed alone, so that the same history can run over any pair of stores.
 
+use otc_im::domain::counting::CountingRules;
 use otc_im::domain::ids::{Accid, Millis, ServerId};
 use otc_im::domain::message::{ConvType, MessageKey, Receipt};
 
@@ -20,6 +21,15 @@ pub struct History {
     pub people: Vec<Accid>,
     /// In no particular order.
     pub events: Vec<Event>,
+    /// Whether an answer is a reading.
+    pub reply_reads: bool,
+}
+
+impl History {
+    /// What the service is told to count.
+    pub fn rules(&self) -> CountingRules {
+        CountingRules { reply_reads: self.reply_reads, ..CountingRules::default() }
+    }
 }
 
 /// One thing that happened, and how it is told.
@@ -57,13 +67,16 @@ pub struct Sent {
     pub at: Millis,
     /// Whether it is one that an unread count waits for.
     pub counts: bool,
+    /// What its sender has read by writing it.
+    pub read: Option<Receipt>,
 }
 
 /// Draws the history of `seed`. All names begin with `prefix`.
 pub fn draw(rng: &mut Rng, prefix: &str) -> History {
     let names = ["ann", "bob", "cem"];
     let people = names.iter().map(|name| Accid::of_user(&format!("{prefix}{name}"))).collect();
-    let mut drawing = Drawing { rng, history: History { people, events: Vec::new() } };
+    let reply_reads = rng.chance(300);
+    let mut drawing = Drawing { rng, history: History { people, events: Vec::new(), reply_reads } };
     for number in 0..drawing.rng.within(4, 16) {
         drawing.message(number);
     }
@@ -146,7 +159,9 @@ impl Drawing<'_> {
         }
         let counts = conv_type == ConvType::Person && more.is_empty() && to != from;
         let first_ms = self.rng.below(SPAN_MS);
-        self.tell(Fact::Sent(Sent { key, from, to, at, counts }), bodies, None, first_ms);
+        let answers = counts && self.history.reply_reads;
+        let read = answers.then(|| Receipt { reader: from.clone(), peer: to.clone(), up_to: at.plus(-1) });
+        self.tell(Fact::Sent(Sent { key, from, to, at, counts, read }), bodies, None, first_ms);
     }
 
     fn receipt(&mut self) -> Receipt {

@@ -114,22 +114,25 @@ impl Ledger {
             Fact::Sent(sent) => {
                 self.told(sent.key).begun.get_or_insert(now);
                 attempt.message = Some(sent.key);
+                self.begin_marks(sent.read.as_slice(), latest, now);
             }
             Fact::Recalled(key) => {
                 self.told(*key).recall_begun.get_or_insert(now);
                 attempt.recall = Some(*key);
             }
-            Fact::Read(receipts) => {
-                for receipt in receipts.clone() {
-                    let Receipt { reader, peer, up_to: spoken } = receipt;
-                    let (acked, least, most, begun) = (None, spoken.min(latest), None, now);
-                    self.marks.push(Mark { reader, peer, acked, spoken, latest, begun, least, most });
-                }
-                attempt.marks.end = self.marks.len();
-            }
+            Fact::Read(receipts) => self.begin_marks(receipts, latest, now),
             Fact::Noise => {}
         }
+        attempt.marks.end = self.marks.len();
         attempt
+    }
+
+    fn begin_marks(&mut self, receipts: &[Receipt], latest: Millis, now: Seq) {
+        for receipt in receipts.iter().cloned() {
+            let Receipt { reader, peer, up_to: spoken } = receipt;
+            let (acked, least, most, begun) = (None, spoken.min(latest), None, now);
+            self.marks.push(Mark { reader, peer, acked, spoken, latest, begun, least, most });
+        }
     }
 
     /// The attempt is over, acknowledged or not.

@@ -140,7 +140,7 @@ impl SimLog {
         if kept.is_completed_by(message) {
             let (about, copy) = (About::Key(message.key), message.clone());
             self.step("complete", about, move |disk| disk.complete(copy)).await?;
-            return Ok(StoredCopy::completed(message, row.recalled, row.read));
+            return Ok(StoredCopy::completed(message, &kept, row.recalled, row.read));
         }
         Ok(StoredCopy::further(message, kept, row.recalled, row.read))
     }

@@ -142,6 +142,7 @@ impl Run {
             dead_letters: Arc::clone(&backend.letters),
             clock: Arc::clone(&clock),
             active: Arc::default(),
+            rules: history.rules(),
             receipt_allowance_ms: ALLOWANCE_MS,
         };
         let projector = |view: &Arc<dyn UnreadView>| {

@@ -99,12 +99,14 @@ impl Instance {
         };
         let group = self.world.draw(|rng| *rng.pick(&[1, 2, 200]));
         let log = Arc::new(GroupedLog::new(log, group));
+        let rules = self.world.rules.clone();
         let receiver = CopyReceiver {
             log,
             view,
             dead_letters,
             clock: now,
             active: Arc::default(),
+            rules,
             receipt_allowance_ms: ALLOWANCE_MS,
         };
         self.world.note(self.name, "starts", About::Nothing, "");

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use otc_im::domain::counting::CountingRules;
 use otc_im::domain::ids::{Accid, Millis};
 use otc_im::domain::message::MessageKey;
 use otc_im::ports::clock::{Clock, Ids};
@@ -169,6 +170,8 @@ struct State {
 pub struct World {
     began: Instant,
     pub weather: Weather,
+    /// What the service is told to count.
+    pub rules: CountingRules,
     state: Mutex<State>,
     ledger: Mutex<Ledger>,
 }
@@ -187,7 +190,7 @@ impl World {
             down: None,
         };
         let ledger = Mutex::new(Ledger::of(history));
-        Self { began: Instant::now(), weather, state: Mutex::new(state), ledger }
+        Self { began: Instant::now(), weather, rules: history.rules(), state: Mutex::new(state), ledger }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

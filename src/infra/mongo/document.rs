@@ -7,15 +7,16 @@
 use mongodb::bson::{Bson, Document, doc};
 
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::message::{ConvType, Details, Extra, Message, MessageKey, Origin};
+use crate::domain::message::{ConvType, Details, Extra, Ignored, Message, MessageKey, Origin};
 use crate::ports::StoreError;
+use crate::ports::log_upkeep::StoredMessage;
 
 /// The store's name in errors.
 pub(super) const STORE: &str = "messages";
 
 /// Names that no field of a copy may take in a document: they mean something to this service.
-const OURS: [&str; 8] =
-    ["_id", "learntFrom", "state", "counted", "withheld", "recalled", "recalledAt", "extra"];
+const OURS: [&str; 9] =
+    ["_id", "learntFrom", "state", "counted", "withheld", "ignored", "recalled", "recalledAt", "extra"];
 
 /// `learntFrom` of a message that is known from NetEase's history alone.
 pub(super) const HISTORY: &str = "history";
@@ -23,16 +24,6 @@ pub(super) const HISTORY: &str = "history";
 /// The fields that a copy may leave out, by NetEase's names.
 pub(super) const DETAILS: [&str; 7] =
     ["fromClientType", "fromDeviceId", "fromNick", "body", "attach", "msgidClient", "resendFlag"];
-
-/// A document of `messages`; without a message it is a tombstone that came first.
-pub(super) struct StoredMessage {
-    /// The message, once it has come.
-    pub message: Option<Message>,
-    /// Whether its sender took it back.
-    pub recalled: bool,
-    /// Whether its `state` is 1.
-    pub read: bool,
-}
 
 /// The document of a new, unread message.
 pub(super) fn to_document(message: &Message) -> Document {
@@ -54,6 +45,9 @@ pub(super) fn to_document(message: &Message) -> Document {
     }
     if details.origin == Origin::History {
         document.insert("learntFrom", HISTORY);
+    }
+    if let Some(why) = message.ignored {
+        document.insert("ignored", why.as_str());
     }
     let mut optional = |name: &str, value: &Option<String>| {
         if let Some(text) = value {
@@ -106,6 +100,7 @@ pub(super) fn from_document(document: &Document) -> Result<StoredMessage, StoreE
         timestamp: millis(document, "msgTimestamp")?,
         msg_type,
         withheld: flag("withheld"),
+        ignored: document.get_str("ignored").ok().and_then(Ignored::from_word),
         details: Details {
             origin: if text("learntFrom").is_some() { Origin::History } else { Origin::Copy },
             from_client_type: text("fromClientType"),

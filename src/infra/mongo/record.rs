@@ -5,13 +5,14 @@ use std::collections::{HashMap, HashSet};
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 
-use super::document::{DETAILS, HISTORY, STORE, StoredMessage, from_document, millis, to_document};
+use super::document::{DETAILS, HISTORY, STORE, from_document, millis, to_document};
 use super::operation::{DUPLICATE_KEY, bounded, refusal, store_error};
 use super::steps::{Pair, StoredCopy};
 use super::{MongoLog, pair};
 use crate::domain::ids::Millis;
 use crate::domain::message::{Message, MessageKey};
 use crate::ports::StoreError;
+use crate::ports::log_upkeep::StoredMessage;
 
 impl MongoLog {
     /// Inserts the messages, or fills in the tombstones that came before them, or finds what was there first.
@@ -71,7 +72,7 @@ impl MongoLog {
         let kept = stored.message.ok_or_else(unseen)?;
         if kept.is_completed_by(message) {
             self.complete(message, &key).await?;
-            return Ok(StoredCopy::completed(message, stored.recalled, stored.read));
+            return Ok(StoredCopy::completed(message, &kept, stored.recalled, stored.read));
         }
         Ok(StoredCopy::further(message, kept, stored.recalled, stored.read))
     }
@@ -89,7 +90,7 @@ impl MongoLog {
     /// Stores what NetEase's history did not tell. To do it twice is the same as once.
     async fn complete(&self, copy: &Message, key: &str) -> Result<(), StoreError> {
         let mut fields = to_document(copy);
-        for kept in ["_id", "state", "counted"] {
+        for kept in ["_id", "state", "counted", "ignored"] {
             fields.remove(kept);
         }
         if copy.withheld {

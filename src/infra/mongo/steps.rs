@@ -72,8 +72,13 @@ impl<'a> StoredCopy<'a> {
     }
 
     /// A message that was known from NetEase's history, and whose copy has come now.
-    pub fn completed(copy: &'a Message, recalled: bool, read: bool) -> Self {
-        Self { copy: InsertOutcome::Completed, kept: Cow::Borrowed(copy), recalled, read }
+    pub fn completed(copy: &'a Message, known: &Message, recalled: bool, read: bool) -> Self {
+        let kept = match copy.ignored == known.ignored {
+            true => Cow::Borrowed(copy),
+            // Decided when it became known.
+            false => Cow::Owned(Message { ignored: known.ignored, ..copy.clone() }),
+        };
+        Self { copy: InsertOutcome::Completed, kept, recalled, read }
     }
 
     /// The pair whose mark matters: none, if no unread count waits for this message.

@@ -6,11 +6,12 @@ use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 
 use super::MongoLog;
-use super::document::{accid, millis, server_id};
+use super::document::{accid, from_document, millis, server_id};
 use super::operation::{bounded, long, store_error};
 use crate::domain::ids::{Accid, Millis};
+use crate::domain::message::MessageKey;
 use crate::ports::StoreError;
-use crate::ports::log_upkeep::{LogUpkeep, PairTruth};
+use crate::ports::log_upkeep::{LogUpkeep, PairTruth, StoredMessage};
 
 impl MongoLog {
     /// What the index on unread messages and the one on marks serve: one step each, however many documents there are.
@@ -84,6 +85,12 @@ impl LogUpkeep for MongoLog {
         let found = self.unread_of(reader, peer, above).await.map_err(store_error)?;
         let message = |d: &Document| Ok((server_id(d)?, millis(d, "msgTimestamp")?));
         Ok(PairTruth { unread: found.iter().map(message).collect::<Result<_, StoreError>>()?, mark })
+    }
+
+    async fn message(&self, key: MessageKey) -> Result<Option<StoredMessage>, StoreError> {
+        let key = key.to_string();
+        let found = self.found(&self.messages, [key.clone()]).await?;
+        found.get(&key).map(from_document).transpose()
     }
 
     async fn forget_read(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {

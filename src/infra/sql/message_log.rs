@@ -9,16 +9,19 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use serde::Serializer as _;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, SqlitePool, Transaction};
+use sqlx::{Row, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::store_error;
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::message::{ConvType, Details, Extra, Fact, Message, MessageKey, Origin, Recall, Receipt};
+use crate::domain::message::{
+    ConvType, Details, Extra, Fact, Ignored, Message, MessageKey, Origin, Recall, Receipt,
+};
 use crate::domain::unread::{Snapshot, TOMBSTONE_MS};
 use crate::infra::clock::System;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
+use crate::ports::log_upkeep::StoredMessage;
 use crate::ports::message_log::{BIG, InsertOutcome, MessageLog, Reach, Recorded};
 
 const STORE: &str = "messages";
@@ -133,19 +136,13 @@ impl MessageLog for SqliteLog {
     }
 }
 
-/// A row of `messages`; without a message it is a tombstone that came first.
-struct StoredMessage {
-    message: Option<Message>,
-    recalled: bool,
-}
-
 async fn store(tx: &mut Transaction<'_, Sqlite>, message: &Message) -> sqlx::Result<Recorded> {
     let (copy, kept, recalled) = match find(tx, message.key).await? {
-        Some(StoredMessage { message: Some(kept), recalled }) if kept.is_completed_by(message) => {
+        Some(StoredMessage { message: Some(kept), recalled, .. }) if kept.is_completed_by(message) => {
             complete(tx, message).await?;
-            (InsertOutcome::Completed, message.clone(), recalled)
+            (InsertOutcome::Completed, Message { ignored: kept.ignored, ..message.clone() }, recalled)
         }
-        Some(StoredMessage { message: Some(kept), recalled }) => {
+        Some(StoredMessage { message: Some(kept), recalled, .. }) => {
             (InsertOutcome::of_further(message, &kept), kept, recalled)
         }
         tombstone => (InsertOutcome::First, message.clone(), tombstone.is_some()),
@@ -187,11 +184,12 @@ async fn lay_tombstone(tx: &mut Transaction<'_, Sqlite>, recall: &Recall) -> sql
     Ok(Recorded::recall(recall.clone()))
 }
 
-async fn find(tx: &mut Transaction<'_, Sqlite>, key: MessageKey) -> sqlx::Result<Option<StoredMessage>> {
+async fn find(tx: &mut SqliteConnection, key: MessageKey) -> sqlx::Result<Option<StoredMessage>> {
     let sql = r#"SELECT "convType", "to", "fromAccount", "fromClientType", "fromDeviceId", "fromNick",
-            "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer", "resendFlag", withheld, recalled, "learntFrom"
+            "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer", "resendFlag", withheld, ignored,
+            recalled, state, "learntFrom"
          FROM messages WHERE id = ?"#;
-    let row = sqlx::query(sql).bind(key.to_string()).fetch_optional(&mut **tx).await?;
+    let row = sqlx::query(sql).bind(key.to_string()).fetch_optional(tx).await?;
     row.map(|row| stored(&row)).transpose()
 }
 
@@ -215,8 +213,8 @@ async fn insert(
 ) -> sqlx::Result<()> {
     let sql = r#"INSERT OR REPLACE INTO messages (id, "convType", "to", "fromAccount", "fromClientType",
             "fromDeviceId", "fromNick", "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer",
-            "resendFlag", ext, extra, state, withheld, recalled, counted, "learntFrom", "recalledAt")
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+            "resendFlag", ext, extra, state, withheld, ignored, recalled, counted, "learntFrom", "recalledAt")
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
              (SELECT "recalledAt" FROM messages WHERE id = ?))"#;
     let details = &message.details;
     let counted = message.counts() && !recalled;
@@ -239,6 +237,7 @@ async fn insert(
         .bind(json(&details.extra))
         .bind(i32::from(counted && read))
         .bind(message.withheld)
+        .bind(message.ignored.map(Ignored::as_str))
         .bind(recalled)
         .bind(counted)
         .bind((details.origin == Origin::History).then_some("history"))
@@ -282,9 +281,9 @@ async fn complete(tx: &mut Transaction<'_, Sqlite>, copy: &Message) -> sqlx::Res
 }
 
 fn stored(row: &SqliteRow) -> sqlx::Result<StoredMessage> {
-    let recalled = row.try_get("recalled")?;
+    let (recalled, read) = (row.try_get("recalled")?, row.try_get::<i64, _>("state")? == 1);
     let Some(msg_type) = row.try_get("msgType")? else {
-        return Ok(StoredMessage { message: None, recalled });
+        return Ok(StoredMessage { message: None, recalled, read });
     };
     let conv_type: &str = row.try_get("convType")?;
     let conv_type = ConvType::from_nim(conv_type).ok_or_else(|| corrupt_column("convType"))?;
@@ -295,6 +294,7 @@ fn stored(row: &SqliteRow) -> sqlx::Result<StoredMessage> {
         timestamp: Millis(row.try_get("msgTimestamp")?),
         msg_type,
         withheld: row.try_get("withheld")?,
+        ignored: row.try_get::<Option<&str>, _>("ignored")?.and_then(Ignored::from_word),
         details: Details {
             origin: match row.try_get::<Option<&str>, _>("learntFrom")? {
                 Some(_) => Origin::History,
@@ -311,7 +311,7 @@ fn stored(row: &SqliteRow) -> sqlx::Result<StoredMessage> {
             extra: Vec::new(),
         },
     };
-    Ok(StoredMessage { message: Some(message), recalled })
+    Ok(StoredMessage { message: Some(message), recalled, read })
 }
 
 fn accid<I: sqlx::ColumnIndex<SqliteRow>>(row: &SqliteRow, index: I) -> sqlx::Result<Accid> {

@@ -135,6 +135,7 @@ fn message(item: &Value, of: &Accid, peer: &Accid) -> Option<Message> {
         timestamp: Millis(number(item.get("create_time")?)?),
         msg_type: type_name(number(item.get("message_type")?)?),
         withheld: false,
+        ignored: None,
         details: Details {
             origin: Origin::History,
             from_client_type: client.and_then(client_name),

@@ -98,6 +98,7 @@ fn message(listed: &Value, of: &Accid, peer: &Accid) -> Option<Message> {
         timestamp,
         msg_type: type_name(kind),
         withheld: false,
+        ignored: None,
         details: Details {
             origin: Origin::History,
             from_client_type: listed.get("fromclienttype").and_then(number).and_then(client_name),

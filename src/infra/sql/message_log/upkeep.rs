@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 
-use super::{STORE, SqliteLog, accid, mark_of, server_id, store_error};
+use super::{STORE, SqliteLog, accid, find, mark_of, server_id, store_error};
 use crate::domain::ids::{Accid, Millis};
+use crate::domain::message::MessageKey;
 use crate::ports::StoreError;
-use crate::ports::log_upkeep::{LogUpkeep, PairTruth};
+use crate::ports::log_upkeep::{LogUpkeep, PairTruth, StoredMessage};
 use sqlx::Row;
 
 impl SqliteLog {
@@ -51,6 +52,11 @@ impl LogUpkeep for SqliteLog {
 
     async fn pair(&self, reader: &Accid, peer: &Accid) -> Result<PairTruth, StoreError> {
         self.read_pair(reader, peer).await.map_err(store_error(STORE))
+    }
+
+    async fn message(&self, key: MessageKey) -> Result<Option<StoredMessage>, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(store_error(STORE))?;
+        find(&mut connection, key).await.map_err(store_error(STORE))
     }
 
     async fn forget_read(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
