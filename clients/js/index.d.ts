@@ -17,7 +17,10 @@ export interface Total {
 export type Token = string | ((request: { refresh: boolean }) => string | undefined | Promise<string | undefined>);
 
 export interface ClientOptions {
-  /** Where the service is, up to and without `/v1`. In a browser it may be left out: the page's own origin. */
+  /**
+   * Where the service is, up to and without `/v1`. In a browser it may be left out: the page's own origin. Where there
+   * is no page and no worker, as in Node, it is an absolute http or https URL, unless `fetch` is given.
+   */
   baseUrl?: string | undefined;
   /** Sent as `Authorization: Bearer`; without it nothing is sent. */
   token?: Token | undefined;
@@ -37,10 +40,13 @@ export type WatchState = "streaming" | "polling" | "offline";
 export interface WatchOptions {
   /** Ends the watch, as `close()` does. */
   signal?: AbortSignal | undefined;
-  /** The watch has ended: 401, 403 or 422. Called at most once; everything else is tried again. */
-  onError?: ((error: OtcImError) => void) | undefined;
+  /**
+   * The watch has ended: 401, 403, 422, `bad_user`, or an error that is no {@link OtcImError} but a programming error,
+   * which is uncaught where there is no `onError`. Called at most once; everything else is tried again.
+   */
+  onError?: ((error: OtcImError | Error) => void) | undefined;
   /** Called when the state changes; with the error that led to `offline`. */
-  onState?: ((state: WatchState, error?: OtcImError) => void) | undefined;
+  onState?: ((state: WatchState, error?: OtcImError | Error) => void) | undefined;
   /** The total is watched as well: called when the first answer is there, then whenever one of its numbers changes. */
   onTotal?: ((total: Total) => void) | undefined;
   /** Between polls, in milliseconds and give or take a tenth; 5 000 unless told otherwise. */
@@ -68,7 +74,7 @@ export interface Client {
   /**
    * Asks once: every user is in the answer, once. Conditional (`ETag`, 304) unless the users are too many for a URL; more
    * than 500 are several requests, and nobody is none.
-   * Rejects with {@link OtcImError}, or with the signal's reason once it is aborted.
+   * Rejects with {@link OtcImError}, or with the signal's reason once it is aborted. A programming error stays what it is.
    */
   unread(self: string, users: Iterable<string>, options?: { signal?: AbortSignal | undefined }): Promise<Counts>;
   /** Asks once for the total: a conditional request, which rejects as `unread` does. */
@@ -87,6 +93,7 @@ export interface Client {
   ): Watch;
 }
 
+/** Throws an {@link OtcImError} `bad_base_url` where `baseUrl` is needed and is no absolute http or https URL. */
 export declare function createClient(options?: ClientOptions): Client;
 
 export declare class OtcImError extends Error {
@@ -106,8 +113,8 @@ export declare class OtcImError extends Error {
   readonly status: number;
   /**
    * What a program decides by: a `code` of the service, `http_…` for an error page that is not its own, or
-   * `network`, `timeout`, `no_token`, `bad_answer`, `silent`, `no_stream`; `invalid` with `status` 0 is an id that is
-   * not well-formed Unicode.
+   * `network`, `timeout`, `no_token`, `bad_answer`, `silent`, `no_stream`; `bad_user` is an id that is not well-formed
+   * Unicode, and `bad_base_url` is thrown by `createClient`.
    */
   readonly code: string | undefined;
   /** One sentence for a person. */

@@ -54,12 +54,18 @@ export class OtcImError extends Error {
 export function createClient(/** @type {Record<string, any>} */ options = {}) {
   const { baseUrl, token, fetch: ownFetch, requestTimeout = 10000 } = options;
   const base = String(baseUrl ?? "").replace(/\/+$/, "");
+  if (!ownFetch && !canReach(base)) {
+    const detail = "where there is no page, `baseUrl` has to be an absolute http or https URL without credentials";
+    throw failure("bad_base_url", detail);
+  }
   const remembered = new Map(); // URL → { etag, counts }, the one used last at the end
   let renewal; // { of, fresh }: the token that was refused last, and the promise of another
 
   async function request(path, init, bearer) {
     const headers = { ...init.headers, ...(bearer ? { Authorization: `Bearer ${bearer}` } : {}) };
-    const response = await (ownFetch ?? globalThis.fetch)(base + path, { ...init, headers });
+    const call = ownFetch ?? globalThis.fetch;
+    if (typeof call !== "function") throw new TypeError("there is no `fetch` here; createClient takes one");
+    const response = await received(() => call(base + path, { ...init, headers }));
     if (response.ok || response.status === 304) return response;
     throw await problemOf(response);
   }
@@ -101,7 +107,7 @@ export function createClient(/** @type {Record<string, any>} */ options = {}) {
     const headers = { Accept: "application/json", ...(known && { "If-None-Match": known.etag }) };
     const response = await send(path, { headers, signal });
     if (response.status === 304 && known) return remember(path, known);
-    const answer = countsOf(await response.text());
+    const answer = countsOf(await received(() => response.text()));
     const etag = response.headers.get("ETag");
     if (etag) remember(path, { etag, counts: answer });
     return { ...answer };
@@ -117,7 +123,8 @@ export function createClient(/** @type {Record<string, any>} */ options = {}) {
   async function post(self, users, signal) {
     const headers = { Accept: "application/json", "Content-Type": "application/json" };
     const body = JSON.stringify({ self, users });
-    return countsOf(await (await send("/v1/unread", { method: "POST", headers, body, signal })).text());
+    const response = await send("/v1/unread", { method: "POST", headers, body, signal });
+    return countsOf(await received(() => response.text()));
   }
 
   async function counts(self, users, signal) {
@@ -194,7 +201,7 @@ function startWatch(source, onChange, /** @type {Record<string, any>} */ options
     },
     end(error) {
       report.enter("offline", error);
-      if (work) tell(onError, error);
+      if (work) tell(onError ?? (error instanceof OtcImError ? undefined : raise), error);
       close();
     },
   };
@@ -288,9 +295,8 @@ function keepTrue({ name, list, poll, parts, open, canStream }, set, { show, ent
         }
         judge();
         await polling.rest(set.pollInterval * (0.9 + Math.random() / 5));
-      } catch (caught) {
+      } catch (error) {
         if (over.aborted) return;
-        const error = asError(caught);
         if (isFinal(error)) return end(error);
         if (!live) {
           reachable = false;
@@ -331,7 +337,7 @@ function keepTrue({ name, list, poll, parts, open, canStream }, set, { show, ent
         setLive(false);
       } while (more && !over.aborted);
     } catch (caught) {
-      error = asError(caught);
+      error = caught;
     }
     stream = undefined;
     setLive(false);
@@ -387,8 +393,9 @@ function keepTrue({ name, list, poll, parts, open, canStream }, set, { show, ent
     if (!live || lost) polling.skip();
     change.ring();
   };
-  keepPolling();
-  keepStreaming();
+  const broken = (error) => over.aborted || end(error);
+  keepPolling().catch(broken);
+  keepStreaming().catch(broken);
   return {
     /** The page is looked at again. */
     wake: () => wake(Boolean(stream) && stream.age() > set.silence / 2),
@@ -606,7 +613,7 @@ function openStream(parts, open, { silence, firstEvent }, onCounts) {
     });
     const reader = response.body.getReader();
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await received(() => reader.read());
       if (done || link.signal.aborted) return;
       feed(value);
       if (!part.started) continue;
@@ -682,8 +689,7 @@ function encoded(id) {
   try {
     return encodeURIComponent(id);
   } catch {
-    const detail = "an id is not well-formed Unicode";
-    throw new OtcImError(detail, { code: "invalid", detail });
+    throw failure("bad_user", `the id ${JSON.stringify(id)} is not well-formed Unicode`);
   }
 }
 
@@ -783,13 +789,21 @@ function secondsOf(value) {
 
 const failure = (code, detail, cause) => new OtcImError(detail, { code, detail, cause });
 
-function asError(error) {
-  if (error instanceof OtcImError) return error;
-  const detail = "there was no answer";
-  return new OtcImError(`${detail}: ${error?.message ?? error}`, { code: "network", detail, cause: error });
+/** What `fetch` or a body gives. Only what fails here is the network's doing; any other error stays what it is. */
+async function received(get) {
+  try {
+    return await get();
+  } catch (cause) {
+    const detail = "there was no answer";
+    throw new OtcImError(`${detail}: ${cause?.message ?? cause}`, { code: "network", detail, cause });
+  }
 }
 
-const isFinal = (error) => FINAL.has(error?.status) || error?.code === "invalid";
+/** Asking again would not help: so with a mistake, be it the caller's or this file's. */
+function isFinal(error) {
+  if (error === undefined) return false;
+  return !(error instanceof OtcImError) || FINAL.has(error.status) || error.code === "bad_user";
+}
 
 /** Runs `work` until it is done, `limit` is over or the caller's signal is given, whether it heeds its own or not. */
 async function bounded(limit, signal, work) {
@@ -805,7 +819,7 @@ async function bounded(limit, signal, work) {
     if (signal?.aborted) throw signal.reason;
     return await Promise.race([work(bound.signal), cut]);
   } catch (error) {
-    if (!signal?.aborted) throw asError(error);
+    if (!signal?.aborted) throw error;
     // Older signals have no reason.
     throw signal.reason === undefined ? Object.assign(new Error("aborted"), { name: "AbortError" }) : signal.reason;
   } finally {
@@ -862,6 +876,16 @@ function bell() {
   };
 }
 
+/** A page or a worker resolves a path by its own address; elsewhere the whole address is needed. */
+function canReach(base) {
+  if (page() || typeof location === "object") return true;
+  try {
+    return /^https?:\/\/[^/?#@]+(\/|$)/i.test(base) && Boolean(new URL(base));
+  } catch {
+    return false;
+  }
+}
+
 const has = (object, key) => Object.prototype.hasOwnProperty.call(object, key);
 /** By the clock of the machine; one that was set back makes things old as well. */
 const age = (time) => Math.abs(Date.now() - time);
@@ -878,6 +902,10 @@ function listen(target, handlers) {
   const all = Object.entries(handlers);
   all.forEach(([type, handler]) => target.addEventListener(type, handler));
   return () => all.forEach(([type, handler]) => target.removeEventListener(type, handler));
+}
+
+function raise(error) {
+  throw error;
 }
 
 /** Calls back; what a callback throws goes where an event listener's errors go, and the watch carries on. */

@@ -14,7 +14,7 @@ createClient({ token: async ({ refresh }: { refresh: boolean }) => `${refresh}` 
 const counts: Counts = await client.unread("alice", new Set(["bob"]), { signal: perhaps.signal });
 const bob: number | undefined = counts["bob"];
 
-const state = (next: WatchState, error?: OtcImError) => [next satisfies string, error?.retryAfter];
+const state = (next: WatchState, error?: Error) => [next satisfies string, error instanceof OtcImError && error.retryAfter];
 const given: WatchOptions = { signal: perhaps.signal, onState: state, pollInterval: perhaps.number, share: false };
 const watch: Watch = client.watch("alice", ["bob"], (map, changed) => [map["bob"], Object.keys(changed)], given);
 watch.close();
