@@ -34,6 +34,7 @@ pub use reconcile_tools::ReconcileTools;
 pub use stores::{Stores, forget_netease, migrate};
 
 use crate::commands::deliver::DeliveryWorker;
+use crate::commands::reconcile::Reconciler;
 use crate::config::{Config, ConfigError};
 use crate::http::connection::ConnectionCounters;
 use crate::queries::store_health::StoreHealth;
@@ -112,6 +113,11 @@ impl App {
         config.validate()?;
         let stores = Stores::connect(config).await?;
         assembly::assemble(config, stores)
+    }
+
+    /// Fills this service's log from NetEase's history.
+    pub fn reconciler(&self) -> Reconciler {
+        self.reconciling.by_hand()
     }
 
     /// The same service with more to show at its address.

@@ -12,7 +12,8 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
+use futures_util::future::BoxFuture;
 
 /// What the page needs.
 pub struct Demo {
@@ -24,6 +25,8 @@ pub struct Demo {
     pub user: &'static str,
     /// A fresh token for that user; `None` if there is no key to sign it with.
     pub token: Box<dyn Fn() -> Option<String> + Send + Sync>,
+    /// Fills that user's log from the simulator's history; answers how many messages it lacked.
+    pub reconcile: Box<dyn Fn() -> BoxFuture<'static, Result<usize, String>> + Send + Sync>,
 }
 
 /// Name, type and content of each file.
@@ -57,6 +60,7 @@ pub fn router(demo: Demo) -> Router {
         .route("/demo", get(|| async { Redirect::permanent("/demo/") }))
         .route("/demo/", get(|| file(Path("index.html".to_owned()))))
         .route("/demo/config.json", get(config))
+        .route("/demo/reconcile", post(reconcile))
         .route("/demo/{file}", get(file))
         .route("/demo/simulator/{*call}", any(simulator))
         .layer(middleware::from_fn(guard))
@@ -79,6 +83,16 @@ async fn config(State(demo): State<Arc<Demo>>) -> Response {
     });
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (headers, config.to_string()).into_response()
+}
+
+/// Finds what was lost.
+async fn reconcile(State(demo): State<Arc<Demo>>) -> Response {
+    match (demo.reconcile)().await {
+        Ok(added) => axum::Json(serde_json::json!({ "added": added })).into_response(),
+        Err(error) => {
+            (StatusCode::BAD_GATEWAY, axum::Json(serde_json::json!({ "error": error }))).into_response()
+        }
+    }
 }
 
 /// Passes a call on to the simulator, and its answer back.

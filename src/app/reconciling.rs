@@ -22,7 +22,8 @@ use crate::infra::paced_history::PacedHistory;
 /// What finds gaps, and what fills them unless that is switched off.
 pub(super) struct Reconciling {
     finder: GapFinder,
-    reconciler: Option<GapReconciler>,
+    reconciler: Reconciler,
+    gaps: Option<GapReconciler>,
 }
 
 impl Reconciling {
@@ -36,19 +37,18 @@ impl Reconciling {
         let rules = counting_rules(config)?;
         let counters = ReconcileCounters::default();
         counters.register(registry);
-        let reconciler = || GapReconciler {
+        let pace = config.netease.reconcile_calls_per_second;
+        let reconciler = Reconciler {
+            history: Arc::new(PacedHistory::new(netease.history(), pace)),
+            log: Arc::clone(&stores.log),
+            upkeep: Arc::clone(&stores.upkeep),
+            view: Arc::clone(&stores.view),
+            clock: Arc::new(System),
+            rules,
+        };
+        let gaps = || GapReconciler {
             gaps: Arc::clone(&stores.gaps),
-            reconciler: Reconciler {
-                history: Arc::new(PacedHistory::new(
-                    netease.history(),
-                    config.netease.reconcile_calls_per_second,
-                )),
-                log: Arc::clone(&stores.log),
-                upkeep: Arc::clone(&stores.upkeep),
-                view: Arc::clone(&stores.view),
-                clock: Arc::new(System),
-                rules,
-            },
+            reconciler: reconciler.clone(),
             ids: Arc::new(System),
             clock: Arc::new(System),
             after_ms: millis(config.netease.reconcile_after),
@@ -62,7 +62,8 @@ impl Reconciling {
                 clock: Arc::new(System),
                 ids: Arc::new(System),
             },
-            reconciler: (config.netease.reconcile == ReconcileMode::Auto).then(reconciler),
+            gaps: (config.netease.reconcile == ReconcileMode::Auto).then(gaps),
+            reconciler,
         })
     }
 
@@ -71,11 +72,16 @@ impl Reconciling {
         (Arc::clone(&self.finder.flow), Arc::clone(&self.finder.active))
     }
 
+    /// The same, for whoever asks by hand.
+    pub fn by_hand(&self) -> Reconciler {
+        self.reconciler.clone()
+    }
+
     /// Both at work until `stop`.
     pub fn start(self, background: &mut Background, tasks: &TaskTracker, stop: &CancellationToken) {
         background.watch("gaps", tasks.spawn(self.finder.run(stop.clone())));
-        if let Some(reconciler) = self.reconciler {
-            background.watch("reconciling", tasks.spawn(until(stop.clone(), reconciler.run())));
+        if let Some(gaps) = self.gaps {
+            background.watch("reconciling", tasks.spawn(until(stop.clone(), gaps.run())));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use futures_util::FutureExt;
 use otc_im_simulator::SimulatorConfig;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -13,14 +14,23 @@ use super::simulator::start_simulator;
 use super::token::{self, Signer};
 use super::{ConfigFile, stop_signal};
 use crate::app::{self, App, DataLock, StartError};
+use crate::commands::reconcile::{Mode, PairsRead, Reconciler, Window};
 use crate::config::{AuthMode, Config, ConfigError, LOOPBACK};
 use crate::demo::{self, Demo};
+use crate::domain::ids::Accid;
+use crate::infra::clock::System;
 use crate::infra::http_client;
+use crate::ports::clock::Clock;
 
 /// The demo page waits no longer for the simulator, which may be told to take a minute.
 const SIMULATOR_TIMEOUT: Duration = Duration::from_mins(1);
 /// What a path must not hold bare within a URL.
 const IN_A_URL: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
+
+/// Whose page the demo is.
+const USER: &str = "alice";
+/// How far back the demo looks for lost messages: a day.
+const LATELY_MS: i64 = 24 * 3_600_000;
 
 /// `otc-im dev`
 #[derive(Debug, Args)]
@@ -81,13 +91,15 @@ impl Dev {
             (AuthMode::Jwt, Some(key)) => Some(Signer { key, auth: config.auth.clone() }),
             _ => None,
         };
-        let token = signer.as_ref().map(|signer| signer.token("alice", "notify", 24)).transpose()?;
+        let token = signer.as_ref().map(|signer| signer.token(USER, "notify", 24)).transpose()?;
+        let reconciler = app.reconciler();
         let demo = demo::router(Demo {
             simulator: simulator.control_url(),
             http: http_client::client(SIMULATOR_TIMEOUT, SIMULATOR_TIMEOUT, &http_client::Egress::default())
                 .map_err(|e| StartError::Store(format!("the demo's client cannot be made: {e}")))?,
-            user: "alice",
-            token: Box::new(move || signer.as_ref()?.token("alice", "notify", 24).ok()),
+            user: USER,
+            reconcile: Box::new(move || reconcile(reconciler.clone()).boxed()),
+            token: Box::new(move || signer.as_ref()?.token(USER, "notify", 24).ok()),
         });
         let app = app.with(demo);
         let stop = stop_signal()?;
@@ -98,6 +110,15 @@ impl Dev {
         simulator.stop().await;
         drained
     }
+}
+
+/// Everything that the demo's user and others have written lately.
+async fn reconcile(reconciler: Reconciler) -> Result<usize, String> {
+    let now = System.now();
+    let lately = Window { from: now.plus(-LATELY_MS), to: now };
+    let user = Accid::of_user(USER);
+    let found = reconciler.user(&user, lately, Mode::Store, &mut PairsRead::default()).await;
+    found.map(|found| found.added).map_err(|error| error.to_string())
 }
 
 /// Stores that were not configured are kept in `data_dir`.

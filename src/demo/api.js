@@ -26,6 +26,9 @@ export function simulator(method, path, body) {
   return call(method, `${config.simulator}/${path}`, body, {});
 }
 
+/** Finds in NetEase's history what was lost; answers how many messages. */
+export const reconcile = () => call("POST", "./reconcile", undefined, {}).then(({ added }) => added);
+
 /** `service("POST", "/v1/accounts/bind", { … })`: as the user of the page. */
 export function service(method, path, body) {
   return call(method, config.service + path, body, { Authorization: `Bearer ${config.token}` });

@@ -1,6 +1,6 @@
 // Starts the page: configuration, the live counts, the chats, and a look at the simulator every second.
 
-import { loadConfig, pairs, simulator } from "./api.js";
+import { loadConfig, pairs, reconcile, simulator } from "./api.js";
 import { act, activeChat, bindPending, chatsOfLastTime, closeChat, drawTabs, look, openChat } from "./chats.js";
 import { compare, drawCheck } from "./check.js";
 import { createClient } from "./client.js";
@@ -9,7 +9,7 @@ import { drawFaults, loadFaults, resetFaults, showFaults } from "./faults.js";
 import { announceCounts, drawBadges, drawLink, drawOrders } from "./orders.js";
 import { PEOPLE, person } from "./people.js";
 import { drawPhones, noticeText } from "./phones.js";
-import { switchLanguage, t, translatePage } from "./words.js";
+import { number, switchLanguage, t, translatePage } from "./words.js";
 
 const LOOK_EVERY = 1_000;
 
@@ -27,6 +27,16 @@ const page = {
 };
 
 let lastAction = Promise.resolve();
+
+/** Puts the badges right where copies were lost. */
+async function reconcileNow() {
+  const button = byId("reconcile");
+  button.disabled = true;
+  byId("reconciled").textContent = "";
+  await guarded(async () => (byId("reconciled").textContent = t("reconciled", { count: number(await reconcile()) })));
+  button.disabled = false;
+  await lookAround();
+}
 
 /** What a phone's button asks for, one after the other: quick typing must not overtake itself. */
 function phoneAction(name, values) {
@@ -145,6 +155,7 @@ function watchCounts(config) {
 function listen() {
   byId("filter").addEventListener("change", () => drawOrders(page, openFromOrders));
   byId("reset").addEventListener("click", () => guarded(() => resetFaults(page)).then(() => showFaults(page)));
+  byId("reconcile").addEventListener("click", reconcileNow);
   byId("language").addEventListener("click", () => {
     switchLanguage();
     drawAll();

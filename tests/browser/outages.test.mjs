@@ -90,6 +90,23 @@ test("what is written before the page has seen a restart is counted on top", asy
   await shows(chat.badge, 0);
 });
 
+test("copies that are lost for good are found again in NetEase's history", async (t) => {
+  const page = await openPage(t, browser, demo.url);
+  const chat = chatWith(page, "ivan");
+  await chat.open();
+  await page.locator('[name="dropEvery"]').check();
+  await chat.does("ten");
+  await chat.verdict.locator("td.defined", { hasText: "10" }).waitFor();
+  await judged(chat, "wrong");
+  await page.locator("#reset").click();
+  await page.locator("#reconcile").click();
+  await shows(chat.badge, 10);
+  await judged(chat, "right");
+  assert.match(await page.locator("#reconciled").textContent(), /[1-9]/);
+  await chat.does("read", "alice");
+  await shows(chat.badge, 0);
+});
+
 test("copies repeated, shuffled and late end in the right number", async (t) => {
   const page = await openPage(t, browser, demo.url);
   const chat = chatWith(page, "heidi");
