@@ -8,6 +8,7 @@ mod connections;
 mod connections_h2;
 mod cors;
 mod counting_rules;
+mod edits;
 mod identities;
 mod long_inputs;
 mod notice_text;

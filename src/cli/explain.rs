@@ -55,7 +55,7 @@ fn sentence(standing: Standing) -> &'static str {
         Standing::Unread => "it counts: it is not read",
         Standing::Read => "it does not count: it is read",
         Standing::Recalled => "it does not count: its sender took it back",
-        Standing::Withheld => "it does not count: it was not delivered (antispam or blacklist)",
+        Standing::Withheld => "it does not count: a review or a blacklist withheld it",
         Standing::ToOneself => "it does not count: it is a note to oneself",
         Standing::Ignored(Ignored::Type) => {
             "it does not count: unread.ignore_types named its msgType when it came"

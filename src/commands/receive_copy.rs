@@ -67,6 +67,10 @@ pub enum Outcome {
     },
     /// The message is taken back.
     Recalled,
+    /// The message is edited.
+    Edited,
+    /// Messages are withdrawn after a review.
+    Withdrawn,
     /// Nothing is kept of it.
     Acknowledged,
     /// It is about a message that NetEase itself does not keep, and has given no number.
@@ -118,6 +122,15 @@ impl CopyReceiver {
             CopyEvent::Recall(recall) => {
                 self.record(Fact::Recall(recall)).await?;
                 Outcome::Recalled
+            }
+            CopyEvent::Edit(edit) => {
+                self.record(Fact::Edit(edit)).await?;
+                Outcome::Edited
+            }
+            CopyEvent::Withdrawn(recalls) => {
+                let recorded = stream::iter(recalls).map(|recall| self.record(recall.into()));
+                recorded.buffer_unordered(RECEIPTS_AT_ONCE).try_for_each(|_| ready(Ok(()))).await?;
+                Outcome::Withdrawn
             }
             CopyEvent::Numberless => Outcome::NotKept,
             CopyEvent::Foreign => Outcome::Foreign,

@@ -5,9 +5,12 @@
 
 mod fields;
 mod receipts;
+mod reviews;
+
+use std::borrow::Cow;
 
 use super::ids::Accid;
-use super::message::{ConvType, Details, Extra, Message, MessageKey, Recall, Receipt};
+use super::message::{ConvType, Details, Edit, Extra, Message, MessageKey, Recall, Receipt, TakenBack};
 use fields::{Fields, Scalar};
 pub use receipts::{KEPT_APART, Receipts};
 
@@ -28,6 +31,10 @@ pub enum CopyEvent {
     Receipts(Receipts),
     /// eventTypes 7, 8 and 25
     Recall(Recall),
+    /// eventTypes 89, 90 and 91
+    Edit(Box<Edit>),
+    /// eventType 20: messages that a review has found bad after they were delivered; one at least.
+    Withdrawn(Vec<Recall>),
     /// Known or not, it is acknowledged and nothing is kept.
     Other,
     /// A third-party callback (回调): it waits for a verdict that this service does not give.
@@ -103,15 +110,22 @@ fn read(fields: Fields<'_>, event: &Scalar<'_>) -> Result<CopyEvent, String> {
     }
     match &*event.text {
         "1" if is_zero(&fields, "msgidServer")? => Ok(CopyEvent::Numberless),
-        "7" | "8" | "25" if is_zero(&fields, "msgId")? => Ok(CopyEvent::Numberless),
+        "7" | "8" | "25" | "89" | "90" | "91" if is_zero(&fields, "msgId")? => Ok(CopyEvent::Numberless),
         "1" if is_of_a_team(&fields)? && is_strange(&fields, "fromAccount")? => Ok(CopyEvent::Foreign),
-        "8" | "25" if is_strange(&fields, "from")? => Ok(CopyEvent::Foreign),
+        "8" | "25" | "90" | "91" if is_strange(&fields, "from")? => Ok(CopyEvent::Foreign),
         "1" => message(fields).map(|message| CopyEvent::Message(Box::new(message))),
+        "20" => Ok(match reviews::read(fields.json("objects")?.as_deref()) {
+            withdrawn if withdrawn.is_empty() => CopyEvent::Other,
+            withdrawn => CopyEvent::Withdrawn(withdrawn),
+        }),
         "30" => receipts::read(fields.json("objects")?.as_deref()).map(CopyEvent::Receipts),
         "85" => session_read(&fields),
         "7" => recall(&fields, ConvType::Person),
         "8" => recall(&fields, ConvType::Team),
         "25" => recall(&fields, ConvType::SuperTeam),
+        "89" => edit(&fields, ConvType::Person),
+        "90" => edit(&fields, ConvType::Team),
+        "91" => edit(&fields, ConvType::SuperTeam),
         _ => Ok(CopyEvent::Other),
     }
 }
@@ -196,7 +210,21 @@ fn recall(fields: &Fields<'_>, conv_type: ConvType) -> Result<CopyEvent, String>
         key: MessageKey { conv_type, server_id: fields.server_id("msgId")? },
         from: fields.accid("from")?,
         to: fields.accid("to")?,
+        taken_back: TakenBack::BySender,
     }))
+}
+
+fn edit(fields: &Fields<'_>, conv_type: ConvType) -> Result<CopyEvent, String> {
+    let text = |name| fields.first(name).map(Cow::into_owned);
+    Ok(CopyEvent::Edit(Box::new(Edit {
+        key: MessageKey { conv_type, server_id: fields.server_id("msgId")? },
+        from: fields.accid("from")?,
+        to: fields.accid("to")?,
+        at: fields.millis("modifyTime")?,
+        body: text("text"),
+        attach: text("attachment"),
+        ext: text("extension"),
+    })))
 }
 
 #[cfg(test)]

@@ -249,7 +249,16 @@ impl Receipt {
     }
 }
 
-/// The sender took a message back (NIM message copy, eventTypes 7, 8 and 25). It may be learnt before the message.
+/// Who took a message back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakenBack {
+    /// Its sender (NIM message copy, eventTypes 7, 8 and 25).
+    BySender,
+    /// A review after it was delivered (eventType 20): NetEase has deleted it.
+    ByReview,
+}
+
+/// A message was taken back. It may be learnt before the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recall {
     /// Which message.
@@ -258,6 +267,29 @@ pub struct Recall {
     pub from: Accid,
     /// Its recipient, or team.
     pub to: Accid,
+    /// By whom.
+    pub taken_back: TakenBack,
+}
+
+/// A message was edited (NIM message copy, eventTypes 89, 90 and 91). It may be learnt before the message.
+///
+/// What it does not name stays. Of two edits the newer one holds, field by field; of two at one time the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// Which message.
+    pub key: MessageKey,
+    /// Its sender.
+    pub from: Accid,
+    /// Its recipient, or team.
+    pub to: Accid,
+    /// `modifyTime`
+    pub at: Millis,
+    /// `text`, which takes the place of `body`; never logged
+    pub body: Option<String>,
+    /// `attachment`, which takes the place of `attach`
+    pub attach: Option<String>,
+    /// `extension`, which takes the place of `ext`
+    pub ext: Option<String>,
 }
 
 /// What a copy tells of a conversation. Facts may be learnt in any order and any number of times.
@@ -269,6 +301,14 @@ pub enum Fact {
     Receipt(Receipt),
     /// A message was taken back.
     Recall(Recall),
+    /// A message was edited.
+    Edit(Box<Edit>),
+}
+
+impl From<Edit> for Fact {
+    fn from(edit: Edit) -> Self {
+        Self::Edit(Box::new(edit))
+    }
 }
 
 impl From<Message> for Fact {

@@ -161,6 +161,8 @@ impl Metrics {
                 "read"
             }
             Outcome::Recalled => "recalled",
+            Outcome::Edited => "edited",
+            Outcome::Withdrawn => "withdrawn",
             Outcome::Acknowledged => "acknowledged",
             Outcome::NotKept => "not_kept",
             Outcome::Foreign => "foreign",

@@ -9,6 +9,7 @@
 mod connect;
 mod dead_letters;
 mod document;
+mod edit;
 mod gaps;
 mod indexes;
 mod mark;
@@ -35,7 +36,7 @@ pub use probe::{UnusableMongo, can_write, foreign_unique_indexes, is_replicated}
 use steps::{Pair, Steps, StoredCopy};
 
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::message::{Fact, Message, MessageKey, Recall, Receipt};
+use crate::domain::message::{Edit, Fact, Message, MessageKey, Recall, Receipt};
 use crate::domain::unread::Snapshot;
 use crate::ports::StoreError;
 use crate::ports::message_log::{MessageLog, Reach, Recorded};
@@ -94,6 +95,10 @@ impl Steps for MongoLog {
 
     async fn lay_tombstones(&self, recalls: &[&Recall]) -> Vec<Result<(), StoreError>> {
         self.recall_all(recalls).await
+    }
+
+    async fn edit(&self, edits: &[&Edit]) -> Vec<Result<(), StoreError>> {
+        self.edit_all(edits).await
     }
 
     async fn marks(

@@ -42,6 +42,8 @@ pub struct StoredMessage {
     pub message: Option<Message>,
     /// Whether its sender took it back.
     pub recalled: bool,
+    /// Whether it was edited.
+    pub edited: bool,
     /// Whether its `state` is 1.
     pub read: bool,
 }

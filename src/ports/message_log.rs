@@ -26,6 +26,7 @@ pub trait MessageLog: Send + Sync {
     ///   NetEase's history is completed by its copy, which may also withhold it.
     /// - A receipt raises the reader's mark, never lowers it, and sets `state` 1 on every message that it covers.
     /// - A recall lays a tombstone: the message, here already or still to come, counts no more.
+    /// - An edit changes what the message says, here already or still to come, and no count.
     async fn record(&self, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>>;
 
     /// [`MessageLog::record`] of one fact.
@@ -84,10 +85,32 @@ pub enum InsertOutcome {
     Conflicting,
 }
 
+/// What became of a message since its first copy came, or before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Since {
+    /// It was taken back.
+    pub taken_back: bool,
+    /// It was edited.
+    pub edited: bool,
+}
+
 impl InsertOutcome {
-    /// What a further copy of a message is that the log has `kept`.
-    pub fn of_further(copy: &Message, kept: &Message) -> Self {
-        if kept.is_repeated_by(copy) { Self::Repeated } else { Self::Conflicting }
+    /// What a further copy of a message is that the log has `kept`. One that was taken back may be withheld by a review
+    /// that came after its first copy, and an edited one says something else: neither is a difference.
+    pub fn of_further(copy: &Message, kept: &Message, Since { taken_back, edited }: Since) -> Self {
+        let reviewed = taken_back && kept.withheld && !copy.withheld;
+        let same = if reviewed || edited {
+            let mut first = kept.clone();
+            first.withheld &= !reviewed;
+            if edited {
+                first.details.body.clone_from(&copy.details.body);
+                first.details.attach.clone_from(&copy.details.attach);
+            }
+            first.is_repeated_by(copy)
+        } else {
+            kept.is_repeated_by(copy)
+        };
+        if same { Self::Repeated } else { Self::Conflicting }
     }
 }
 
@@ -98,9 +121,14 @@ impl Recorded {
     }
 
     /// A recall whose tombstone is laid.
-    pub fn recall(Recall { key, from, to }: Recall) -> Self {
+    pub fn recall(Recall { key, from, to, taken_back: _ }: Recall) -> Self {
         let counts = key.conv_type == ConvType::Person;
         Self { copy: InsertOutcome::First, change: counts.then(|| Change::recalled(to, from, key)) }
+    }
+
+    /// An edit that is stored: no view is told.
+    pub fn edit() -> Self {
+        Self { copy: InsertOutcome::First, change: None }
     }
 
     /// A message that is stored, by this call or before. A recalled one is told as a recall, so that a view that counts

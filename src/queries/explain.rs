@@ -111,7 +111,7 @@ pub enum Standing {
     Read,
     /// Its sender took it back; the message itself may not have come.
     Recalled,
-    /// It was blocked by review or a blacklist.
+    /// It was blocked by review or a blacklist, or withdrawn by a review after it was delivered.
     Withheld,
     /// It is a note to oneself.
     ToOneself,
@@ -127,14 +127,14 @@ pub async fn standing(
     server_id: ServerId,
 ) -> Result<Standing, StoreError> {
     let key = MessageKey { conv_type: ConvType::Person, server_id };
-    let Some(StoredMessage { message, recalled, read }) = upkeep.message(key).await? else {
+    let Some(StoredMessage { message, recalled, read, .. }) = upkeep.message(key).await? else {
         return Ok(Standing::Unknown);
     };
     Ok(match message {
         Some(message) if message.to != *reader || message.from != *peer => Standing::AnotherPair,
+        Some(message) if message.withheld => Standing::Withheld,
         _ if recalled => Standing::Recalled,
         None => Standing::Unknown,
-        Some(message) if message.withheld => Standing::Withheld,
         Some(message) if message.to == message.from => Standing::ToOneself,
         Some(Message { ignored: Some(why), .. }) => Standing::Ignored(why),
         Some(_) if read => Standing::Read,

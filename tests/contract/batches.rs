@@ -173,6 +173,7 @@ async fn facts_about_one_another_in_one_batch_see_each_other(log: &Log) {
                 Fact::Message(message) => assert_eq!(change.peer, message.from),
                 Fact::Receipt(receipt) => assert_eq!(change, Change::read(receipt.clone())),
                 Fact::Recall(recall) => assert_eq!(change.recalled, Some(recall.key.server_id)),
+                Fact::Edit(_) => unreachable!("none was recorded"),
             }
         }
         assert_eq!(log.state(person(number(1))).await, Some(1), "turn {turn}");

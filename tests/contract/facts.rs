@@ -1,7 +1,7 @@
 //! Messages, receipts and recalls as the suite needs them, and the few questions that it asks of a view.
 
 use otc_im::domain::ids::{Accid, Millis, ServerId};
-use otc_im::domain::message::{ConvType, Details, Message, MessageKey, Recall, Receipt};
+use otc_im::domain::message::{ConvType, Details, Message, MessageKey, Recall, Receipt, TakenBack};
 use otc_im::domain::unread::{Change, Merged, Reading, Snapshot, Total};
 use otc_im::ports::unread_view::UnreadView;
 
@@ -65,7 +65,16 @@ impl Pair {
     }
 
     pub fn recall(&self, number: i64) -> Recall {
-        Recall { key: person(number), from: self.peer.clone(), to: self.reader.clone() }
+        Recall {
+            key: person(number),
+            from: self.peer.clone(),
+            to: self.reader.clone(),
+            taken_back: TakenBack::BySender,
+        }
+    }
+
+    pub fn withdrawal(&self, number: i64) -> Recall {
+        Recall { taken_back: TakenBack::ByReview, ..self.recall(number) }
     }
 
     pub fn arrived(&self, number: i64, at: i64) -> Change {

@@ -54,6 +54,7 @@ fn what_is_acknowledged_is_in_the_log(scene: &Scene, world: &World) -> bool {
             world.log.mark(&receipt.reader, &receipt.peer).is_some_and(|mark| mark >= receipt.up_to)
         }
         Fact::Recall(recall) => row(recall.key.server_id).recalled,
+        Fact::Edit(_) => true,
     })
 }
 

@@ -1,7 +1,7 @@
 //! What happens in one model: the copies that NetEase sends, and how much may go wrong.
 
 use otc_im::domain::ids::{Accid, Millis, ServerId};
-use otc_im::domain::message::{ConvType, Details, Fact, Message, MessageKey, Recall, Receipt};
+use otc_im::domain::message::{ConvType, Details, Fact, Message, MessageKey, Recall, Receipt, TakenBack};
 
 /// How finely the work is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,10 @@ impl Scene {
                 Fact::from(Message { key: key(m.key), to: name(&m.to), from: name(&m.from), ..*m })
             }
             Fact::Receipt(r) => Fact::Receipt(Receipt { reader: name(&r.reader), peer: name(&r.peer), ..r }),
-            Fact::Recall(r) => Fact::Recall(Recall { key: key(r.key), to: name(&r.to), from: name(&r.from) }),
+            Fact::Recall(r) => {
+                Fact::Recall(Recall { key: key(r.key), to: name(&r.to), from: name(&r.from), ..r })
+            }
+            Fact::Edit(_) => unreachable!("no scene has one"),
         };
         Self {
             facts: self.facts.iter().map(fact).collect(),
@@ -125,5 +128,6 @@ pub fn receipt(reader: &str, peer: &str, up_to: i64) -> Fact {
 
 /// `from` took back what they wrote to `to`.
 pub fn recall(id: i64, from: &str, to: &str) -> Fact {
-    Fact::Recall(Recall { key: key(id), from: Accid::of_user(from), to: Accid::of_user(to) })
+    let (from, to) = (Accid::of_user(from), Accid::of_user(to));
+    Fact::Recall(Recall { key: key(id), from, to, taken_back: TakenBack::BySender })
 }

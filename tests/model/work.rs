@@ -47,6 +47,7 @@ impl Handler {
                 log.lay(recall.key.server_id);
                 Step::View(Change::recalled(recall.to.clone(), recall.from.clone(), recall.key))
             }
+            Fact::Edit(_) => Step::Ack,
         };
         Self { copy, next }
     }

@@ -107,7 +107,7 @@ impl World {
                         && message.timestamp <= receipt.up_to
                 }
                 Fact::Recall(recall) => recall.key == message.key,
-                Fact::Message(_) => false,
+                Fact::Message(_) | Fact::Edit(_) => false,
             })
         });
         left.count() as u64

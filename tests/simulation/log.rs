@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use otc_im::domain::ids::{Accid, Millis, ServerId};
-use otc_im::domain::message::{ConvType, Fact, Message, MessageKey, Recall, Receipt};
+use otc_im::domain::message::{ConvType, Edit, Fact, Message, MessageKey, Recall, Receipt};
 use otc_im::domain::unread::Snapshot;
 use otc_im::infra::mongo::steps::{self, Pair, Steps, StoredCopy};
 use otc_im::ports::StoreError;
 use otc_im::ports::dead_letters::{DeadLetter, DeadLetters};
-use otc_im::ports::message_log::{MessageLog, Reach, Recorded};
+use otc_im::ports::message_log::{MessageLog, Reach, Recorded, Since};
 
 use super::port::{Port, Step, Store};
 use super::world::About;
@@ -142,7 +142,8 @@ impl SimLog {
             self.step("complete", about, move |disk| disk.complete(copy)).await?;
             return Ok(StoredCopy::completed(message, &kept, row.recalled, row.read));
         }
-        Ok(StoredCopy::further(message, kept, row.recalled, row.read))
+        let since = Since { taken_back: row.recalled, edited: false };
+        Ok(StoredCopy::further(message, kept, since, row.read))
     }
 
     async fn raise(&self, receipt: &Receipt) -> Result<(), StoreError> {
@@ -172,6 +173,11 @@ impl Steps for SimLog {
     async fn lay_tombstones(&self, recalls: &[&Recall]) -> Vec<Result<(), StoreError>> {
         let laid = join_all(recalls.iter().map(|recall| self.lay_tombstone(recall)));
         self.port.carry(Store::Log, recalls.len(), laid).await
+    }
+
+    /// No history of these simulations has one.
+    async fn edit(&self, edits: &[&Edit]) -> Vec<Result<(), StoreError>> {
+        edits.iter().map(|edit| Err(StoreError::refused("messages", edit.key.to_string()))).collect()
     }
 
     async fn marks(

@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use self::refusal::Refusal;
 use crate::state::Shared;
 
+mod afterwards;
 mod copy;
 mod facts;
 mod posting;
@@ -21,11 +22,13 @@ mod refusal;
 mod send;
 mod switches;
 
-const LISTING: [&str; 17] = [
+const LISTING: [&str; 19] = [
     "POST   /simulator/send {from,to,body?,count?,msgType?,convType?,fromNick?,antispam?,blacklist?,timestamp?,force?,wait?,extra?}",
     "POST   /simulator/read {reader,peer,timestamp?,event?:30|85,objects?:string|array,force?,wait?}",
     "POST   /simulator/read-batch {receipts:[{reader,peer,timestamp?}],objects?,force?,wait?}",
     "POST   /simulator/recall {msgidServer,wait?}",
+    "POST   /simulator/edit {msgidServer,text?,attachment?,extension?,modifyTime?,wait?}",
+    "POST   /simulator/review {msgidServer,wait?}",
     "POST   /simulator/copy {body|raw,signature?:good|bad-md5|bad-checksum|seconds,headers?,wait?}",
     "POST   /simulator/login {accid,token,client?:AOS|IOS|PC|WEB|MAC|…}",
     "POST   /simulator/logout {accid,client?}",
@@ -49,6 +52,8 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/simulator/read", post(read::read))
         .route("/simulator/read-batch", post(read::read_batch))
         .route("/simulator/recall", post(read::recall))
+        .route("/simulator/edit", post(afterwards::edit))
+        .route("/simulator/review", post(afterwards::review))
         .route("/simulator/copy", post(copy::copy))
         .route("/simulator/login", post(switches::login))
         .route("/simulator/logout", post(switches::logout))

@@ -62,6 +62,11 @@ impl<'a> Fields<'a> {
         Ok(self.one(name)?.and_then(kept))
     }
 
+    /// What a field holds that no rule looks at, as text.
+    pub fn first(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.0.iter().find(|(field, _)| field == name).and_then(|(_, json)| kept(json))
+    }
+
     /// Whether it is there, whatever it holds.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(field, json)| field == name && *json != "null")

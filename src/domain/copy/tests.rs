@@ -215,6 +215,32 @@ fn a_recall_knows_the_kind_of_its_message() {
 }
 
 #[test]
+fn an_edit_names_its_message_and_what_is_new() {
+    let body = |event: &str, more: &str| {
+        format!(
+            r#"{{"eventType":"{event}","from":"a","to":"b","msgId":3,"clientId":"x","modifyAccountId":"a","modifyTime":9{more}}}"#
+        )
+    };
+    let read = |body: &str| match parse(body.as_bytes()).unwrap().copy {
+        CopyEvent::Edit(edit) => *edit,
+        other => panic!("{other:?}"),
+    };
+    for (event, key) in [("89", "PERSON:3"), ("90", "TEAM:3"), ("91", "SUPER_TEAM:3")] {
+        let bare = read(&body(event, ""));
+        assert_eq!((bare.key.to_string().as_str(), bare.at, bare.body), (key, Millis(9), None));
+    }
+    let edit = read(&body("89", r#","text":"new","attachment":{"a": 1},"extension":"{}","subType":2"#));
+    let text = |text: &Option<String>| text.clone().unwrap();
+    assert_eq!([text(&edit.body), text(&edit.attach), text(&edit.ext)], ["new", r#"{"a": 1}"#, "{}"]);
+    let numberless = body("89", "").replace(r#""msgId":3"#, r#""msgId":"0""#);
+    assert_eq!(parse(numberless.as_bytes()).unwrap().copy, CopyEvent::Numberless);
+    let foreign = body("90", "").replace(r#""from":"a""#, r#""from":"张三""#);
+    assert_eq!(parse(foreign.as_bytes()).unwrap().copy, CopyEvent::Foreign);
+    let error = parse(body("89", "").replace("modifyTime", "time").as_bytes()).unwrap_err();
+    assert_eq!((error.event_type, error.reason.as_str()), ("89", "modifyTime is missing"));
+}
+
+#[test]
 fn probes_other_events_and_callbacks_are_told_apart() {
     let read = |body: &str| {
         let parsed = parse(body.as_bytes()).unwrap();

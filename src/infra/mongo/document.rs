@@ -15,8 +15,19 @@ use crate::ports::log_upkeep::StoredMessage;
 pub(super) const STORE: &str = "messages";
 
 /// Names that no field of a copy may take in a document: they mean something to this service.
-const OURS: [&str; 9] =
-    ["_id", "learntFrom", "state", "counted", "withheld", "ignored", "recalled", "recalledAt", "extra"];
+const OURS: [&str; 11] = [
+    "_id",
+    "learntFrom",
+    "state",
+    "counted",
+    "withheld",
+    "ignored",
+    "recalled",
+    "recalledAt",
+    "edited",
+    "editedAt",
+    "extra",
+];
 
 /// `learntFrom` of a message that is known from NetEase's history alone.
 pub(super) const HISTORY: &str = "history";
@@ -88,7 +99,10 @@ pub(super) fn from_document(document: &Document) -> Result<StoredMessage, StoreE
     let flag = |name| document.get_bool(name).unwrap_or(false);
     let text = |name| document.get_str(name).ok().map(ToOwned::to_owned);
     let (recalled, read) = (flag("recalled"), document.get_i32("state").is_ok_and(|state| state == 1));
-    let Some(msg_type) = text("msgType") else { return Ok(StoredMessage { message: None, recalled, read }) };
+    let edited = document.contains_key("editedAt");
+    let Some(msg_type) = text("msgType") else {
+        return Ok(StoredMessage { message: None, recalled, edited, read });
+    };
     let conv_type = document.get_str("convType").ok().and_then(ConvType::from_nim);
     let message = Message {
         key: MessageKey {
@@ -114,7 +128,7 @@ pub(super) fn from_document(document: &Document) -> Result<StoredMessage, StoreE
             extra: Vec::new(),
         },
     };
-    Ok(StoredMessage { message: Some(message), recalled, read })
+    Ok(StoredMessage { message: Some(message), recalled, edited, read })
 }
 
 pub(super) fn accid(document: &Document, name: &str) -> Result<Accid, StoreError> {

@@ -4,7 +4,7 @@ use mongodb::bson::{DateTime, Document, doc};
 
 use super::MongoLog;
 use super::update::outcomes;
-use crate::domain::message::Recall;
+use crate::domain::message::{Recall, TakenBack};
 use crate::ports::StoreError;
 
 impl MongoLog {
@@ -22,7 +22,7 @@ impl MongoLog {
 
 /// Marks the message, or holds its place. An upsert has to name the shard key.
 fn lay(recall: &Recall) -> Document {
-    let mut tombstone = tombstone();
+    let mut tombstone = tombstone(recall);
     tombstone.insert("$setOnInsert", doc! { "fromAccount": recall.from.as_str() });
     let query = doc! { "_id": recall.key.to_string(), "to": recall.to.as_str() };
     doc! { "q": query, "u": tombstone, "upsert": true }
@@ -30,9 +30,13 @@ fn lay(recall: &Recall) -> Document {
 
 /// Marks the message, whomever it went to.
 fn lay_on_found(recall: &Recall) -> Document {
-    doc! { "q": { "_id": recall.key.to_string() }, "u": tombstone() }
+    doc! { "q": { "_id": recall.key.to_string() }, "u": tombstone(recall) }
 }
 
-fn tombstone() -> Document {
-    doc! { "$set": { "recalled": true, "counted": false, "recalledAt": DateTime::now() } }
+fn tombstone(recall: &Recall) -> Document {
+    let mut marks = doc! { "recalled": true, "counted": false, "recalledAt": DateTime::now() };
+    if recall.taken_back == TakenBack::ByReview {
+        marks.insert("withheld", true);
+    }
+    doc! { "$set": marks }
 }

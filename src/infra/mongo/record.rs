@@ -6,6 +6,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 
 use super::document::{DETAILS, HISTORY, STORE, from_document, millis, to_document};
+use super::edit::{EDITABLE, under_edits};
 use super::operation::{DUPLICATE_KEY, bounded, refusal, store_error};
 use super::steps::{Pair, StoredCopy};
 use super::{MongoLog, pair};
@@ -13,6 +14,7 @@ use crate::domain::ids::Millis;
 use crate::domain::message::{Message, MessageKey};
 use crate::ports::StoreError;
 use crate::ports::log_upkeep::StoredMessage;
+use crate::ports::message_log::Since;
 
 impl MongoLog {
     /// Inserts the messages, or fills in the tombstones that came before them, or finds what was there first.
@@ -63,8 +65,8 @@ impl MongoLog {
         let key = message.key.to_string();
         let mut stored = seen(found.get(&key))?;
         if stored.message.is_none() {
-            if self.fill_tombstone(message, &key).await? {
-                return Ok(StoredCopy::first(message, true));
+            if let Some(recalled) = self.fill_tombstone(message, &key).await? {
+                return Ok(StoredCopy::first(message, recalled));
             }
             // Somebody else has, since it was found; it may have been an earlier copy of this very batch.
             stored = seen(self.found(&self.messages, [key.clone()]).await?.get(&key))?;
@@ -74,17 +76,21 @@ impl MongoLog {
             self.complete(message, &key).await?;
             return Ok(StoredCopy::completed(message, &kept, stored.recalled, stored.read));
         }
-        Ok(StoredCopy::further(message, kept, stored.recalled, stored.read))
+        let since = Since { taken_back: stored.recalled, edited: stored.edited };
+        Ok(StoredCopy::further(message, kept, since, stored.read))
     }
 
-    /// Whether this call did it.
-    async fn fill_tombstone(&self, message: &Message, key: &str) -> Result<bool, StoreError> {
+    /// Fills in the tombstone, or what an edit has left; answers whether it is recalled, or `None` if somebody else did.
+    async fn fill_tombstone(&self, message: &Message, key: &str) -> Result<Option<bool>, StoreError> {
         let mut fields = to_document(message);
         fields.remove("_id");
-        fields.insert("counted", false);
+        let stage = doc! { "$set": under_edits(fields, message.counts()) };
         let (messages, tombstone) = (self.messages.clone(), doc! { "_id": key, "msgType": null });
-        let fill = async move { messages.update_one(tombstone, doc! { "$set": fields }).await };
-        Ok(bounded(fill).await.map_err(store_error)?.matched_count == 1)
+        let fill = async move {
+            messages.find_one_and_update(tombstone, vec![stage]).projection(doc! { "recalled": 1 }).await
+        };
+        let before = bounded(fill).await.map_err(store_error)?;
+        Ok(before.map(|tombstone| tombstone.get_bool("recalled").unwrap_or(false)))
     }
 
     /// Stores what NetEase's history did not tell. To do it twice is the same as once.
@@ -99,9 +105,23 @@ impl MongoLog {
         // History may have told in another field what the copy says in its own.
         let told = DETAILS.into_iter().filter(|detail| !fields.contains_key(detail)).chain(["learntFrom"]);
         let told: Document = told.map(|detail| (detail.to_owned(), "".into())).collect();
-        let (messages, learnt) = (self.messages.clone(), doc! { "_id": key, "learntFrom": HISTORY });
-        let update = doc! { "$set": fields, "$unset": told };
-        bounded(async move { messages.update_one(learnt, update).await }).await.map(drop).map_err(store_error)
+        // What an edit says stays: an edited message is not matched by the first, and loses nothing by the second.
+        let (mut rest, mut told_of_rest) = (fields.clone(), told.clone());
+        for name in EDITABLE {
+            rest.remove(name);
+            told_of_rest.remove(name);
+        }
+        let messages = self.messages.clone();
+        let unedited = doc! { "_id": key, "learntFrom": HISTORY, "editedAt": null };
+        let learnt = doc! { "_id": key, "learntFrom": HISTORY };
+        let complete = async move {
+            let update = doc! { "$set": fields, "$unset": told };
+            if messages.update_one(unedited, update).await?.matched_count == 0 {
+                messages.update_one(learnt, doc! { "$set": rest, "$unset": told_of_rest }).await?;
+            }
+            Ok(())
+        };
+        bounded(complete).await.map_err(store_error)
     }
 
     pub(super) async fn marks_of(

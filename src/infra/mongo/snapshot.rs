@@ -61,7 +61,9 @@ impl MongoLog {
         let mut unknown: HashMap<String, ServerId> = ids.iter().map(|id| (key(*id), *id)).collect();
         for page in ids.chunks(ROWS_AT_ONCE) {
             let keys: Vec<String> = page.iter().map(|id| key(*id)).collect();
-            let of = doc! { "to": reader.as_str(), "_id": { "$in": keys } };
+            // An edit alone does not make a message known.
+            let known = doc! { "$or": [{ "msgType": { "$exists": true } }, { "recalled": true }] };
+            let of = doc! { "to": reader.as_str(), "_id": { "$in": keys }, "$and": [known] };
             let messages = self.messages.clone();
             let found = async move {
                 rows(&messages, of, doc! { "_id": 1 }, |row| {

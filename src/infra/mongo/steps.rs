@@ -11,9 +11,9 @@ use futures_util::future::join;
 
 use super::document::STORE;
 use crate::domain::ids::{Accid, Millis};
-use crate::domain::message::{Fact, Message, MessageKey, Recall, Receipt};
+use crate::domain::message::{Edit, Fact, Message, MessageKey, Recall, Receipt};
 use crate::ports::StoreError;
-use crate::ports::message_log::{InsertOutcome, Recorded};
+use crate::ports::message_log::{InsertOutcome, Recorded, Since};
 
 /// A reader and the peer whose messages are read.
 pub type Pair = (Accid, Accid);
@@ -29,6 +29,10 @@ pub trait Steps: Sync {
     /// Takes the messages back, those that are there and those that are still to come. One outcome for each recall, in
     /// their order.
     async fn lay_tombstones(&self, recalls: &[&Recall]) -> Vec<Result<(), StoreError>>;
+
+    /// Changes what the messages say, those that are there and those that are still to come. One outcome for each edit,
+    /// in their order.
+    async fn edit(&self, edits: &[&Edit]) -> Vec<Result<(), StoreError>>;
 
     /// The read marks of these pairs; a pair without one is left out.
     async fn marks(
@@ -66,8 +70,9 @@ impl<'a> StoredCopy<'a> {
     }
 
     /// A message whose key was taken by an earlier copy.
-    pub fn further(message: &Message, kept: Message, recalled: bool, read: bool) -> Self {
-        let copy = InsertOutcome::of_further(message, &kept);
+    pub fn further(message: &Message, kept: Message, since: Since, read: bool) -> Self {
+        let copy = InsertOutcome::of_further(message, &kept, since);
+        let recalled = since.taken_back;
         Self { copy, kept: Cow::Owned(kept), recalled, read }
     }
 
@@ -104,18 +109,20 @@ impl Marked<'_> {
 /// Records facts: all of them durable first, and only then the look at what they mean for each other. So of a message
 /// and its receipt, in one batch or in two, one always sees the other.
 pub async fn record(log: &impl Steps, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>> {
-    let ByKind { messages, receipts, recalls } = ByKind::of(&facts);
-    let (raised, (copies, laid)) = join(log.raise_marks(&receipts), async {
+    let ByKind { messages, receipts, recalls, edits } = ByKind::of(&facts);
+    let (raised, (copies, laid, edited)) = join(log.raise_marks(&receipts), async {
         // A tombstone that is laid first would stand in the way of its message until a majority has it.
         let copies = log.insert_or_find(&messages).await;
-        (copies, log.lay_tombstones(&recalls).await)
+        (copies, log.lay_tombstones(&recalls).await, log.edit(&edits).await)
     })
     .await;
     let (stored, read) = join(stored(log, copies), read(log, &receipts, raised)).await;
     let (mut stored, mut read, mut laid) = (stored.into_iter(), read.into_iter(), laid.into_iter());
+    let mut edited = edited.into_iter();
     let outcome = |fact| match fact {
         Fact::Message(_) => stored.next(),
         Fact::Receipt(receipt) => read.next().map(|done| done.map(|()| Recorded::receipt(receipt))),
+        Fact::Edit(_) => edited.next().map(|done| done.map(|()| Recorded::edit())),
         Fact::Recall(recall) => laid.next().map(|done| done.map(|()| Recorded::recall(recall))),
     };
     facts.into_iter().map(outcome).map(|known| known.unwrap_or_else(no_outcome)).collect()
@@ -127,6 +134,7 @@ struct ByKind<'a> {
     messages: Vec<&'a Message>,
     receipts: Vec<&'a Receipt>,
     recalls: Vec<&'a Recall>,
+    edits: Vec<&'a Edit>,
 }
 
 impl<'a> ByKind<'a> {
@@ -136,6 +144,7 @@ impl<'a> ByKind<'a> {
             match fact {
                 Fact::Message(message) => by_kind.messages.push(message),
                 Fact::Receipt(receipt) => by_kind.receipts.push(receipt),
+                Fact::Edit(edit) => by_kind.edits.push(edit),
                 Fact::Recall(recall) => by_kind.recalls.push(recall),
             }
         }

@@ -1,6 +1,7 @@
 //! The message log on SQLite: a batch of facts is one transaction.
 
 mod dead_letters;
+mod edit;
 mod gaps;
 mod upkeep;
 
@@ -15,14 +16,14 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::store_error;
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{
-    ConvType, Details, Extra, Fact, Ignored, Message, MessageKey, Origin, Recall, Receipt,
+    ConvType, Details, Extra, Fact, Ignored, Message, MessageKey, Origin, Recall, Receipt, TakenBack,
 };
 use crate::domain::unread::{Snapshot, TOMBSTONE_MS};
 use crate::infra::clock::System;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::log_upkeep::StoredMessage;
-use crate::ports::message_log::{BIG, InsertOutcome, MessageLog, Reach, Recorded};
+use crate::ports::message_log::{BIG, InsertOutcome, MessageLog, Reach, Recorded, Since};
 
 const STORE: &str = "messages";
 
@@ -54,6 +55,7 @@ impl SqliteLog {
             let recorded = match fact {
                 Fact::Message(message) => store(&mut tx, message).await,
                 Fact::Receipt(receipt) => mark_read(&mut tx, receipt).await,
+                Fact::Edit(edit) => edit::make(&mut tx, edit).await,
                 Fact::Recall(recall) => lay_tombstone(&mut tx, recall).await,
             };
             match recorded.map_err(&classed) {
@@ -116,7 +118,8 @@ impl MessageLog for SqliteLog {
 
     async fn unknown(&self, reader: &Accid, ids: &[ServerId]) -> Result<HashSet<ServerId>, StoreError> {
         let sql = r#"SELECT value FROM json_each(?) AS asked WHERE NOT EXISTS
-            (SELECT 1 FROM messages WHERE id = 'PERSON:' || asked.value AND "to" = ?)"#;
+            (SELECT 1 FROM messages WHERE id = 'PERSON:' || asked.value AND "to" = ?
+                AND ("msgType" IS NOT NULL OR recalled))"#;
         let asked = format!("[{}]", ids.iter().map(ServerId::to_string).collect::<Vec<_>>().join(","));
         let rows = sqlx::query(sql).bind(asked).bind(reader.as_str()).fetch_all(&self.pool).await;
         let unknown = rows.and_then(|rows| rows.iter().map(|row| server_id(row, 0)).collect());
@@ -142,10 +145,11 @@ async fn store(tx: &mut Transaction<'_, Sqlite>, message: &Message) -> sqlx::Res
             complete(tx, message).await?;
             (InsertOutcome::Completed, Message { ignored: kept.ignored, ..message.clone() }, recalled)
         }
-        Some(StoredMessage { message: Some(kept), recalled, .. }) => {
-            (InsertOutcome::of_further(message, &kept), kept, recalled)
+        Some(StoredMessage { message: Some(kept), recalled, edited, .. }) => {
+            let since = Since { taken_back: recalled, edited };
+            (InsertOutcome::of_further(message, &kept, since), kept, recalled)
         }
-        tombstone => (InsertOutcome::First, message.clone(), tombstone.is_some()),
+        before => (InsertOutcome::First, message.clone(), before.is_some_and(|held| held.recalled)),
     };
     let mark = mark_of(tx, &kept.to, &kept.from).await?;
     if copy == InsertOutcome::First {
@@ -170,16 +174,18 @@ async fn mark_read(tx: &mut Transaction<'_, Sqlite>, receipt: &Receipt) -> sqlx:
 
 async fn lay_tombstone(tx: &mut Transaction<'_, Sqlite>, recall: &Recall) -> sqlx::Result<Recorded> {
     let sql = r#"INSERT INTO messages
-            (id, "convType", "to", "fromAccount", "msgTimestamp", "msgidServer", recalled, counted, "recalledAt")
-         VALUES (?, ?, ?, ?, 0, ?, TRUE, FALSE, ?)
-         ON CONFLICT (id) DO UPDATE SET recalled = TRUE, counted = FALSE, "recalledAt" = excluded."recalledAt""#;
+            (id, "convType", "to", "fromAccount", "msgTimestamp", "msgidServer", recalled, counted, "recalledAt", withheld)
+         VALUES (?, ?, ?, ?, 0, ?, TRUE, FALSE, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET recalled = TRUE, counted = FALSE, "recalledAt" = excluded."recalledAt",
+             withheld = withheld OR excluded.withheld"#;
     let lay = sqlx::query(sql)
         .bind(recall.key.to_string())
         .bind(recall.key.conv_type.as_str())
         .bind(recall.to.as_str())
         .bind(recall.from.as_str())
         .bind(recall.key.server_id.get())
-        .bind(System.now().0);
+        .bind(System.now().0)
+        .bind(recall.taken_back == TakenBack::ByReview);
     lay.execute(&mut **tx).await?;
     Ok(Recorded::recall(recall.clone()))
 }
@@ -187,7 +193,7 @@ async fn lay_tombstone(tx: &mut Transaction<'_, Sqlite>, recall: &Recall) -> sql
 async fn find(tx: &mut SqliteConnection, key: MessageKey) -> sqlx::Result<Option<StoredMessage>> {
     let sql = r#"SELECT "convType", "to", "fromAccount", "fromClientType", "fromDeviceId", "fromNick",
             "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer", "resendFlag", withheld, ignored,
-            recalled, state, "learntFrom"
+            recalled, state, "learntFrom", "editedAt"
          FROM messages WHERE id = ?"#;
     let row = sqlx::query(sql).bind(key.to_string()).fetch_optional(tx).await?;
     row.map(|row| stored(&row)).transpose()
@@ -211,11 +217,22 @@ async fn insert(
     recalled: bool,
     read: bool,
 ) -> sqlx::Result<()> {
-    let sql = r#"INSERT OR REPLACE INTO messages (id, "convType", "to", "fromAccount", "fromClientType",
-            "fromDeviceId", "fromNick", "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer",
-            "resendFlag", ext, extra, state, withheld, ignored, recalled, counted, "learntFrom", "recalledAt")
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-             (SELECT "recalledAt" FROM messages WHERE id = ?))"#;
+    let sql = r#"INSERT INTO messages (id, "convType", "to", "fromAccount", "fromClientType",
+            "fromDeviceId", "fromNick", "msgTimestamp", "msgType", body, attach, "msgidClient", "msgidServer", "resendFlag", ext, extra, state, withheld,
+            ignored, recalled, counted, "learntFrom")
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET
+            "convType" = excluded."convType", "to" = excluded."to", "fromAccount" = excluded."fromAccount",
+            "fromClientType" = excluded."fromClientType", "fromDeviceId" = excluded."fromDeviceId",
+            "fromNick" = excluded."fromNick", "msgTimestamp" = excluded."msgTimestamp",
+            "msgType" = excluded."msgType",
+            body = CASE WHEN "bodyEditedAt" IS NULL THEN excluded.body ELSE body END,
+            attach = CASE WHEN "attachEditedAt" IS NULL THEN excluded.attach ELSE attach END,
+            "msgidClient" = excluded."msgidClient", "msgidServer" = excluded."msgidServer",
+            "resendFlag" = excluded."resendFlag",
+            ext = CASE WHEN "extEditedAt" IS NULL THEN excluded.ext ELSE ext END, extra = excluded.extra,
+            state = excluded.state, withheld = withheld OR excluded.withheld, ignored = excluded.ignored,
+            recalled = excluded.recalled, counted = excluded.counted, "learntFrom" = excluded."learntFrom""#;
     let details = &message.details;
     let counted = message.counts() && !recalled;
     let insert = sqlx::query(sql)
@@ -240,8 +257,7 @@ async fn insert(
         .bind(message.ignored.map(Ignored::as_str))
         .bind(recalled)
         .bind(counted)
-        .bind((details.origin == Origin::History).then_some("history"))
-        .bind(message.key.to_string());
+        .bind((details.origin == Origin::History).then_some("history"));
     insert.execute(&mut **tx).await.map(|_| ())
 }
 
@@ -259,8 +275,10 @@ fn json(extra: &[Extra]) -> Option<String> {
 /// Stores what NetEase's history did not tell.
 async fn complete(tx: &mut Transaction<'_, Sqlite>, copy: &Message) -> sqlx::Result<()> {
     let sql = r#"UPDATE messages SET "fromClientType" = ?, "fromDeviceId" = ?, "fromNick" = ?, "msgType" = ?,
-            body = ?, attach = ?, "msgidClient" = ?, "resendFlag" = ?, ext = ?, extra = ?, withheld = ?, counted = counted AND NOT ?,
-            "learntFrom" = NULL
+            body = CASE WHEN "bodyEditedAt" IS NULL THEN ? ELSE body END,
+            attach = CASE WHEN "attachEditedAt" IS NULL THEN ? ELSE attach END,
+            "msgidClient" = ?, "resendFlag" = ?, ext = CASE WHEN "extEditedAt" IS NULL THEN ? ELSE ext END,
+            extra = ?, withheld = withheld OR ?, counted = counted AND NOT ?, "learntFrom" = NULL
          WHERE id = ?"#;
     let details = &copy.details;
     let update = sqlx::query(sql)
@@ -281,9 +299,10 @@ async fn complete(tx: &mut Transaction<'_, Sqlite>, copy: &Message) -> sqlx::Res
 }
 
 fn stored(row: &SqliteRow) -> sqlx::Result<StoredMessage> {
+    let edited = row.try_get::<Option<i64>, _>("editedAt")?.is_some();
     let (recalled, read) = (row.try_get("recalled")?, row.try_get::<i64, _>("state")? == 1);
     let Some(msg_type) = row.try_get("msgType")? else {
-        return Ok(StoredMessage { message: None, recalled, read });
+        return Ok(StoredMessage { message: None, recalled, edited, read });
     };
     let conv_type: &str = row.try_get("convType")?;
     let conv_type = ConvType::from_nim(conv_type).ok_or_else(|| corrupt_column("convType"))?;
@@ -311,7 +330,7 @@ fn stored(row: &SqliteRow) -> sqlx::Result<StoredMessage> {
             extra: Vec::new(),
         },
     };
-    Ok(StoredMessage { message: Some(message), recalled, read })
+    Ok(StoredMessage { message: Some(message), recalled, edited, read })
 }
 
 fn accid<I: sqlx::ColumnIndex<SqliteRow>>(row: &SqliteRow, index: I) -> sqlx::Result<Accid> {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::faults::ListForm;
-use crate::world::messages::Message;
+use crate::world::messages::{ConvType, Message};
 use crate::world::notices::Notice;
 
 /// What a conversation copy says beyond the recorded facts.
@@ -131,6 +131,50 @@ pub fn recall(
     if let Some(attach) = attach {
         fields.insert("attach".to_owned(), json!(attach));
     }
+    Value::Object(fields).to_string()
+}
+
+/// `eventType` 89, 90 or 91: an edit, with what is new under the names `text`, `attachment` and `extension`.
+pub fn edit(
+    message: &Message,
+    event_type: u64,
+    at_ms: i64,
+    changes: Map<String, Value>,
+    numbers: bool,
+) -> String {
+    let mut fields = event(event_type, numbers);
+    fields.insert("from".to_owned(), json!(message.from));
+    fields.insert("to".to_owned(), json!(message.to));
+    fields.insert("msgId".to_owned(), count(message.msgid_server, numbers));
+    fields.insert("clientId".to_owned(), json!(message.msgid_client));
+    fields.insert("modifyAccountId".to_owned(), json!(message.from));
+    fields.insert("modifyTime".to_owned(), count(at_ms, numbers));
+    fields.extend(changes);
+    Value::Object(fields).to_string()
+}
+
+/// `eventType` 20: a review after delivery that has found the message bad.
+pub fn review(message: &Message, form: ListForm, numbers: bool) -> String {
+    let kind = match message.conv_type {
+        ConvType::Team => "TEAM_MSG_AUDIO",
+        ConvType::SuperTeam => "SUPERTEAM_MSG_AUDIO",
+        _ => "P2P_MSG_AUDIO",
+    };
+    let objects = json!([{
+        "type": kind,
+        "from": message.from,
+        "to": message.to,
+        "serverMsgId": message.msgid_server.to_string(),
+        "clientMsgId": message.msgid_client,
+        "antispam": true,
+        "yidunRes": { "action": 2.0 },
+    }]);
+    let objects = match form {
+        ListForm::Array => objects,
+        ListForm::String => Value::String(objects.to_string()),
+    };
+    let mut fields = event(20, numbers);
+    fields.insert("objects".to_owned(), objects);
     Value::Object(fields).to_string()
 }
 

@@ -52,6 +52,25 @@ async fn ids_and_times_increase_and_have_their_lengths() {
 }
 
 #[tokio::test]
+async fn edits_and_reviews_have_the_fields_of_the_protocol() {
+    let bench = Bench::with(&["alice", "bob"]).await;
+    let sent = bench.post("/send", json!({ "from": "alice", "to": "bob" })).await;
+    let id = sent["messages"][0]["msgidServer"].clone();
+    bench.post("/edit", json!({ "msgidServer": id, "text": "new", "modifyTime": 9 })).await;
+    bench.post("/review", json!({ "msgidServer": id })).await;
+    let got = bench.got();
+    let edit = json!({
+        "eventType": "89", "from": "alice", "to": "bob", "msgId": id, "clientId": got[0]["msgidClient"],
+        "modifyAccountId": "alice", "modifyTime": "9", "text": "new",
+    });
+    assert_eq!(got[1], edit);
+    assert_eq!(got[2]["eventType"], "20");
+    let objects: serde_json::Value = serde_json::from_str(got[2]["objects"].as_str().unwrap()).unwrap();
+    assert_eq!((&objects[0]["type"], &objects[0]["serverMsgId"]), (&json!("P2P_MSG_AUDIO"), &id));
+    assert_eq!(objects[0]["antispam"], json!(true));
+}
+
+#[tokio::test]
 async fn events_have_the_fields_of_the_protocol() {
     let bench = Bench::with(&["alice", "bob"]).await;
     let sent = bench

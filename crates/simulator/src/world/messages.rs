@@ -248,6 +248,12 @@ impl Chat {
         Some(message.clone())
     }
 
+    /// The message of this id, if its kind can be recalled.
+    pub fn recallable(&self, msgid_server: u64) -> Option<&Message> {
+        let of_id = |message: &&Message| message.msgid_server == msgid_server;
+        self.messages.iter().rev().filter(of_id).find(|message| message.conv_type.recall_event().is_some())
+    }
+
     /// Person messages from `peer` to `reader`, oldest first.
     pub fn between<'a>(&'a self, reader: &'a str, peer: &'a str) -> impl Iterator<Item = &'a Message> {
         self.of_pair(reader, peer).filter(move |message| message.from == peer && message.to == reader)
