@@ -58,11 +58,15 @@ for (const size of [1, 2, 3, 7, 64, BYTES.length]) {
 }
 
 test("a stream that was ended in order is no outage, and the next reports only what is different", async (t) => {
+  let first;
   const server = await serveBoth(t, { bob: 1, carol: 2 }, (_, response, n) => {
+    first = first ?? response;
     startStream(response, event({ bob: 1, carol: n === 1 ? 2 : 3 }));
-    if (n === 1) setTimeout(() => response.end(), 20);
   });
   const log = recorded(t, client(server), ["bob", "carol"]);
+  await log.until(() => log.states.length > 0);
+  await quiet(20); // from here, and not from when it was sent: it has to last longer than `pollInterval`
+  first.end();
   await log.until(() => log.maps.length === 2);
   assert.deepEqual(log.changes, [{ bob: 1, carol: 2 }, { carol: 3 }]);
   assert.deepEqual(log.states, ["streaming"]);
