@@ -10,6 +10,7 @@ pub mod find_gaps;
 pub mod forget_old;
 pub mod keep_dead_letters;
 pub mod log_failure;
+pub mod mark_read;
 pub mod projector;
 pub mod receive_copy;
 pub mod reconcile;

@@ -182,6 +182,8 @@ section! {
         reconcile_after: Duration = mins(1), within secs(0)..=hours(1);
         /// How many calls a second that may take.
         reconcile_calls_per_second: u32 = 5, within 1..=1_000;
+        /// Whether NetEase is told of what the site marks as read.
+        tell_reads: bool = false, within Any;
         /// The HTTP proxy that calls go through: `http://user:password@host:port`. Not set: there is none.
         proxy: Option<String> = None, within addresses::PROXY;
     }
@@ -281,7 +283,7 @@ section! {
         streams_per_reader: usize = 20, within 1..=10_000;
         /// New accounts that one caller may make a minute by naming sellers whom nobody has named before.
         new_accounts_per_caller: u32 = 30, within 1..=10_000;
-        /// How long a poll may take.
+        /// How long a poll or a read mark may take.
         poll_timeout: Duration = secs(3), within ms(100)..=mins(1);
         /// How long a call that needs NetEase may take.
         netease_timeout: Duration = secs(15), within ms(100)..=mins(5);

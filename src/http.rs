@@ -12,6 +12,7 @@ pub mod metrics;
 mod notification_order;
 pub mod notifications;
 pub mod problem;
+pub mod read;
 mod request;
 pub mod router;
 mod schemas;

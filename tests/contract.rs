@@ -57,6 +57,7 @@ mod outbox_keys;
 mod outbox_lanes;
 mod outbox_leases;
 mod outbox_races;
+mod outbox_reads;
 mod reconcile;
 mod redis_cluster;
 mod redis_losses;

@@ -66,6 +66,7 @@ fn called(api: ServerApi, classic: &'static str) -> &'static str {
         (ServerApi::V10, "friend/add") => "v2.1/friends.add",
         (ServerApi::V10, "msg/sendAttachMsg") => "v2/custom_notification.send",
         (ServerApi::V10, "msg/sendBatchAttachMsg") => "v2/custom_notification.send_batch",
+        (ServerApi::V10, "msg/markReadMsg") => "v2/messages.p2p_read_receipt",
         (ServerApi::V10, other) => panic!("{other} has no name in V10"),
     }
 }

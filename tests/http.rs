@@ -16,6 +16,7 @@ mod notification_outbox;
 mod notifications;
 mod openapi;
 mod operation;
+mod read;
 mod request_faults;
 mod shared_looks;
 mod stores_corrupt;

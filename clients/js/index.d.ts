@@ -26,7 +26,7 @@ export interface ClientOptions {
   token?: Token | undefined;
   /** Takes the place of the global `fetch`. */
   fetch?: typeof globalThis.fetch | undefined;
-  /** How long `unread` and `total` wait for an answer, in milliseconds; 10 000 unless told otherwise. */
+  /** How long `unread`, `total` and `read` wait for an answer, in milliseconds; 10 000 unless told otherwise. */
   requestTimeout?: number | undefined;
 }
 
@@ -79,6 +79,16 @@ export interface Client {
   unread(self: string, users: Iterable<string>, options?: { signal?: AbortSignal | undefined }): Promise<Counts>;
   /** Asks once for the total: a conditional request, which rejects as `unread` does. */
   total(self: string, options?: { signal?: AbortSignal | undefined }): Promise<Total>;
+  /**
+   * What `peer` wrote to `self` is read, up to and including the `msgTimestamp` `upTo` (milliseconds); left out, all of it.
+   * For pages that show a chat without NetEase's client. Resolves to how many messages are left; rejects as `unread` does,
+   * and may be repeated.
+   */
+  read(
+    self: string,
+    peer: string,
+    options?: { upTo?: number | undefined; signal?: AbortSignal | undefined },
+  ): Promise<number>;
   /**
    * Keeps a map up to date: by a stream, or by polling where there is none. Nobody to watch is one empty map, and with
    * `onTotal` the total alone is kept up to date.

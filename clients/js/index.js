@@ -1,5 +1,5 @@
 // Unread counts of otc-im for browsers, React Native and Node: `unread()` and `total()` ask once, `watch()` keeps a map
-// up to date, and the total.
+// up to date, and the total; `read()` marks a chat as read.
 // Written for the browsers of 2021: what is newer than ES2020, or not everywhere, is looked for before it is used.
 
 /** Times are in milliseconds. */
@@ -120,17 +120,17 @@ export function createClient(/** @type {Record<string, any>} */ options = {}) {
     return { ...entry.counts };
   }
 
-  async function post(self, users, signal) {
+  async function post(path, question, signal) {
     const headers = { Accept: "application/json", "Content-Type": "application/json" };
-    const body = JSON.stringify({ self, users });
-    const response = await send("/v1/unread", { method: "POST", headers, body, signal });
+    const body = JSON.stringify(question);
+    const response = await send(path, { method: "POST", headers, body, signal });
     return countsOf(await received(() => response.text()));
   }
 
   async function counts(self, users, signal) {
     const path = `/v1/unread?${query(self, users)}`;
     if (users.length <= MOST_USERS && base.length + path.length <= LONGEST_GET) return get(path, signal);
-    const parts = split(users, LONGEST_BODY).map((part) => post(self, part, signal));
+    const parts = split(users, LONGEST_BODY).map((part) => post("/v1/unread", { self, users: part }, signal));
     return (await Promise.all(parts)).reduce((all, part) => ({ ...all, ...part }), {});
   }
 
@@ -142,6 +142,12 @@ export function createClient(/** @type {Record<string, any>} */ options = {}) {
   async function total(self, /** @type {Record<string, any>} */ { signal } = {}) {
     const path = `/v1/unread/total?self=${encoded(`${self}`)}`;
     return bounded(requestTimeout, signal, async (bound) => totalOf(await get(path, bound)));
+  }
+
+  async function read(self, peer, /** @type {Record<string, any>} */ { upTo, signal } = {}) {
+    [self, peer].forEach((id) => encoded(`${id}`));
+    const question = { self: `${self}`, peer: `${peer}`, upTo };
+    return bounded(requestTimeout, signal, async (bound) => leftOf(await post("/v1/read", question, bound)));
   }
 
   function watch(self, users, onChange, options) {
@@ -166,7 +172,7 @@ export function createClient(/** @type {Record<string, any>} */ options = {}) {
     return { close: () => watches.forEach((watch) => watch.close()) };
   }
 
-  return { unread, total, watch };
+  return { unread, total, read, watch };
 }
 
 function watchNobody(onChange, /** @type {Record<string, any>} */ { signal } = {}) {
@@ -755,6 +761,11 @@ function countsOf(text) {
 function totalOf(counts) {
   if (!has(counts, "messages") || !has(counts, "users")) throw badAnswer("the answer is not a total");
   return counts;
+}
+
+function leftOf(counts) {
+  if (!has(counts, "unread")) throw badAnswer("the answer does not tell what is left");
+  return counts.unread;
 }
 
 const asCounts = ({ messages, users }) => ({ [MESSAGES]: messages, [USERS]: users });

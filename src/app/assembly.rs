@@ -17,6 +17,7 @@ use crate::commands::bind_account::Binder;
 use crate::commands::caller_limits::CallerLimits;
 use crate::commands::copy_flow::{ActiveUsers, CopyFlow, NotingLoader};
 use crate::commands::deliver::{DeliveryPorts, DeliveryWorker};
+use crate::commands::mark_read::ReadMarker;
 use crate::commands::projector::{LoadBounds, Projector};
 use crate::commands::receive_copy::CopyReceiver;
 use crate::commands::register_account::Registrar;
@@ -28,6 +29,7 @@ use crate::http::edge::Edge;
 use crate::http::health::OperationState;
 use crate::http::metrics::Metrics;
 use crate::http::notifications::NoticeState;
+use crate::http::read::ReadState;
 use crate::http::router::{Surfaces, router};
 use crate::http::shared_looks::SharedLooks;
 use crate::http::streams::StreamLimiter;
@@ -83,6 +85,10 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
     let reconciling = Reconciling::new(config, stores, &netease, &mut registry)?;
     let loader = NotingLoader { inner: Arc::new(projector), active: reconciling.noted().1 };
     let (metrics, counts) = (Metrics::new(registry), Arc::new(parts.counts(loader)));
+    let webhook = parts.webhook(Arc::clone(&edge), Arc::clone(&metrics), reconciling.noted())?;
+    let changes = Arc::clone(&stores.changes);
+    let looks =
+        SharedLooks::new(Arc::clone(&counts), changes, Arc::clone(&streams), config.limits.poll_timeout);
     let surfaces = Surfaces {
         bind: BindState {
             edge: Arc::clone(&edge),
@@ -94,21 +100,17 @@ pub(super) fn assemble(config: &Config, mut stores: Stores) -> Result<App, Start
             notifier: Arc::new(parts.notifier(Arc::clone(&worker), tasks.clone())?),
             notifications: Arc::clone(&stores.notifications),
         },
+        reads: parts.reads(&edge, &counts, &webhook.receiver),
         polls: PollState { edge: Arc::clone(&edge), counts: Arc::clone(&counts) },
         streams: StreamState {
             edge: Arc::clone(&edge),
-            looks: SharedLooks::new(
-                Arc::clone(&counts),
-                Arc::clone(&stores.changes),
-                Arc::clone(&streams),
-                config.limits.poll_timeout,
-            ),
+            looks,
             counts,
             streams,
             winding_down: phases.winding_down.clone(),
             clock: Arc::clone(&clock),
         },
-        webhook: parts.webhook(edge, Arc::clone(&metrics), reconciling.noted())?,
+        webhook,
         operation: OperationState { health: Arc::clone(&health), draining: phases.draining.clone(), metrics },
     };
     Ok(App {
@@ -211,6 +213,18 @@ impl Parts<'_> {
             metrics,
             flow,
         })
+    }
+
+    /// Marks go into the log with the copies, one group for both.
+    fn reads(&self, edge: &Arc<Edge>, counts: &Arc<UnreadCounts>, receiver: &CopyReceiver) -> ReadState {
+        let marker = ReadMarker {
+            log: Arc::clone(&receiver.log),
+            view: Arc::clone(&receiver.view),
+            told: self.config.netease.tell_reads.then(|| Arc::clone(&self.stores.outbox)),
+            clock: Arc::clone(&self.clock),
+            allowance_ms: receiver.receipt_allowance_ms,
+        };
+        ReadState { edge: Arc::clone(edge), marker: Arc::new(marker), counts: Arc::clone(counts) }
     }
 
     fn health(&self) -> Arc<StoreHealth> {

@@ -18,7 +18,8 @@ pub async fn clamp_receipt(
     if receipt.up_to <= latest {
         return Ok((receipt, false));
     }
-    let Reach { unread, mark } = log.reach(&receipt.reader, &receipt.peer).await?;
-    let latest = Some(latest).max(unread.map(|newest| newest.plus(allowance_ms))).max(mark).unwrap_or(latest);
+    let Reach { unread, mark } = log.reach(&receipt.reader, &receipt.peer, Millis::END).await?;
+    let newest = unread.map(|newest| newest.at.plus(allowance_ms));
+    let latest = Some(latest).max(newest).max(mark).unwrap_or(latest);
     Ok(receipt.clamped(latest))
 }

@@ -1,5 +1,5 @@
-//! Delivers what is owed to NetEase: notices and friendships out of the outbox, oldest first. When one is tried again:
-//! `Policy` in `domain/outbox.rs`.
+//! Delivers what is owed to NetEase: notices, friendships and reads out of the outbox, oldest first. When one is tried
+//! again: `Policy` in `domain/outbox.rs`.
 
 mod attempt;
 mod log;
@@ -22,7 +22,7 @@ use crate::ports::StoreError;
 use crate::ports::accounts::Accounts;
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::gateway::Gateway;
-use crate::ports::outbox::{Backlog, Claimed, Lease, Outbox};
+use crate::ports::outbox::{Backlog, Claimed, Lease, Outbox, Work};
 
 /// How long the loop waits for work before it looks again by itself.
 const IDLE: Duration = Duration::from_millis(500);
@@ -69,22 +69,36 @@ pub struct DeliveryCounters {
     pub unknown: Counter,
     /// To be tried again.
     pub postponed: Counter,
-    /// Entries that wait, as of the last look.
+    /// Notices and friendships that wait, as of the last look.
     pub queued: Gauge,
     /// Seconds since the oldest of them was accepted.
     pub oldest_seconds: Gauge,
+    /// Reads that NetEase was told of.
+    pub reads_told: Counter,
+    /// Reads that it will not be told of.
+    pub reads_given_up: Counter,
+    /// Reads that wait, as of the last look.
+    pub reads_queued: Gauge,
 }
 
 impl DeliveryCounters {
     /// Shows them under `/metrics`.
     pub fn register(&self, registry: &mut Registry) {
-        let Self { sent, failed, unknown, postponed, queued, oldest_seconds } = self.clone();
+        let Self { sent, failed, unknown, postponed, queued, oldest_seconds, .. } = self.clone();
+        let Self { reads_told, reads_given_up, reads_queued, .. } = self.clone();
         registry.register("deliveries_sent", "Notices and owed friendships that NetEase has", sent);
         registry.register("deliveries_failed", "Those that were given up", failed);
         registry.register("deliveries_unknown", "Notices sent that NetEase did not answer", unknown);
         registry.register("deliveries_postponed", "Attempts that are to be made again", postponed);
         registry.register("outbox_queued", "Deliveries that wait, of all instances", queued);
         registry.register("outbox_oldest_seconds", "Age of the oldest of them", oldest_seconds);
+        registry.register("reads_told", "Reads that NetEase was told of", reads_told);
+        registry.register("reads_given_up", "Reads that NetEase was not told of", reads_given_up);
+        registry.register(
+            "reads_queued",
+            "Reads that NetEase is to be told of, of all instances",
+            reads_queued,
+        );
     }
 }
 
@@ -95,7 +109,7 @@ pub struct DeliveryWorker {
     counters: DeliveryCounters,
     /// Whether more waits than the last claim could take: new ones queue behind that.
     behind: AtomicBool,
-    /// Queued entries as of the last look, and those accepted here since.
+    /// Queued notices and friendships as of the last look, and those accepted here since.
     queued: AtomicU64,
     /// Claims that are being carried here.
     in_flight: AtomicUsize,
@@ -153,7 +167,7 @@ impl DeliveryWorker {
             && !self.stop.is_cancelled()
     }
 
-    /// Entries that wait, as far as is known here.
+    /// Notices and friendships that wait, as far as is known here.
     pub fn queued(&self) -> u64 {
         self.queued.load(Ordering::Relaxed)
     }
@@ -198,8 +212,9 @@ impl DeliveryWorker {
         if taken_over > 0 {
             tracing::warn!(entries = taken_over, "deliveries were cut off by the end of an instance");
         }
-        let Backlog { queued, oldest_at } = self.ports.outbox.backlog().await?;
+        let Backlog { queued, oldest_at, reads } = self.ports.outbox.backlog().await?;
         self.queued.store(queued, Ordering::Relaxed);
+        self.counters.reads_queued.set(i64::try_from(reads).unwrap_or(i64::MAX));
         self.counters.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
         self.counters.oldest_seconds.set(oldest_at.map_or(0, |at| now.since(at).max(0) / 1_000));
         Ok(())
@@ -217,7 +232,8 @@ impl DeliveryWorker {
         let lease = self.lease();
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
         let claimed = self.ports.outbox.claim(&lease, self.ports.clock.now(), limit).await?;
-        self.behind.store(claimed.len() >= room, Ordering::Relaxed);
+        let reads = claimed.iter().filter(|claimed| matches!(claimed.work, Work::Read(..))).count();
+        self.behind.store(claimed.len() - reads >= room, Ordering::Relaxed);
         Ok(self.leased(&lease, claimed))
     }
 }

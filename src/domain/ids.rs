@@ -209,6 +209,9 @@ fn hashed(user: &str) -> Accid {
 pub struct Millis(pub i64);
 
 impl Millis {
+    /// No moment is later.
+    pub const END: Self = Self(i64::MAX);
+
     /// The moment `ms` milliseconds later, or the last one there is.
     #[must_use]
     pub fn plus(self, ms: i64) -> Self {

@@ -227,6 +227,17 @@ impl Message {
     }
 }
 
+/// Which message it is, in the terms of NetEase's calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageRef {
+    /// When NetEase took it in.
+    pub at: Millis,
+    /// Its `msgidServer`.
+    pub id: ServerId,
+    /// Its `msgidClient`, if its copy had one.
+    pub client_id: Option<String>,
+}
+
 /// `reader` has read everything that `peer` sent up to and including `up_to` (NIM message copy, eventTypes 30 and 85).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {

@@ -89,7 +89,7 @@ pub struct Progress {
     pub attempts: u32,
     /// When it was accepted.
     pub accepted_at: Millis,
-    /// Whether doing it twice does no harm: a friendship, or a notice by whose id the client drops a double.
+    /// Whether doing it twice does no harm: a friendship, a read, or a notice by whose id the client drops a double.
     pub repeatable: bool,
 }
 

@@ -19,11 +19,12 @@ use super::health::OperationState;
 use super::metrics::{Metrics, Timing};
 use super::notifications::NoticeState;
 use super::problem::{Code, Problem, quoted};
+use super::read::ReadState;
 use super::request::one_host;
 use super::unread::PollState;
 use super::unread_stream::StreamState;
 use super::webhook::WebhookState;
-use super::{bind, cors, docs, health, notifications, unread, unread_stream, webhook};
+use super::{bind, cors, docs, health, notifications, read, unread, unread_stream, webhook};
 
 /// What the handlers of each surface need.
 pub struct Surfaces {
@@ -33,6 +34,8 @@ pub struct Surfaces {
     pub notices: NoticeState,
     /// `/v1/unread`, `GET /v1/unread/total`
     pub polls: PollState,
+    /// `POST /v1/read`
+    pub reads: ReadState,
     /// `GET /v1/unread/stream`
     pub streams: StreamState,
     /// `POST /receiveMsg.action`
@@ -43,7 +46,7 @@ pub struct Surfaces {
 
 /// The whole HTTP surface; pages of `cors_origins` may call it, the webhook apart.
 pub fn router(surfaces: Surfaces, cors_origins: &[String]) -> Router {
-    let Surfaces { bind, notices, polls, streams, webhook, operation } = surfaces;
+    let Surfaces { bind, notices, polls, reads, streams, webhook, operation } = surfaces;
     let metrics = Arc::clone(&operation.metrics);
     let (site, mut document) = OpenApiRouter::with_openapi(docs::document())
         .merge(OpenApiRouter::new().routes(routes!(bind::bind)).with_state(Arc::new(bind)))
@@ -59,6 +62,7 @@ pub fn router(surfaces: Surfaces, cors_origins: &[String]) -> Router {
                 .routes(routes!(unread::get_total))
                 .with_state(Arc::new(polls)),
         )
+        .merge(OpenApiRouter::new().routes(routes!(read::mark_read)).with_state(Arc::new(reads)))
         .merge(
             OpenApiRouter::new().routes(routes!(unread_stream::stream_unread)).with_state(Arc::new(streams)),
         )

@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::ids::{Accid, ServerId};
+use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::Fact;
 use crate::domain::unread::Snapshot;
 use crate::log_gate::LogGate;
@@ -120,8 +120,8 @@ impl MessageLog for GroupedLog {
         self.facts.submit(fact).await.unwrap_or_else(lost)
     }
 
-    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
-        self.inner.reach(reader, peer).await
+    async fn reach(&self, reader: &Accid, peer: &Accid, up_to: Millis) -> Result<Reach, StoreError> {
+        self.inner.reach(reader, peer, up_to).await
     }
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {

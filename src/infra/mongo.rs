@@ -127,17 +127,19 @@ impl MessageLog for MongoLog {
         steps::record(self, facts).await
     }
 
-    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
-        let unread =
-            doc! { "to": reader.as_str(), "fromAccount": peer.as_str(), "state": 0, "counted": true };
+    async fn reach(&self, reader: &Accid, peer: &Accid, up_to: Millis) -> Result<Reach, StoreError> {
+        let unread = doc! {
+            "to": reader.as_str(), "fromAccount": peer.as_str(), "state": 0, "counted": true,
+            "msgTimestamp": { "$lte": up_to.0 },
+        };
         // The first entry that the index on unread messages has, read backwards.
         let messages = self.messages.clone();
         let newest = async move {
             let newest = messages.find_one(unread).sort(doc! { "msgTimestamp": -1 });
-            newest.projection(doc! { "_id": 0, "msgTimestamp": 1 }).await
+            newest.projection(doc! { "_id": 0, "msgTimestamp": 1, "msgidServer": 1, "msgidClient": 1 }).await
         };
         let newest = bounded(newest).await.map_err(store_error)?;
-        let unread = newest.map(|message| document::millis(&message, "msgTimestamp")).transpose()?;
+        let unread = newest.as_ref().map(document::message_ref).transpose()?;
         // The mark last: whatever is read meanwhile has raised it before.
         Ok(Reach { unread, mark: self.mark_of(reader, peer).await? })
     }

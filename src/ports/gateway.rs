@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::Accid;
+use crate::domain::message::MessageRef;
 
 /// NetEase's server API. Every call is bounded in time, keeps to NetEase's quota, and signs each attempt anew.
 #[async_trait]
@@ -45,6 +46,10 @@ pub trait Gateway: Send + Sync {
 
     /// Recipients of one batch, at least 1: 5000 by V9, 500 by V10.
     fn most_recipients(&self) -> usize;
+
+    /// Tells NetEase that the reader has read what the peer wrote, up to and including `newest`: their other clients, and
+    /// the peer's, see it. Safe to repeat.
+    async fn tell_read(&self, reader: &Accid, peer: &Accid, newest: &MessageRef) -> Result<(), GatewayError>;
 
     /// The names of those accounts that NetEase knows; empty where it knows no name.
     async fn names(&self, accids: &[Accid]) -> Result<BTreeMap<Accid, String>, GatewayError>;

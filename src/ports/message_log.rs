@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::message::{ConvType, Fact, Message, Recall, Receipt};
+use crate::domain::message::{ConvType, Fact, Message, MessageRef, Recall, Receipt};
 use crate::domain::unread::{Change, Snapshot};
 
 /// Unread messages from which on a reader is loaded in turn with others of that size: a snapshot of so many is some
@@ -35,8 +35,8 @@ pub trait MessageLog: Send + Sync {
         outcome.unwrap_or_else(|| Err(StoreError::unavailable("messages", "no outcome")))
     }
 
-    /// How far the log knows the messages from `peer` to `reader` to go.
-    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError>;
+    /// How far the log knows the messages from `peer` to `reader` to go, of those up to and including `up_to`.
+    async fn reach(&self, reader: &Accid, peer: &Accid, up_to: Millis) -> Result<Reach, StoreError>;
 
     /// All that counts as unread for a reader now, all the reader's marks, and what was recalled in the last
     /// [`TOMBSTONE_MS`](crate::domain::unread::TOMBSTONE_MS) at least.
@@ -54,13 +54,20 @@ pub trait MessageLog: Send + Sync {
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
-/// How far a pair goes in the log. Every message of it that counts lies within one of the two.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How far a pair goes in the log. Every message of it that was asked for and counts lies within one of the two.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reach {
-    /// The time of the newest message that the reader has not read.
-    pub unread: Option<Millis>,
-    /// The read mark, read no earlier than `unread`.
+    /// The newest message that the reader has not read.
+    pub unread: Option<MessageRef>,
+    /// The read mark, wherever it lies; read no earlier than `unread`.
     pub mark: Option<Millis>,
+}
+
+impl Reach {
+    /// The later of the two.
+    pub fn end(&self) -> Option<Millis> {
+        self.unread.as_ref().map(|newest| newest.at).max(self.mark)
+    }
 }
 
 /// What became of a recorded fact.

@@ -1,4 +1,4 @@
-//! Work owed to NetEase: notices and friendships that are accepted and not yet done.
+//! Work owed to NetEase: notices, friendships and reads that are accepted and not yet done.
 
 use std::collections::HashMap;
 
@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use super::gateway::NoticeContent;
 use crate::domain::ids::{Millis, UserId};
+use crate::domain::message::MessageRef;
 use crate::domain::outbox::{Settled, State};
 
 /// A hold on entries. Nobody else is given them before `until`; a holder that has died just lets it run out.
@@ -27,7 +28,7 @@ pub struct EntryId(pub i64);
 pub struct OutboxEntry {
     /// Its number.
     pub id: EntryId,
-    /// The recipient of a notice, or the seller of a friendship.
+    /// The recipient of a notice, the seller of a friendship, or whose messages are read.
     pub to: UserId,
     /// Attempts that NetEase may have seen.
     pub attempts: u32,
@@ -38,9 +39,9 @@ pub struct OutboxEntry {
 /// What belongs together, held by a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
-    /// The id of the notification that it is of; `None` for a friendship.
+    /// The id of the notification that it is of, if it is one.
     pub notification: Option<String>,
-    /// The sender of a notice, or the buyer of a friendship.
+    /// The sender of a notice, the buyer of a friendship, or who has read.
     pub from: UserId,
     /// What is to be done.
     pub work: Work,
@@ -69,6 +70,8 @@ pub enum Work {
     Notice(OutboxEntry, OutboxNotice),
     /// The same notice to 1 to [`BATCH`] recipients.
     Batch(Vec<OutboxEntry>, OutboxNotice),
+    /// NetEase is told that this message and those before it are read.
+    Read(OutboxEntry, MessageRef),
 }
 
 /// A notice in an envelope without an address.
@@ -84,7 +87,9 @@ impl Work {
     /// The entries that it does, at least one.
     pub fn entries(&self) -> &[OutboxEntry] {
         match self {
-            Self::Friendship(entry) | Self::Notice(entry, _) => std::slice::from_ref(entry),
+            Self::Friendship(entry) | Self::Notice(entry, _) | Self::Read(entry, _) => {
+                std::slice::from_ref(entry)
+            }
             Self::Batch(entries, _) => entries,
         }
     }
@@ -92,7 +97,7 @@ impl Work {
     /// Whether doing it twice does no harm.
     pub fn is_repeatable(&self) -> bool {
         match self {
-            Self::Friendship(_) => true,
+            Self::Friendship(_) | Self::Read(..) => true,
             Self::Notice(_, notice) | Self::Batch(_, notice) => notice.resendable,
         }
     }
@@ -104,14 +109,25 @@ pub const BATCH: u32 = 5_000;
 /// Entries in the order of their numbers. MySQL in production, SQLite when embedded: the accounts' database.
 ///
 /// An entry can be claimed when it is queued, due, not leased, not begun, and first in its lane. A lane is a recipient's
-/// notices, or one friendship. So a recipient gets notices in the order in which they were
+/// notices, one friendship, or the reads of one pair. So a recipient gets notices in the order in which they were
 /// accepted, and one that waits for its next attempt holds back those behind it.
 #[async_trait]
 pub trait Outbox: Send + Sync {
     /// Owes a friendship, unless it is owed already. Durable.
     async fn owe_friendship(&self, buyer: &UserId, seller: &UserId, at: Millis) -> Result<(), StoreError>;
 
-    /// Claims up to `limit` friendships and single notices, oldest first, and at most one batch. Several instances
+    /// Owes NetEase to be told that `reader` has read what `peer` wrote, up to and including `newest`. Durable. Of a pair
+    /// one read waits at most: the newest. Tried anew from `at` on, it has all its attempts before it.
+    async fn owe_read(
+        &self,
+        reader: &UserId,
+        peer: &UserId,
+        newest: &MessageRef,
+        at: Millis,
+    ) -> Result<(), StoreError>;
+
+    /// Claims up to `limit` friendships and single notices, oldest first, and at most one batch; then reads, with what
+    /// is left of `limit`, and at most a quarter of it: notices do not wait for reads. Several instances
     /// may claim at once; none waits for another, and no entry goes to two. It may answer less than there is, or
     /// nothing, when another one is ahead.
     async fn claim(&self, lease: &Lease, now: Millis, limit: u32) -> Result<Vec<Claimed>, StoreError>;
@@ -122,6 +138,9 @@ pub trait Outbox: Send + Sync {
 
     /// Writes down what came of entries and lets go of them. Without effect on one that this lease holds no more.
     async fn settle(&self, lease: &Lease, outcomes: &[(EntryId, Settled)]) -> Result<(), StoreError>;
+
+    /// The same of one read, of which nothing is kept once it is done, given up, or postponed with a newer one waiting.
+    async fn settle_read(&self, lease: &Lease, entry: EntryId, outcome: &Settled) -> Result<(), StoreError>;
 
     /// Takes entries from holders who died after [`Self::begin`]: their outcome is not known, so a resendable one is
     /// queued again and any other becomes [`State::Unknown`], with `why`; either has had one attempt more. Until this
@@ -135,10 +154,12 @@ pub trait Outbox: Send + Sync {
 /// How much is owed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backlog {
-    /// Queued entries, also those that are held or not due.
+    /// Queued notices and friendships, also those that are held or not due.
     pub queued: u64,
-    /// When the oldest queued one was accepted.
+    /// When the oldest of them was accepted.
     pub oldest_at: Option<Millis>,
+    /// Queued reads.
+    pub reads: u64,
 }
 
 /// A notification as it is accepted.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use otc_im::commands::receive_copy::{CopyReceiver, record_fact};
 use otc_im::domain::counting::CountingRules;
-use otc_im::domain::ids::Accid;
+use otc_im::domain::ids::{Accid, Millis};
 use otc_im::domain::message::{Ignored, Message};
 use otc_im::domain::unread::Snapshot;
 use otc_im::ports::message_log::InsertOutcome::{First, Repeated};
@@ -148,7 +148,10 @@ mod on_stacks {
             is_counted(stack, &pair, 2).await;
             // The messages of 20 and 21 have read the answer's side up to 20.
             is_counted(stack, &pair.turned(), 0).await;
-            assert_eq!(stack.log.reach(reader, peer).await.unwrap().mark.map(|mark| mark.0), Some(19));
+            assert_eq!(
+                stack.log.reach(reader, peer, Millis::END).await.unwrap().mark.map(|mark| mark.0),
+                Some(19)
+            );
         }
     }
 

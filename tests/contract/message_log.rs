@@ -241,16 +241,25 @@ async fn a_snapshot_tells_of_the_recalls_of_the_last_hour_alone(log: &Log) {
 async fn how_far_a_pair_goes_is_known(log: &Log) {
     let pair = Pair::fresh();
     let other = pair.with_another();
-    let reach = async || {
-        let Reach { unread, mark } = log.reach(&pair.reader, &pair.peer).await.unwrap();
-        (unread.map(|at| at.0), mark.map(|at| at.0))
+    let reach_to = async |up_to| {
+        let reach = log.reach(&pair.reader, &pair.peer, up_to).await.unwrap();
+        let end = reach.unread.as_ref().map(|newest| newest.at).max(reach.mark);
+        assert_eq!(reach.end(), end);
+        let Reach { unread, mark } = reach;
+        (unread.map(|newest| newest.at.0), mark.map(|at| at.0))
     };
+    let reach = async || reach_to(Millis::END).await;
     assert_eq!(reach().await, (None, None), "nobody has written");
     for (pair, number, at) in [(&pair, 1, 10), (&pair, 2, 30), (&pair, 3, 20), (&other, 4, 90)] {
         log.record_one(pair.message(number, at).into()).await.unwrap();
     }
     log.record_one(Message { withheld: true, ..pair.message(5, 80) }.into()).await.unwrap();
     assert_eq!(reach().await, (Some(30), None));
+    assert_eq!([reach_to(Millis(29)).await, reach_to(Millis(20)).await], [(Some(20), None); 2]);
+    assert_eq!(reach_to(Millis(9)).await, (None, None), "older than all");
+    let newest = log.reach(&pair.reader, &pair.peer, Millis::END).await.unwrap().unread.unwrap();
+    let said = pair.message(2, 30);
+    assert_eq!((newest.id, newest.client_id), (said.key.server_id, said.details.msgid_client));
     log.record_one(pair.recall(2).into()).await.unwrap();
     assert_eq!(reach().await, (Some(20), None));
     log.record_one(pair.receipt(10).into()).await.unwrap();

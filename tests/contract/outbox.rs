@@ -230,13 +230,13 @@ async fn the_backlog_counts_what_is_queued(store: &Outboxes) {
     accept(&**store, &NewNotification { at: at(1), ..notice(&["c"]) }).await;
     store.owe_friendship(&user("x"), &user("y"), at(3)).await.unwrap();
     let told = store.backlog().await.unwrap();
-    assert_eq!(told, Backlog { queued: 4, oldest_at: Some(at(1)) });
+    assert_eq!(told, Backlog { queued: 4, oldest_at: Some(at(1)), reads: 0 });
     let claimed = claim(&**store, "a", at(3)).await;
     let told = store.backlog().await.unwrap();
-    assert_eq!(told, Backlog { queued: 4, oldest_at: Some(at(1)) }, "what is held is still owed");
+    assert_eq!(told, Backlog { queued: 4, oldest_at: Some(at(1)), reads: 0 }, "what is held is still owed");
     settle(&**store, "a", &claimed[..1], &sent()).await;
     let told = store.backlog().await.unwrap();
-    assert_eq!(told, Backlog { queued: 3, oldest_at: Some(at(2)) });
+    assert_eq!(told, Backlog { queued: 3, oldest_at: Some(at(2)), reads: 0 });
     settle(&**store, "a", &claimed[1..], &sent()).await;
     assert_eq!(store.backlog().await.unwrap(), Backlog::default());
 }

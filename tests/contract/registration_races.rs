@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use otc_im::commands::refresh_token::refresh_token;
 use otc_im::commands::register_account::Registrar;
 use otc_im::domain::ids::{Accid, UserId};
+use otc_im::domain::message::MessageRef;
 use otc_im::infra::clock::System;
 use otc_im::ports::accounts::{Account, Accounts, Registration};
 use otc_im::ports::gateway::{BeforeSend, Created, Gateway, GatewayError, LeftOut, Notice, NoticeContent};
@@ -93,6 +94,9 @@ impl Gateway for Seen {
         unreachable!()
     }
     fn most_recipients(&self) -> usize {
+        unreachable!()
+    }
+    async fn tell_read(&self, _: &Accid, _: &Accid, _: &MessageRef) -> Result<(), GatewayError> {
         unreachable!()
     }
     async fn names(&self, _: &[Accid]) -> Result<BTreeMap<Accid, String>, GatewayError> {

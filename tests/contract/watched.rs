@@ -95,8 +95,8 @@ impl MessageLog for WatchedLog {
     async fn record(&self, facts: Vec<Fact>) -> Vec<Result<Recorded, StoreError>> {
         self.inner.record(facts).await
     }
-    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
-        self.inner.reach(reader, peer).await
+    async fn reach(&self, reader: &Accid, peer: &Accid, up_to: Millis) -> Result<Reach, StoreError> {
+        self.inner.reach(reader, peer, up_to).await
     }
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {
         self.snapshots.fetch_add(1, SeqCst);

@@ -1,5 +1,7 @@
 //! What becomes of an answer, and the calls that are not made by HTTP tests: batches and names.
 
+use otc_im::domain::ids::{Millis, ServerId};
+use otc_im::domain::message::MessageRef;
 use otc_im::infra::netease::{NeteaseSettings, ServerApi};
 use otc_im::ports::gateway::{GatewayError, LeftOut};
 use serde_json::json;
@@ -14,6 +16,7 @@ by_both_apis!(
     passing_trouble_is_asked_again_and_then_told,
     a_service_that_netease_does_not_know_is_refused,
     friends_are_made_and_old_ones_are_friends,
+    a_read_is_told_up_to_a_message_as_often_as_it_takes,
 );
 
 async fn a_batch_reaches_all_and_tells_who_is_not_there(api: ServerApi) {
@@ -106,6 +109,47 @@ async fn friends_are_made_and_old_ones_are_friends(api: ServerApi) {
     let code = if api == ServerApi::V10 { 102_404 } else { 414 };
     assert_eq!(refused.as_ref().err().and_then(GatewayError::code), Some(code), "{refused:?}");
     assert!(matches!(refused, Err(GatewayError::Rejected { .. })));
+}
+
+async fn a_read_is_told_up_to_a_message_as_often_as_it_takes(api: ServerApi) {
+    let netease = NetEase::start().await;
+    register(&netease, &["alice", "bob"]).await;
+    let (gateway, call) = (speaking(api, &netease).background(), called(api, "msg/markReadMsg"));
+    let mut said = Vec::new();
+    for at in [1_000, 2_000, 3_000] {
+        let sent = netease.tell("send", json!({"from": "bob", "to": "alice", "timestamp": at})).await;
+        let message = &sent["messages"][0];
+        said.push(MessageRef {
+            at: Millis(at),
+            id: ServerId::new(message["msgidServer"].as_str().unwrap().parse().unwrap()).unwrap(),
+            client_id: message["msgidClient"].as_str().map(str::to_owned),
+        });
+    }
+    let tell = async |newest: &MessageRef| gateway.tell_read(&accid("alice"), &accid("bob"), newest).await;
+    netease.faults(json!({"failNext": [{"api": "*", "mode": "lose-reply"}]})).await;
+    assert_eq!(tell(&said[1]).await, Ok(()));
+    assert_eq!(netease.calls(call).await, 2, "safe to repeat");
+    assert_eq!(netease.unread("alice", "bob").await, 1);
+    assert_eq!(tell(&said[2]).await, Ok(()));
+    assert_eq!(netease.unread("alice", "bob").await, 0);
+    let refused = gateway.tell_read(&accid("alice"), &accid("nobody"), &said[2]).await;
+    assert!(matches!(refused, Err(GatewayError::Rejected { api, .. }) if api == call), "{refused:?}");
+}
+
+/// V9 knows a message by its sender's id alone, V10 by NetEase's number.
+#[tokio::test]
+async fn a_message_without_the_id_of_a_client_is_told_by_v10_alone() {
+    let netease = NetEase::start().await;
+    register(&netease, &["alice", "bob"]).await;
+    let sent = netease.tell("send", json!({"from": "bob", "to": "alice"})).await;
+    let number = sent["messages"][0]["msgidServer"].as_str().unwrap().parse().unwrap();
+    let newest = MessageRef { at: Millis(1), id: ServerId::new(number).unwrap(), client_id: None };
+    for (api, is_told) in [(ServerApi::V9, false), (ServerApi::V10, true)] {
+        let told = speaking(api, &netease).background();
+        let told = told.tell_read(&accid("alice"), &accid("bob"), &newest).await;
+        assert_eq!(told.is_ok(), is_told, "{told:?}");
+    }
+    assert_eq!(netease.calls("msg/markReadMsg").await, 0);
 }
 
 /// What V10 has no way to say, and V9 has.

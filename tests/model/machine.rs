@@ -128,8 +128,8 @@ impl MessageLog for Gate {
         }
     }
 
-    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
-        self.log.reach(reader, peer).await
+    async fn reach(&self, reader: &Accid, peer: &Accid, up_to: Millis) -> Result<Reach, StoreError> {
+        self.log.reach(reader, peer, up_to).await
     }
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {

@@ -4,7 +4,15 @@ import sys
 from uuid import UUID
 
 from otc_im_client import AuthenticatedClient
-from otc_im_client.api.chat import bind, get_notification, get_unread, get_unread_total, post_unread, send_notification
+from otc_im_client.api.chat import (
+    bind,
+    get_notification,
+    get_unread,
+    get_unread_total,
+    mark_read,
+    post_unread,
+    send_notification,
+)
 from otc_im_client.models import (
     BindRequest,
     Code,
@@ -14,6 +22,7 @@ from otc_im_client.models import (
     NotificationRequestAttachType1,
     NotificationRequestPayloadType0,
     Problem,
+    ReadRequest,
     UnreadRequest,
 )
 
@@ -50,6 +59,8 @@ unchanged = get_unread.sync_detailed(
 assert unchanged.status_code == 304, unchanged
 total = get_unread_total.sync(client=client, self_="alice")
 assert total.to_dict() == {"messages": 0, "users": 0}, total
+read = mark_read.sync(client=client, body=ReadRequest(self_="alice", peer="bob"))
+assert read.to_dict() == {"unread": 0}, read
 
 refused = post_unread.sync(client=client, body=UnreadRequest(self_="somebody-else", users=users))
 assert isinstance(refused, Problem) and refused.code == Code.FORBIDDEN, refused

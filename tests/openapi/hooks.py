@@ -37,6 +37,10 @@ def kept_to_rules(body):
         body["buyer"] = "alice"
         if body["seller"] == "alice":
             body["seller"] = "bob"
+    # A notice goes to users or to a team.
+    if "attach" in body and ("to" in body) == ("team" in body):
+        body["to"] = "alice"
+        body.pop("team", None)
     # A name can be seen.
     for name in ("buyerName", "sellerName"):
         if body.get(name) and not is_seen(body[name]):

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use otc_im::domain::ids::{Accid, Millis, ServerId};
-use otc_im::domain::message::{ConvType, Edit, Fact, Message, MessageKey, Recall, Receipt};
+use otc_im::domain::message::{ConvType, Edit, Fact, Message, MessageKey, MessageRef, Recall, Receipt};
 use otc_im::domain::unread::Snapshot;
 use otc_im::infra::mongo::steps::{self, Pair, Steps, StoredCopy};
 use otc_im::ports::StoreError;
@@ -211,11 +211,13 @@ impl MessageLog for SimLog {
         steps::record(self, facts).await
     }
 
-    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
+    async fn reach(&self, reader: &Accid, peer: &Accid, up_to: Millis) -> Result<Reach, StoreError> {
         let (about, of) = (About::Pair(reader.clone(), peer.clone()), (reader.clone(), peer.clone()));
         let newest = move |disk: &mut Disk| {
             let unread = disk.unread(&of.0).unread.into_iter();
-            unread.filter(|(from, ..)| *from == of.1).map(|(_, _, at)| at).max()
+            let unread = unread.filter(|(from, _, at)| *from == of.1 && *at <= up_to);
+            let newest = unread.max_by_key(|(_, _, at)| *at);
+            newest.map(|(_, id, at)| MessageRef { at, id, client_id: None })
         };
         let unread = self.step("newest", about.clone(), newest).await?;
         let of = (reader.clone(), peer.clone());

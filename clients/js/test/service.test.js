@@ -122,6 +122,16 @@ test("the total: asked for, and watched", options, async (t) => {
   assert.deepEqual(await service().total("alice"), { messages: messages + 2, users: users + 1 });
 });
 
+test("what is marked as read is read, and a watch hears of it", options, async (t) => {
+  const log = recorded(t, service(), ["trent"]);
+  await log.until(() => log.states[0] === "streaming");
+  await send("trent", 2);
+  await log.until(() => log.maps.at(-1).trent === 2);
+  assert.equal(await service().read("alice", "trent", { upTo: 1 }), 2);
+  assert.equal(await service().read("alice", "trent"), 0);
+  await log.until(() => log.maps.at(-1).trent === 0);
+});
+
 test("a refused token is renewed, and the watch streams", options, async (t) => {
   const asked = [];
   const renewing = ({ refresh }) => {

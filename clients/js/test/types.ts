@@ -20,6 +20,7 @@ const watch: Watch = client.watch("alice", ["bob"], (map, changed) => [map["bob"
 watch.close();
 client.watch("alice", [], () => {}, { onTotal: ({ messages, users }: Total) => messages - users });
 const total: Total = await client.total("alice", { signal: perhaps.signal });
+const left: number = await client.read("alice", "bob", { upTo: perhaps.number, signal: perhaps.signal });
 
 try {
   await client.unread("alice", []);
@@ -29,9 +30,11 @@ try {
 
 // @ts-expect-error a reader is needed
 client.unread(["bob"]);
+// @ts-expect-error a peer is needed
+client.read("alice");
 // @ts-expect-error there is no such option
 createClient({ url: "/im" });
 // @ts-expect-error a count is a number
 const wrong: string | undefined = counts["bob"];
 
-export { bob, total, wrong };
+export { bob, left, total, wrong };

@@ -193,6 +193,24 @@ test("no answer: refused, too late, or called off", async (t) => {
   await assert.rejects(called, /enough/);
 });
 
+test("a chat is marked as read by one request, which answers what is left", async (t) => {
+  const asked = [];
+  const server = await serve(t, (request, response, n) => {
+    asked.push([request.method, request.url, request.body]);
+    json(response, n > 2 ? { bob: 3 } : { unread: n - 1 });
+  });
+  const client = createClient({ baseUrl: server.url, token: "jwt" });
+  assert.equal(await client.read("a b", "bob"), 0);
+  assert.equal(await client.read("a b", "bob", { upTo: 1_700_000_000_000 }), 1);
+  const bodies = ['{"self":"a b","peer":"bob"}', '{"self":"a b","peer":"bob","upTo":1700000000000}'];
+  assert.deepEqual(asked, bodies.map((body) => ["POST", "/v1/read", body]));
+  await assert.rejects(client.read("a b", "bob"), { code: "bad_answer" });
+  await assert.rejects(client.read("a b", "\ud800"), { code: "invalid" });
+  const given = AbortSignal.abort(new Error("enough"));
+  await assert.rejects(client.read("a b", "bob", { signal: given }), { message: "enough" });
+  assert.equal(server.seen.length, 3);
+});
+
 test("a total is one conditional request, and must be one", async (t) => {
   const server = await serve(t, (asked, response, n) => {
     if (n > 2) json(response, { bob: 3 });

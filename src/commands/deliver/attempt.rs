@@ -47,7 +47,7 @@ impl DeliveryWorker {
             Err(Before(attempt)) => vec![attempt; work.entries().len()],
         };
         let outcomes = self.settled(&work, attempts);
-        self.write_down(&lease, id, &outcomes).await;
+        self.write_down(&lease, id, &work, &outcomes).await;
         let recipients = work.entries().iter().map(|entry| entry.to.clone());
         recipients.zip(outcomes.into_iter().map(|(_, settled)| settled)).collect()
     }
@@ -65,23 +65,34 @@ impl DeliveryWorker {
         if work.entries().first().is_some_and(|entry| self.bounds.policy.is_over(entry.accepted_at, now)) {
             return Err(Before(Attempt::NotReached("it waited for too long".to_owned(), None)));
         }
-        self.ports.registrar.ensure(from, None).await?;
-        let from = from.accid().clone();
         let before = Begin { worker: self, lease, id, work };
         match work {
+            // NetEase has brought the one a message of the other, so it knows both.
+            Work::Read(entry, newest) => {
+                let told = self.ports.gateway.tell_read(from.accid(), entry.to.accid(), newest);
+                Ok(vec![outcome(told.await)])
+            }
             Work::Friendship(entry) => {
-                let ports = &self.ports;
+                let (ports, from) = (&self.ports, self.registered(from).await?);
                 befriend(&*ports.accounts, &*ports.gateway, &ports.registrar, &from, &entry.to, None).await?;
                 Ok(vec![Attempt::Done])
             }
             Work::Notice(entry, notice) => {
-                self.ports.registrar.ensure(&entry.to, None).await?;
-                let to = entry.to.accid().clone();
+                let (from, to) = (self.registered(from).await?, self.registered(&entry.to).await?);
                 let addressed = Notice { from, to, content: notice.content.clone() };
                 Ok(vec![outcome(self.ports.gateway.send_notice(&addressed, &before).await)])
             }
-            Work::Batch(entries, notice) => self.send_batch(&from, entries, notice, &before).await,
+            Work::Batch(entries, notice) => {
+                let from = self.registered(from).await?;
+                self.send_batch(&from, entries, notice, &before).await
+            }
         }
+    }
+
+    /// A user's account, which NetEase has.
+    async fn registered(&self, user: &UserId) -> Result<Accid, Before> {
+        self.ports.registrar.ensure(user, None).await?;
+        Ok(user.accid().clone())
     }
 
     /// Recipients are not registered first: that would take a call for each, and a batch is there to save them.
@@ -141,14 +152,32 @@ impl DeliveryWorker {
     }
 
     /// Tried for as long as the lease holds: what was sent and is not written down will count as unknown.
-    async fn write_down(&self, lease: &Lease, id: Option<&str>, outcomes: &[(EntryId, Settled)]) {
+    async fn write_down(
+        &self,
+        lease: &Lease,
+        id: Option<&str>,
+        work: &Work,
+        outcomes: &[(EntryId, Settled)],
+    ) {
         let pauses = ExponentialBuilder::default()
             .with_max_delay(LONGEST_PAUSE)
             .without_max_times()
             .with_total_delay(Some(Duration::from_millis(self.bounds.lease_ms.unsigned_abs() / 2)));
-        let write = || self.ports.outbox.settle(lease, outcomes);
+        let read = match (work, outcomes) {
+            (Work::Read(..), [(entry, settled)]) => Some((*entry, settled)),
+            _ => None,
+        };
+        let write = || async {
+            match read {
+                Some((entry, settled)) => self.ports.outbox.settle_read(lease, entry, settled).await,
+                None => self.ports.outbox.settle(lease, outcomes).await,
+            }
+        };
         if let Err(error) = write.retry(pauses).await {
             return log::not_written_down(id, &error);
+        }
+        if let Some((_, settled)) = read {
+            return self.read_settled(settled);
         }
         for (entry, settled) in outcomes {
             match settled.state {
@@ -159,6 +188,15 @@ impl DeliveryWorker {
             };
             log::settled(id, *entry, settled);
         }
+    }
+
+    /// Only counted: what the counts of this service are does not depend on it.
+    fn read_settled(&self, settled: &Settled) {
+        match settled.state {
+            State::Sent => self.counters.reads_told.inc(),
+            State::Queued => 0,
+            State::Failed | State::Unknown => self.counters.reads_given_up.inc(),
+        };
     }
 }
 

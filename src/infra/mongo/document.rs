@@ -7,7 +7,7 @@
 use mongodb::bson::{Bson, Document, doc};
 
 use crate::domain::ids::{Accid, Millis, ServerId};
-use crate::domain::message::{ConvType, Details, Extra, Ignored, Message, MessageKey, Origin};
+use crate::domain::message::{ConvType, Details, Extra, Ignored, Message, MessageKey, MessageRef, Origin};
 use crate::ports::StoreError;
 use crate::ports::log_upkeep::StoredMessage;
 
@@ -129,6 +129,15 @@ pub(super) fn from_document(document: &Document) -> Result<StoredMessage, StoreE
         },
     };
     Ok(StoredMessage { message: Some(message), recalled, edited, read })
+}
+
+/// Which message a document of `messages` is about.
+pub(super) fn message_ref(document: &Document) -> Result<MessageRef, StoreError> {
+    Ok(MessageRef {
+        at: millis(document, "msgTimestamp")?,
+        id: server_id(document)?,
+        client_id: document.get_str("msgidClient").ok().map(ToOwned::to_owned),
+    })
 }
 
 pub(super) fn accid(document: &Document, name: &str) -> Result<Accid, StoreError> {

@@ -29,6 +29,8 @@ pub(super) enum Api {
     SendNotice,
     /// Sends a notice to many.
     SendBatch,
+    /// Says that one has read what another wrote.
+    TellRead,
     /// Reads with whom somebody has exchanged messages, and in V10 up to when they have read them.
     Sessions,
     /// Reads what two have written to each other.
@@ -37,7 +39,7 @@ pub(super) enum Api {
 
 impl Api {
     /// Every one of them, in the order of their declaration: `ALL[api as usize]` is `api`.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::CreateUser,
         Self::SetToken,
         Self::SetName,
@@ -45,6 +47,7 @@ impl Api {
         Self::AddFriend,
         Self::SendNotice,
         Self::SendBatch,
+        Self::TellRead,
         Self::Sessions,
         Self::History,
     ];
@@ -72,6 +75,7 @@ impl ServerApi {
             (Self::V9, Api::AddFriend) => "friend/add",
             (Self::V9, Api::SendNotice) => "msg/sendAttachMsg",
             (Self::V9, Api::SendBatch) => "msg/sendBatchAttachMsg",
+            (Self::V9, Api::TellRead) => "msg/markReadMsg",
             (Self::V9, Api::Sessions) => "history/querySessionList",
             (Self::V9, Api::History) => "history/querySessionMsg",
             (Self::V10, Api::CreateUser) => "v2/accounts.create",
@@ -81,6 +85,7 @@ impl ServerApi {
             (Self::V10, Api::AddFriend) => "v2.1/friends.add",
             (Self::V10, Api::SendNotice) => "v2/custom_notification.send",
             (Self::V10, Api::SendBatch) => "v2/custom_notification.send_batch",
+            (Self::V10, Api::TellRead) => "v2/messages.p2p_read_receipt",
             (Self::V10, Api::Sessions) => "v2.1/conversations.get",
             (Self::V10, Api::History) => "v2.1/conversations.messages",
         }

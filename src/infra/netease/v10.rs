@@ -15,6 +15,7 @@ use super::answer::refused;
 use super::call::{Api, Call, ServerApi};
 use super::caller::Caller;
 use crate::domain::ids::Accid;
+use crate::domain::message::MessageRef;
 use crate::ports::gateway::{BeforeSend, Created, Gateway, GatewayError, LeftOut, Notice, NoticeContent};
 
 /// `GET /im/v2/users` is asked about at most this many: how many it takes is not known, and a URL should stay short.
@@ -129,6 +130,17 @@ impl Gateway for V10 {
 
     fn most_recipients(&self) -> usize {
         MOST_RECIPIENTS
+    }
+
+    /// `POST /im/v2/messages/actions/p2p_read_receipt`, which names the message by NetEase's number.
+    async fn tell_read(&self, reader: &Accid, peer: &Accid, newest: &MessageRef) -> Result<(), GatewayError> {
+        let body = json!({
+            "from_account_id": reader.as_str(),
+            "to_account_id": peer.as_str(),
+            "message_server_id": newest.id.get(),
+        });
+        let path = "/im/v2/messages/actions/p2p_read_receipt";
+        self.0.succeed(&Call::v10(Api::TellRead, Method::POST, path, &body)).await.map(drop)
     }
 
     /// `GET /im/v2/users`

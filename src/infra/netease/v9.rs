@@ -14,6 +14,7 @@ use super::answer::refused;
 use super::call::{Api, Call, Form, ServerApi};
 use super::caller::Caller;
 use crate::domain::ids::Accid;
+use crate::domain::message::MessageRef;
 use crate::ports::gateway::{BeforeSend, Created, Gateway, GatewayError, LeftOut, Notice, NoticeContent};
 
 /// user/getUinfos takes at most this many accids.
@@ -108,6 +109,17 @@ impl Gateway for V9 {
 
     fn most_recipients(&self) -> usize {
         MOST_RECIPIENTS
+    }
+
+    /// msg/markReadMsg, which names the message by the id that its sender's client gave it.
+    async fn tell_read(&self, reader: &Accid, peer: &Accid, newest: &MessageRef) -> Result<(), GatewayError> {
+        let Some(client_id) = &newest.client_id else {
+            let (api, desc) =
+                (ServerApi::V9.name(Api::TellRead), "the message has no msgidClient".to_owned());
+            return Err(GatewayError::Rejected { api, code: 414, desc });
+        };
+        let form = Form::default().with("from", reader.as_str()).with("to", peer.as_str());
+        self.0.succeed(&Call::v9(Api::TellRead, form.with("msgidClient", client_id))).await.map(drop)
     }
 
     /// user/getUinfos. Whether NetEase leaves out whom it does not know or refuses all for one (414) is not known. So

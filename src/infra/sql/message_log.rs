@@ -3,6 +3,7 @@
 mod dead_letters;
 mod edit;
 mod gaps;
+mod reading;
 mod upkeep;
 
 use std::collections::HashSet;
@@ -18,7 +19,7 @@ use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{
     ConvType, Details, Extra, Fact, Ignored, Message, MessageKey, Origin, Recall, Receipt, TakenBack,
 };
-use crate::domain::unread::{Snapshot, TOMBSTONE_MS};
+use crate::domain::unread::Snapshot;
 use crate::infra::clock::System;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
@@ -67,32 +68,6 @@ impl SqliteLog {
         tx.commit().await.map_err(&classed)?;
         Ok(outcomes)
     }
-
-    async fn snapshot_in_one(&self, reader: &Accid) -> sqlx::Result<Snapshot> {
-        let mut tx = self.pool.begin().await?;
-        let unread = r#"SELECT "fromAccount", "msgidServer", "msgTimestamp" FROM messages
-             WHERE "to" = ? AND state = 0 AND counted = 1"#;
-        let unread = sqlx::query(unread).bind(reader.as_str()).fetch_all(&mut *tx).await?;
-        let marks = sqlx::query("SELECT peer, mark FROM read_marks WHERE reader = ?");
-        let marks = marks.bind(reader.as_str()).fetch_all(&mut *tx).await?;
-        let recalled = r#"SELECT "fromAccount", "msgidServer" FROM messages
-             WHERE "to" = ? AND recalled = 1 AND "convType" = 'PERSON' AND "msgType" IS NOT NULL AND "recalledAt" >= ?"#;
-        let recalled = sqlx::query(recalled).bind(reader.as_str()).bind(System.now().plus(-TOMBSTONE_MS).0);
-        let recalled = recalled.fetch_all(&mut *tx).await?;
-        tx.commit().await?;
-        let message = |row: &SqliteRow| Ok((accid(row, 0)?, server_id(row, 1)?, Millis(row.try_get(2)?)));
-        Ok(Snapshot {
-            unread: unread.iter().map(message).collect::<sqlx::Result<_>>()?,
-            marks: marks
-                .iter()
-                .map(|row| Ok((accid(row, 0)?, Millis(row.try_get(1)?))))
-                .collect::<sqlx::Result<_>>()?,
-            recalled: recalled
-                .iter()
-                .map(|row| Ok((accid(row, 0)?, server_id(row, 1)?)))
-                .collect::<sqlx::Result<_>>()?,
-        })
-    }
 }
 
 #[async_trait]
@@ -101,15 +76,8 @@ impl MessageLog for SqliteLog {
         self.record_in_one(&facts).await.unwrap_or_else(|error| error.of_all(facts.len()))
     }
 
-    async fn reach(&self, reader: &Accid, peer: &Accid) -> Result<Reach, StoreError> {
-        let sql = r#"SELECT
-                (SELECT max("msgTimestamp") FROM messages
-                 WHERE "to" = ?1 AND "fromAccount" = ?2 AND state = 0 AND counted = 1),
-                (SELECT mark FROM read_marks WHERE reader = ?1 AND peer = ?2)"#;
-        let known = sqlx::query_as::<_, (Option<i64>, Option<i64>)>(sql);
-        let known = known.bind(reader.as_str()).bind(peer.as_str()).fetch_one(&self.pool).await;
-        let (unread, mark) = known.map_err(store_error(STORE))?;
-        Ok(Reach { unread: unread.map(Millis), mark: mark.map(Millis) })
+    async fn reach(&self, reader: &Accid, peer: &Accid, up_to: Millis) -> Result<Reach, StoreError> {
+        self.find_reach(reader, peer, up_to).await.map_err(store_error(STORE))
     }
 
     async fn snapshot(&self, reader: &Accid) -> Result<Snapshot, StoreError> {

@@ -4,6 +4,7 @@ mod acceptance;
 mod claimed;
 mod claims;
 mod dialect;
+mod reads;
 mod rows;
 mod upkeep;
 
@@ -16,6 +17,7 @@ pub(super) use self::dialect::Dialect;
 use self::dialect::Statement;
 use super::{Schema, bounded, duplicate, store_error};
 use crate::domain::ids::{LetterCase, Millis, UserId};
+use crate::domain::message::MessageRef;
 use crate::domain::outbox::Settled;
 use crate::ports::StoreError;
 use crate::ports::outbox::{
@@ -88,12 +90,21 @@ impl<DB: Dialect> SqlOutbox<DB> {
 
     async fn count(&self) -> sqlx::Result<Backlog> {
         let count = Statement::<DB>::new(
-            "SELECT COUNT(*) AS queued, MIN(accepted_at) AS oldest FROM outbox WHERE state = 0",
+            "SELECT batch, COUNT(*) AS queued, MIN(accepted_at) AS oldest FROM outbox WHERE state = 0
+             GROUP BY batch",
         );
-        let rows = count.fetch(&mut *self.connection().await?).await?;
-        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-        let queued = rows::number::<DB>(row, "queued")?.unsigned_abs();
-        Ok(Backlog { queued, oldest_at: DB::number(row, "oldest")?.map(Millis) })
+        let mut backlog = Backlog::default();
+        for row in &count.fetch(&mut *self.connection().await?).await? {
+            let queued = rows::number::<DB>(row, "queued")?.unsigned_abs();
+            if rows::number::<DB>(row, "batch")? == rows::READ {
+                backlog.reads = queued;
+                continue;
+            }
+            backlog.queued += queued;
+            let oldest = DB::number(row, "oldest")?.map(Millis);
+            backlog.oldest_at = backlog.oldest_at.into_iter().chain(oldest).min();
+        }
+        Ok(backlog)
     }
 }
 
@@ -120,6 +131,16 @@ impl<DB: Dialect> Outbox for SqlOutbox<DB> {
         retrying_deadlocks(|| self.owe(buyer, seller, at)).await.map_err(store_error(STORE))
     }
 
+    async fn owe_read(
+        &self,
+        reader: &UserId,
+        peer: &UserId,
+        newest: &MessageRef,
+        at: Millis,
+    ) -> Result<(), StoreError> {
+        self.owe_one_read(reader, peer, newest, at).await.map_err(store_error(STORE))
+    }
+
     async fn claim(&self, lease: &Lease, now: Millis, limit: u32) -> Result<Vec<Claimed>, StoreError> {
         let held = retrying_deadlocks(|| self.hold(lease, now, limit)).await.map_err(store_error(STORE))?;
         self.keep(lease, now, held).await.map_err(store_error(STORE))
@@ -134,6 +155,10 @@ impl<DB: Dialect> Outbox for SqlOutbox<DB> {
             retrying_deadlocks(|| self.settle_some(lease, outcomes)).await.map_err(store_error(STORE))?;
         }
         Ok(())
+    }
+
+    async fn settle_read(&self, lease: &Lease, entry: EntryId, outcome: &Settled) -> Result<(), StoreError> {
+        retrying_deadlocks(|| self.settle_one_read(lease, entry, outcome)).await.map_err(store_error(STORE))
     }
 
     async fn reclaim_expired(&self, now: Millis, why: &str) -> Result<u64, StoreError> {

@@ -22,7 +22,11 @@ pub struct Sorted {
 pub fn sorted(kept: Vec<StoredNotification>, contents: &BTreeMap<String, Option<NoticeContent>>) -> Sorted {
     let mut sorted = Sorted::default();
     let mut batches: BTreeMap<String, (UserId, Vec<OutboxEntry>, OutboxNotice)> = BTreeMap::new();
-    for StoredNotification { entry, from, notification, batch, resendable, .. } in kept {
+    for StoredNotification { entry, from, notification, read, batch, resendable, .. } in kept {
+        if let Some(newest) = read {
+            sorted.claimed.push(Claimed { notification: None, from, work: Work::Read(entry, newest) });
+            continue;
+        }
         let Some(notification) = notification else {
             sorted.claimed.push(Claimed { notification: None, from, work: Work::Friendship(entry) });
             continue;

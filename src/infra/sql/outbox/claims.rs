@@ -19,6 +19,8 @@ use crate::ports::outbox::{BATCH, Claimed, EntryId, Lease};
 
 /// Those who claim at once find the same entries: each looks for so many times more than it wants.
 const CLAIMANTS: u32 = 4;
+/// Reads get one in so many of the places of a claim, so that whatever comes next finds hands.
+const READS_SHARE: u32 = 4;
 /// After so long what could not be seen is looked at again; meanwhile others are not held up by it.
 const UNSEEN_PAUSE_MS: i64 = 5_000;
 
@@ -29,6 +31,7 @@ static UNSEEN: LogGate = LogGate::new();
 pub(super) enum Which<'a> {
     Singles,
     Batches,
+    Reads,
     Of(&'a str),
 }
 
@@ -39,13 +42,19 @@ impl<DB: Dialect> SqlOutbox<DB> {
         let singles =
             free::<DB>(&mut connection, Which::Singles, now, limit.saturating_mul(CLAIMANTS)).await?;
         let batch = free::<DB>(&mut connection, Which::Batches, now, 1).await?;
+        let some = (limit / READS_SHARE).max(1);
+        let reads = free::<DB>(&mut connection, Which::Reads, now, some.saturating_mul(CLAIMANTS)).await?;
         drop(connection);
-        if singles.is_empty() && batch.is_empty() {
+        if singles.is_empty() && batch.is_empty() && reads.is_empty() {
             return Ok(Vec::new());
         }
         let mut change = self.change().await?;
-        let singles: Vec<i64> = singles.into_iter().map(|(id, _)| id).collect();
-        let mut held = take::<DB>(&mut change.tx, lease, now, &singles, limit).await?;
+        let numbers = |free: Vec<(i64, _)>| free.into_iter().map(|(id, _)| id).collect::<Vec<i64>>();
+        let mut held = take::<DB>(&mut change.tx, lease, now, &numbers(singles), limit).await?;
+        let left = limit.saturating_sub(u32::try_from(held.len()).unwrap_or(limit)).min(some);
+        if left > 0 {
+            held.extend(take::<DB>(&mut change.tx, lease, now, &numbers(reads), left).await?);
+        }
         if let Some(notification) = batch.into_iter().find_map(|(_, notification)| notification)
             && lock::<DB>(&mut change.tx, &notification).await?
         {
@@ -126,7 +135,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
     ) -> sqlx::Result<Vec<(i64, sqlx::Result<StoredNotification>)>> {
         let select = Statement::<DB>::new(
             "SELECT o.id, o.notification, o.batch, o.resendable, o.from_user, o.to_user, o.attempts,
-                 o.accepted_at, ",
+                 o.accepted_at, o.message_at, o.message_id, o.message_client_id, ",
         );
         let select = rival(select, now).sql(" AS blocked FROM outbox o").sql(DB::BY_ID);
         let select = select.sql(" WHERE o.id IN ").numbers(ids).sql(" AND o.lease = ").text(&*lease.token);
@@ -215,6 +224,7 @@ async fn free<DB: Dialect>(
     let select = match which {
         Which::Singles => select.sql("o.batch = FALSE"),
         Which::Batches => select.sql("o.batch = TRUE"),
+        Which::Reads => select.sql("o.batch = ").sql(rows::READ),
         Which::Of(notification) => select.sql("o.notification = ").text(notification),
     };
     let select = claimable(select.sql(" AND "), now).sql(" AND NOT ");
@@ -281,7 +291,7 @@ async fn lock<DB: Dialect>(connection: &mut DB::Connection, notification: &str) 
     Ok(!select.sql(DB::LOCK).fetch(connection).await?.is_empty())
 }
 
-async fn settle<DB: Dialect>(
+pub(super) async fn settle<DB: Dialect>(
     connection: &mut DB::Connection,
     lease: &Lease,
     ids: &[i64],

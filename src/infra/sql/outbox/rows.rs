@@ -1,7 +1,8 @@
 //! How an entry is written in the columns of its row.
 
 use super::dialect::Dialect;
-use crate::domain::ids::{Accid, LetterCase, Millis, UserId};
+use crate::domain::ids::{Accid, LetterCase, Millis, ServerId, UserId};
+use crate::domain::message::MessageRef;
 use crate::domain::outbox::State;
 use crate::ports::gateway::NoticeContent;
 use crate::ports::outbox::{Delivery, EntryId, OutboxEntry};
@@ -9,12 +10,17 @@ use crate::ports::outbox::{Delivery, EntryId, OutboxEntry};
 /// Characters that `last_error` holds.
 const MAX_ERROR_CHARS: usize = 500;
 
+/// `batch` of a read. A version that does not know of reads asks for 0 and 1 alone, so it takes none for a friendship.
+pub const READ: i64 = 2;
+
 /// What of an entry decides how it is to be done.
 pub struct StoredNotification {
     pub entry: OutboxEntry,
     pub from: UserId,
-    /// `None` for a friendship.
+    /// `None` for a friendship and for a read.
     pub notification: Option<String>,
+    /// Of a read: up to which message.
+    pub read: Option<MessageRef>,
     pub batch: bool,
     pub resendable: bool,
     /// Whether another entry of its lane comes first.
@@ -31,10 +37,20 @@ pub fn stored<DB: Dialect>(case: LetterCase, row: &DB::Row) -> sqlx::Result<Stor
         },
         from: user::<DB>(case, row, "from_user")?,
         notification: DB::text(row, "notification")?,
-        batch: number::<DB>(row, "batch")? != 0,
+        read: read::<DB>(row)?,
+        batch: number::<DB>(row, "batch")? == 1,
         resendable: number::<DB>(row, "resendable")? != 0,
         blocked: number::<DB>(row, "blocked")? != 0,
     })
+}
+
+fn read<DB: Dialect>(row: &DB::Row) -> sqlx::Result<Option<MessageRef>> {
+    if number::<DB>(row, "batch")? != READ {
+        return Ok(None);
+    }
+    let id = ServerId::new(number::<DB>(row, "message_id")?).ok_or_else(|| corrupt_column("message_id"))?;
+    let at = Millis(number::<DB>(row, "message_at")?);
+    Ok(Some(MessageRef { at, id, client_id: DB::text(row, "message_client_id")? }))
 }
 
 pub fn delivery<DB: Dialect>(case: LetterCase, row: &DB::Row) -> sqlx::Result<Delivery> {
@@ -85,6 +101,11 @@ pub fn code(state: State) -> i64 {
 /// No accid has a `+`, so no friendship shares a lane with a recipient.
 pub fn lane_of_friends(one: &Accid, other: &Accid) -> String {
     if one <= other { format!("{one}+{other}") } else { format!("{other}+{one}") }
+}
+
+/// Nor has one a `>`.
+pub fn lane_of_reads(reader: &Accid, peer: &Accid) -> String {
+    format!("{reader}>{peer}")
 }
 
 pub fn cut(error: &str) -> &str {

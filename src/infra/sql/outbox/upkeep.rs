@@ -12,8 +12,8 @@ impl<DB: Dialect> SqlOutbox<DB> {
     /// index before row, and those who settle lock row before index.
     pub(super) async fn reclaim(&self, now: Millis, why: &str) -> sqlx::Result<u64> {
         let select = Statement::<DB>::new(
-            // Either kind, said so that the index of the queue is used.
-            "SELECT id FROM outbox WHERE state = 0 AND batch IN (FALSE, TRUE) AND sending = TRUE
+            // Every kind, said so that the index of the queue is used.
+            "SELECT id FROM outbox WHERE state = 0 AND batch IN (FALSE, TRUE, 2) AND sending = TRUE
                  AND leased_until <= ",
         );
         let select = select.number(now.0);
