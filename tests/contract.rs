@@ -58,6 +58,7 @@ mod outbox_lanes;
 mod outbox_leases;
 mod outbox_races;
 mod outbox_reads;
+mod outbox_teams;
 mod reconcile;
 mod redis_cluster;
 mod redis_losses;

@@ -14,7 +14,7 @@ use otc_im::domain::ids::Accid;
 use otc_im::infra::clock::System;
 use otc_im::infra::http_client::Egress;
 use otc_im::infra::netease::{Netease, NeteaseSettings, ServerApi};
-use otc_im::ports::gateway::{BeforeSend, Gateway, GatewayError, Notice, NoticeContent};
+use otc_im::ports::gateway::{Addressee, BeforeSend, Gateway, GatewayError, Notice, NoticeContent};
 use otc_im::ports::history::History;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -143,6 +143,6 @@ fn content() -> NoticeContent {
 
 /// From the shop to alice.
 async fn notify(gateway: &dyn Gateway) -> Result<(), GatewayError> {
-    let notice = Notice { from: accid("shop"), to: accid("alice"), content: content() };
+    let notice = Notice { from: accid("shop"), to: Addressee::Person(accid("alice")), content: content() };
     gateway.send_notice(&notice, &Always).await
 }

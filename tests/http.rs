@@ -21,6 +21,7 @@ mod request_faults;
 mod shared_looks;
 mod stores_corrupt;
 mod stores_out_of_reach;
+mod team_notices;
 mod unread;
 mod unread_get;
 mod unread_refused;

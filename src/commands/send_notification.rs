@@ -1,4 +1,4 @@
-//! Accepts a custom system notice to one user or many: from then on it is owed, and [`DeliveryWorker`] delivers it.
+//! Accepts a custom system notice to one user, many or a team: from then on it is owed, and [`DeliveryWorker`] delivers it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::ports::StoreError;
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::gateway::NoticeContent;
 use crate::ports::outbox::{
-    Accepted, Delivery, IdempotencyKey, NewNotification, NotificationStatus, Notifications, OutboxNotice,
+    Accepted, Delivery, IdempotencyKey, NewNotification, NotificationStatus, Notifications, OutboxNotice, Way,
 };
 
 /// More recipients than this go by batch calls; up to here each gets a call of their own, and an account if need be.
@@ -23,14 +23,23 @@ pub const HANDFUL: usize = 10;
 /// A notice as the site orders it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
-    /// The recipients, 1 to [`crate::ports::outbox::BATCH`], each once.
-    pub to: Vec<UserId>,
+    /// Who gets it.
+    pub to: Recipients,
     /// The sender, if not the system account.
     pub from: Option<UserId>,
     /// Within NetEase's limits; the edge checks them.
     pub content: NoticeContent,
     /// By what the caller can repeat the order.
     pub key: Option<IdempotencyKey>,
+}
+
+/// Who gets a notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recipients {
+    /// Users, 1 to [`crate::ports::outbox::BATCH`], each once.
+    Users(Vec<UserId>),
+    /// A team, by its id at NetEase.
+    Team(UserId),
 }
 
 /// Why an order was not accepted.
@@ -126,14 +135,19 @@ impl Notifier {
         if let Some(attach) = carries_id {
             content.attach = attach;
         }
+        let (to, way) = match to {
+            Recipients::Team(id) => (vec![id], Way::Team),
+            Recipients::Users(users) if users.len() > HANDFUL => (users, Way::Batch),
+            Recipients::Users(users) => (users, Way::Each),
+        };
         let from = from.unwrap_or_else(|| self.system_account.clone());
         NewNotification {
             id,
             key,
             keys_since: at.plus(-KEY_LIFETIME_MS),
             from,
-            batch: to.len() > HANDFUL,
             to,
+            way,
             notice: OutboxNotice { content, resendable },
             at,
         }

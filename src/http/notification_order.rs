@@ -13,7 +13,7 @@ use super::edge::Edge;
 use super::json::{half_an_escape, optional_object};
 use super::problem::Problem;
 use super::schemas::{self, MAX_PAYLOAD_CHARS};
-use crate::commands::send_notification::Notification;
+use crate::commands::send_notification::{Notification, Recipients};
 use crate::domain::ids::UserId;
 use crate::domain::outbox::MAX_ATTACH_CHARS;
 use crate::ports::gateway::NoticeContent;
@@ -22,13 +22,19 @@ use crate::ports::outbox::BATCH;
 // Limits of msg/sendAttachMsg (NIM server API), in characters.
 const MAX_PUSH_CONTENT_CHARS: usize = 500;
 const MAX_SOUND_CHARS: usize = 30;
+/// NetEase gives ids of some ten digits.
+const MAX_TEAM_DIGITS: usize = 20;
 
 /// A custom system notice. Lengths are in characters, as NetEase counts.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NotificationRequest {
-    #[schema(schema_with = schemas::to)]
-    to: Recipients,
+    #[serde(default, deserialize_with = "users")]
+    #[schema(schema_with = schemas::to, required = false)]
+    to: Option<Users>,
+    /// In place of `to`: a team, by its id at NetEase, which is digits. It gets one notice, for all its members.
+    #[schema(pattern = "^[0-9]{1,20}$", example = "6812345678")]
+    team: Option<String>,
     #[schema(schema_with = schemas::attach)]
     attach: Box<RawValue>,
     /// The sender; left out, it is the site's system account.
@@ -64,28 +70,33 @@ pub struct NotificationOption {
 
 /// One recipient, or many.
 #[derive(Debug)]
-enum Recipients {
+enum Users {
     One(String),
     Many(Vec<String>),
 }
 
-impl<'de> Deserialize<'de> for Recipients {
+/// A field that may be left out, but is not `null`.
+fn users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Users>, D::Error> {
+    Users::deserialize(deserializer).map(Some)
+}
+
+impl<'de> Deserialize<'de> for Users {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct OneOrMany;
 
         impl<'de> Visitor<'de> for OneOrMany {
-            type Value = Recipients;
+            type Value = Users;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("a user id or a list of them")
             }
 
-            fn visit_str<E>(self, one: &str) -> Result<Recipients, E> {
-                Ok(Recipients::One(one.to_owned()))
+            fn visit_str<E>(self, one: &str) -> Result<Users, E> {
+                Ok(Users::One(one.to_owned()))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, many: A) -> Result<Recipients, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(many)).map(Recipients::Many)
+            fn visit_seq<A: SeqAccess<'de>>(self, many: A) -> Result<Users, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(many)).map(Users::Many)
             }
         }
 
@@ -107,7 +118,7 @@ impl NotificationRequest {
             }
         };
         Ok(Notification {
-            to: recipients(edge, self.to)?,
+            to: recipients(edge, self.to, self.team)?,
             from: self.from.map(|from| edge.user_id("from", &from)).transpose()?,
             content: NoticeContent {
                 attach: at_most("attach", MAX_ATTACH_CHARS, text_of("attach", &self.attach)?)?,
@@ -124,11 +135,31 @@ impl NotificationRequest {
     }
 }
 
+fn recipients(edge: &Edge, to: Option<Users>, team: Option<String>) -> Result<Recipients, Problem> {
+    match (to, team) {
+        (Some(to), None) => users_of(edge, to).map(Recipients::Users),
+        (None, Some(id)) => {
+            if !(1..=MAX_TEAM_DIGITS).contains(&id.len()) || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+                let rule =
+                    format!("must be the team's id at NetEase: 1 to {MAX_TEAM_DIGITS} digits, as text");
+                return Err(Problem::invalid("team", rule));
+            }
+            edge.user_id("team", &id).map(Recipients::Team)
+        }
+        (Some(_), Some(_)) => {
+            Err(Problem::invalid("team", "must not stand beside `to`: leave one of the two out"))
+        }
+        (None, None) => {
+            Err(Problem::invalid("to", "is missing, and `team` too: one of the two says who gets it"))
+        }
+    }
+}
+
 /// Each once, in the order of the request.
-fn recipients(edge: &Edge, to: Recipients) -> Result<Vec<UserId>, Problem> {
+fn users_of(edge: &Edge, to: Users) -> Result<Vec<UserId>, Problem> {
     let many = match to {
-        Recipients::One(one) => return Ok(vec![edge.user_id("to", &one)?]),
-        Recipients::Many(many) => many,
+        Users::One(one) => return Ok(vec![edge.user_id("to", &one)?]),
+        Users::Many(many) => many,
     };
     if !(1..=BATCH as usize).contains(&many.len()) {
         return Err(Problem::invalid("to", format!("must name 1 to {BATCH} users")));

@@ -91,7 +91,7 @@ pub enum DeliveryState {
     Unknown,
 }
 
-/// Send a custom system notice to a user, or to many
+/// Send a custom system notice to a user, to many, or to a team
 ///
 /// Answered once the notice is durable here. It is sent at once if NetEase is well; the answer waits a moment for that.
 #[utoipa::path(post, path = "/v1/notifications", operation_id = "sendNotification", tag = "chat", security(("jwt" = [])),

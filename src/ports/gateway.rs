@@ -30,7 +30,7 @@ pub trait Gateway: Send + Sync {
     /// Makes two accounts friends, at once and both ways. Safe to repeat.
     async fn add_friend(&self, accid: &Accid, friend: &Accid) -> Result<(), GatewayError>;
 
-    /// Sends a notice to one person, each time `before` allows it. **Not** safe to repeat after
+    /// Sends a notice to one person or team, each time `before` allows it. **Not** safe to repeat after
     /// [`GatewayError::OutcomeUnknown`]: NetEase has no idempotency here, and the user may be notified twice.
     async fn send_notice(&self, notice: &Notice, before: &dyn BeforeSend) -> Result<(), GatewayError>;
 
@@ -88,10 +88,19 @@ pub struct LeftOut {
 pub struct Notice {
     /// The sender: a registered account.
     pub from: Accid,
-    /// The recipient: a registered account.
-    pub to: Accid,
+    /// Who gets it.
+    pub to: Addressee,
     /// What it says, and how it is shown.
     pub content: NoticeContent,
+}
+
+/// Who gets a notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addressee {
+    /// A registered account.
+    Person(Accid),
+    /// A team, by its id, which is of the alphabet of accids.
+    Team(Accid),
 }
 
 /// What a notice says and how it is shown. The limits, in characters, are NetEase's.

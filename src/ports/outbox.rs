@@ -19,16 +19,16 @@ pub struct Lease {
     pub until: Millis,
 }
 
-/// One delivery to one user: entries are numbered in the order in which they were accepted.
+/// One delivery to one user or team: entries are numbered in the order in which they were accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(pub i64);
 
-/// One delivery to one user.
+/// One delivery to one user or team.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxEntry {
     /// Its number.
     pub id: EntryId,
-    /// The recipient of a notice, the seller of a friendship, or whose messages are read.
+    /// The recipient of a notice, a user or the id of a team; the seller of a friendship; or whose messages are read.
     pub to: UserId,
     /// Attempts that NetEase may have seen.
     pub attempts: u32,
@@ -70,6 +70,8 @@ pub enum Work {
     Notice(OutboxEntry, OutboxNotice),
     /// The same notice to 1 to [`BATCH`] recipients.
     Batch(Vec<OutboxEntry>, OutboxNotice),
+    /// A notice to a team.
+    Team(OutboxEntry, OutboxNotice),
     /// NetEase is told that this message and those before it are read.
     Read(OutboxEntry, MessageRef),
 }
@@ -87,9 +89,10 @@ impl Work {
     /// The entries that it does, at least one.
     pub fn entries(&self) -> &[OutboxEntry] {
         match self {
-            Self::Friendship(entry) | Self::Notice(entry, _) | Self::Read(entry, _) => {
-                std::slice::from_ref(entry)
-            }
+            Self::Friendship(entry)
+            | Self::Notice(entry, _)
+            | Self::Team(entry, _)
+            | Self::Read(entry, _) => std::slice::from_ref(entry),
             Self::Batch(entries, _) => entries,
         }
     }
@@ -98,9 +101,20 @@ impl Work {
     pub fn is_repeatable(&self) -> bool {
         match self {
             Self::Friendship(_) | Self::Read(..) => true,
-            Self::Notice(_, notice) | Self::Batch(_, notice) => notice.resendable,
+            Self::Notice(_, notice) | Self::Batch(_, notice) | Self::Team(_, notice) => notice.resendable,
         }
     }
+}
+
+/// How a notification goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By a call for each recipient.
+    Each,
+    /// By batch calls.
+    Batch,
+    /// To a team, which is the only recipient.
+    Team,
 }
 
 /// Recipients of one notification: what one call of V9 takes (NIM server API, msg/sendBatchAttachMsg).
@@ -108,8 +122,8 @@ pub const BATCH: u32 = 5_000;
 
 /// Entries in the order of their numbers. MySQL in production, SQLite when embedded: the accounts' database.
 ///
-/// An entry can be claimed when it is queued, due, not leased, not begun, and first in its lane. A lane is a recipient's
-/// notices, one friendship, or the reads of one pair. So a recipient gets notices in the order in which they were
+/// An entry can be claimed when it is queued, due, not leased, not begun, and first in its lane. A lane is the
+/// notices of a user or team, one friendship, or the reads of one pair. So a recipient gets notices in the order in which they were
 /// accepted, and one that waits for its next attempt holds back those behind it.
 #[async_trait]
 pub trait Outbox: Send + Sync {
@@ -173,12 +187,12 @@ pub struct NewNotification {
     pub keys_since: Millis,
     /// The sender.
     pub from: UserId,
-    /// The recipients, 1 to [`BATCH`], each once, in the order of the request.
+    /// The recipients, 1 to [`BATCH`], each once, in the order of the request; or a team, by its id.
     pub to: Vec<UserId>,
     /// What it says.
     pub notice: OutboxNotice,
-    /// Whether it goes out by batches.
-    pub batch: bool,
+    /// By which calls.
+    pub way: Way,
     /// When it was accepted.
     pub at: Millis,
 }

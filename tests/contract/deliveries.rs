@@ -4,7 +4,7 @@ use otc_im::domain::ids::{LetterCase, Millis, UserId};
 use otc_im::domain::outbox::{Settled, State};
 use otc_im::ports::gateway::NoticeContent;
 use otc_im::ports::outbox::{
-    Accepted, Claimed, Delivery, EntryId, IdempotencyKey, Lease, NewNotification, OutboxNotice, Work,
+    Accepted, Claimed, Delivery, EntryId, IdempotencyKey, Lease, NewNotification, OutboxNotice, Way, Work,
 };
 
 use super::facts::NOW;
@@ -44,7 +44,7 @@ pub fn notice(to: &[&str]) -> NewNotification {
         from: user("shop"),
         to: to.iter().map(|id| user(id)).collect(),
         notice: OutboxNotice { content: content(r#"{"order":1}"#), resendable: false },
-        batch: false,
+        way: Way::Each,
         at: NOW,
     }
 }
@@ -55,7 +55,7 @@ pub fn resendable(new: NewNotification) -> NewNotification {
 }
 
 pub fn batch(to: &[&str]) -> NewNotification {
-    NewNotification { batch: true, ..notice(to) }
+    NewNotification { way: Way::Batch, ..notice(to) }
 }
 
 pub fn keyed(new: NewNotification, caller: &str, key: &str, body: &str) -> NewNotification {

@@ -64,7 +64,7 @@ const FAULTS: [(&str, &str, u16, &str); 46] = [
     (UNREAD, "{}", 422, "`self` is missing"),
     (UNREAD, r#"{"self":"alice"}"#, 422, "`users` is missing"),
     (BIND, r#"{"buyer":"alice"}"#, 422, "`seller` is missing"),
-    (NOTIFY, r#"{"attach":"text"}"#, 422, "`to` is missing"),
+    (NOTIFY, r#"{"attach":"text"}"#, 422, "`to` is missing, and `team` too: one of the two says who gets it"),
     (NOTIFY, r#"{"to":"alice"}"#, 422, "`attach` is missing"),
     (
         UNREAD,
@@ -76,7 +76,7 @@ const FAULTS: [(&str, &str, u16, &str); 46] = [
         NOTIFY,
         r#"{"to":"alice","attach":"text","colour":1}"#,
         422,
-        "`colour` is not a field of this call, which knows `to`, `attach`, `from`, `pushContent`, `payload`, `sound`, `save`, `option`",
+        "`colour` is not a field of this call, which knows `to`, `team`, `attach`, `from`, `pushContent`, `payload`, `sound`, `save`, `option`",
     ),
     (
         NOTIFY,

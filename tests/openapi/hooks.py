@@ -38,7 +38,7 @@ def kept_to_rules(body):
         if body["seller"] == "alice":
             body["seller"] = "bob"
     # A notice goes to users or to a team.
-    if "attach" in body and ("to" in body) == ("team" in body):
+    if "attach" in body and ("to" in body) == (body.get("team") is not None):
         body["to"] = "alice"
         body.pop("team", None)
     # A name can be seen.

@@ -16,7 +16,7 @@ use crate::commands::register_account::RegisterError;
 use crate::domain::ids::{Accid, UserId};
 use crate::domain::outbox::{Attempt, Progress, Settled, State};
 use crate::ports::StoreError;
-use crate::ports::gateway::{BeforeSend, GatewayError, Notice};
+use crate::ports::gateway::{Addressee, BeforeSend, GatewayError, Notice};
 use crate::ports::outbox::{Claimed, EntryId, Lease, OutboxEntry, OutboxNotice, Work};
 
 /// What is said of a recipient whom a batch did not reach, because NetEase does not know them.
@@ -79,8 +79,11 @@ impl DeliveryWorker {
             }
             Work::Notice(entry, notice) => {
                 let (from, to) = (self.registered(from).await?, self.registered(&entry.to).await?);
-                let addressed = Notice { from, to, content: notice.content.clone() };
-                Ok(vec![outcome(self.ports.gateway.send_notice(&addressed, &before).await)])
+                Ok(vec![self.send(from, Addressee::Person(to), notice, &before).await])
+            }
+            Work::Team(entry, notice) => {
+                let (from, to) = (self.registered(from).await?, entry.to.accid().clone());
+                Ok(vec![self.send(from, Addressee::Team(to), notice, &before).await])
             }
             Work::Batch(entries, notice) => {
                 let from = self.registered(from).await?;
@@ -93,6 +96,11 @@ impl DeliveryWorker {
     async fn registered(&self, user: &UserId) -> Result<Accid, Before> {
         self.ports.registrar.ensure(user, None).await?;
         Ok(user.accid().clone())
+    }
+
+    async fn send(&self, from: Accid, to: Addressee, notice: &OutboxNotice, before: &Begin<'_>) -> Attempt {
+        let addressed = Notice { from, to, content: notice.content.clone() };
+        outcome(self.ports.gateway.send_notice(&addressed, before).await)
     }
 
     /// Recipients are not registered first: that would take a call for each, and a batch is there to save them.

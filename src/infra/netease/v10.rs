@@ -16,7 +16,9 @@ use super::call::{Api, Call, ServerApi};
 use super::caller::Caller;
 use crate::domain::ids::Accid;
 use crate::domain::message::MessageRef;
-use crate::ports::gateway::{BeforeSend, Created, Gateway, GatewayError, LeftOut, Notice, NoticeContent};
+use crate::ports::gateway::{
+    Addressee, BeforeSend, Created, Gateway, GatewayError, LeftOut, Notice, NoticeContent,
+};
 
 /// `GET /im/v2/users` is asked about at most this many: how many it takes is not known, and a URL should stay short.
 const MOST_NAMES: usize = 100;
@@ -108,7 +110,11 @@ impl Gateway for V10 {
 
     /// `POST /im/v2/custom_notification`
     async fn send_notice(&self, sent: &Notice, before: &dyn BeforeSend) -> Result<(), GatewayError> {
-        let addressed = json!({"sender_id": sent.from.as_str(), "type": 1, "receiver_id": sent.to.as_str()});
+        let (kind, to) = match &sent.to {
+            Addressee::Person(accid) => (1, accid),
+            Addressee::Team(id) => (2, id),
+        };
+        let addressed = json!({"sender_id": sent.from.as_str(), "type": kind, "receiver_id": to.as_str()});
         let body = notice(addressed, &sent.content);
         let call = Call::v10(Api::SendNotice, Method::POST, "/im/v2/custom_notification", &body);
         self.0.succeed_once(&call, before).await.map(drop)

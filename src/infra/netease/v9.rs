@@ -15,7 +15,9 @@ use super::call::{Api, Call, Form, ServerApi};
 use super::caller::Caller;
 use crate::domain::ids::Accid;
 use crate::domain::message::MessageRef;
-use crate::ports::gateway::{BeforeSend, Created, Gateway, GatewayError, LeftOut, Notice, NoticeContent};
+use crate::ports::gateway::{
+    Addressee, BeforeSend, Created, Gateway, GatewayError, LeftOut, Notice, NoticeContent,
+};
 
 /// user/getUinfos takes at most this many accids.
 const MOST_NAMES: usize = 200;
@@ -85,10 +87,12 @@ impl Gateway for V9 {
 
     /// msg/sendAttachMsg
     async fn send_notice(&self, notice: &Notice, before: &dyn BeforeSend) -> Result<(), GatewayError> {
-        let form = Form::default()
-            .with("from", notice.from.as_str())
-            .with("msgtype", "0")
-            .with("to", notice.to.as_str());
+        let (msgtype, to) = match &notice.to {
+            Addressee::Person(accid) => ("0", accid),
+            Addressee::Team(id) => ("1", id),
+        };
+        let form = Form::default().with("from", notice.from.as_str());
+        let form = form.with("msgtype", msgtype).with("to", to.as_str());
         let call = Call::v9(Api::SendNotice, with_content(form, &notice.content));
         self.0.succeed_once(&call, before).await.map(drop)
     }

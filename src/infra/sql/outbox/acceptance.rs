@@ -5,7 +5,7 @@ use sqlx::error::DatabaseError;
 use super::dialect::{CHUNK, Dialect, Statement};
 use super::{SqlOutbox, bounded, claims, retrying_deadlocks, rows};
 use crate::domain::ids::{Millis, UserId};
-use crate::ports::outbox::{Accepted, IdempotencyKey, Lease, NewNotification, NotificationStatus};
+use crate::ports::outbox::{Accepted, IdempotencyKey, Lease, NewNotification, NotificationStatus, Way};
 
 /// A key that is taken may be freed, or forgotten, before it is looked at; hardly twice in a row.
 const TRIES: u32 = 5;
@@ -130,8 +130,12 @@ async fn insert_all<DB: Dialect>(
 }
 
 fn entry<DB: Dialect>(insert: Statement<DB>, new: &NewNotification, to: &UserId) -> Statement<DB> {
-    let insert = insert.sql("(").text(&*new.id).sql(", ").number(new.batch.into()).sql(", ");
-    let insert = insert.number(new.notice.resendable.into()).sql(", ").text(to.accid().as_str()).sql(", ");
+    let lane = match new.way {
+        Way::Team => rows::lane_of_team(to.accid()),
+        Way::Each | Way::Batch => to.accid().to_string(),
+    };
+    let insert = insert.sql("(").text(&*new.id).sql(", ").number(rows::code_of(new.way)).sql(", ");
+    let insert = insert.number(new.notice.resendable.into()).sql(", ").text(&*lane).sql(", ");
     let insert = insert.text(new.from.as_str()).sql(", ").text(to.as_str()).sql(", ");
     insert.number(new.at.0).sql(", ").number(new.at.0).sql(")")
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::StoredNotification;
+use super::rows::{self, StoredNotification};
 use crate::domain::ids::UserId;
 use crate::ports::gateway::NoticeContent;
 use crate::ports::outbox::{Claimed, OutboxEntry, OutboxNotice, Work};
@@ -47,12 +47,13 @@ pub fn sorted(kept: Vec<StoredNotification>, contents: &BTreeMap<String, Option<
             }
         };
         let notice = OutboxNotice { content, resendable };
-        if batch {
+        if batch == rows::BATCH {
             batches.insert(notification, (from, vec![entry], notice));
-        } else {
-            let work = Work::Notice(entry, notice);
-            sorted.claimed.push(Claimed { notification: Some(notification), from, work });
+            continue;
         }
+        let to_team = batch == rows::TEAM;
+        let work = if to_team { Work::Team(entry, notice) } else { Work::Notice(entry, notice) };
+        sorted.claimed.push(Claimed { notification: Some(notification), from, work });
     }
     sorted.claimed.extend(batches.into_iter().map(|(notification, (from, entries, notice))| Claimed {
         notification: Some(notification),

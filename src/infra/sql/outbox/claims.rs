@@ -30,6 +30,7 @@ static UNSEEN: LogGate = LogGate::new();
 #[derive(Clone, Copy)]
 pub(super) enum Which<'a> {
     Singles,
+    Teams,
     Batches,
     Reads,
     Of(&'a str),
@@ -39,8 +40,11 @@ impl<DB: Dialect> SqlOutbox<DB> {
     /// Takes what can be claimed; [`Self::keep`] is to follow.
     pub(super) async fn hold(&self, lease: &Lease, now: Millis, limit: u32) -> sqlx::Result<Vec<i64>> {
         let mut connection = self.connection().await?;
-        let singles =
-            free::<DB>(&mut connection, Which::Singles, now, limit.saturating_mul(CLAIMANTS)).await?;
+        let many = limit.saturating_mul(CLAIMANTS);
+        let mut singles = free::<DB>(&mut connection, Which::Singles, now, many).await?;
+        singles.extend(free::<DB>(&mut connection, Which::Teams, now, many).await?);
+        // Oldest first, to whomever they go.
+        singles.sort_unstable_by_key(|(id, _)| *id);
         let batch = free::<DB>(&mut connection, Which::Batches, now, 1).await?;
         let some = (limit / READS_SHARE).max(1);
         let reads = free::<DB>(&mut connection, Which::Reads, now, some.saturating_mul(CLAIMANTS)).await?;
@@ -222,8 +226,9 @@ async fn free<DB: Dialect>(
 ) -> sqlx::Result<Vec<(i64, Option<String>)>> {
     let select = Statement::<DB>::new("SELECT o.id, o.notification FROM outbox o WHERE ");
     let select = match which {
-        Which::Singles => select.sql("o.batch = FALSE"),
-        Which::Batches => select.sql("o.batch = TRUE"),
+        Which::Singles => select.sql("o.batch = ").sql(rows::SINGLE),
+        Which::Teams => select.sql("o.batch = ").sql(rows::TEAM),
+        Which::Batches => select.sql("o.batch = ").sql(rows::BATCH),
         Which::Reads => select.sql("o.batch = ").sql(rows::READ),
         Which::Of(notification) => select.sql("o.notification = ").text(notification),
     };

@@ -5,13 +5,20 @@ use crate::domain::ids::{Accid, LetterCase, Millis, ServerId, UserId};
 use crate::domain::message::MessageRef;
 use crate::domain::outbox::State;
 use crate::ports::gateway::NoticeContent;
-use crate::ports::outbox::{Delivery, EntryId, OutboxEntry};
+use crate::ports::outbox::{Delivery, EntryId, OutboxEntry, Way};
 
 /// Characters that `last_error` holds.
 const MAX_ERROR_CHARS: usize = 500;
 
-/// `batch` of a read. A version that does not know of reads asks for 0 and 1 alone, so it takes none for a friendship.
+/// `batch` of a notice or friendship that has a call to itself.
+pub const SINGLE: i64 = 0;
+/// `batch` of a notice that shares its call.
+pub const BATCH: i64 = 1;
+/// `batch` of a read. A version that does not know of this or the next asks for 0 and 1 alone, so it takes neither a read
+/// for a friendship nor a team for a user.
 pub const READ: i64 = 2;
+/// `batch` of a notice to a team.
+pub const TEAM: i64 = 3;
 
 /// What of an entry decides how it is to be done.
 pub struct StoredNotification {
@@ -21,7 +28,7 @@ pub struct StoredNotification {
     pub notification: Option<String>,
     /// Of a read: up to which message.
     pub read: Option<MessageRef>,
-    pub batch: bool,
+    pub batch: i64,
     pub resendable: bool,
     /// Whether another entry of its lane comes first.
     pub blocked: bool,
@@ -38,7 +45,7 @@ pub fn stored<DB: Dialect>(case: LetterCase, row: &DB::Row) -> sqlx::Result<Stor
         from: user::<DB>(case, row, "from_user")?,
         notification: DB::text(row, "notification")?,
         read: read::<DB>(row)?,
-        batch: number::<DB>(row, "batch")? == 1,
+        batch: number::<DB>(row, "batch")?,
         resendable: number::<DB>(row, "resendable")? != 0,
         blocked: number::<DB>(row, "blocked")? != 0,
     })
@@ -106,6 +113,19 @@ pub fn lane_of_friends(one: &Accid, other: &Accid) -> String {
 /// Nor has one a `>`.
 pub fn lane_of_reads(reader: &Accid, peer: &Accid) -> String {
     format!("{reader}>{peer}")
+}
+
+/// Nor has one a `#`, so a team whose id is a user's too has a lane of its own.
+pub fn lane_of_team(id: &Accid) -> String {
+    format!("#{id}")
+}
+
+pub fn code_of(way: Way) -> i64 {
+    match way {
+        Way::Each => SINGLE,
+        Way::Batch => BATCH,
+        Way::Team => TEAM,
+    }
 }
 
 pub fn cut(error: &str) -> &str {

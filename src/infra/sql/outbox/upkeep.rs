@@ -13,7 +13,7 @@ impl<DB: Dialect> SqlOutbox<DB> {
     pub(super) async fn reclaim(&self, now: Millis, why: &str) -> sqlx::Result<u64> {
         let select = Statement::<DB>::new(
             // Every kind, said so that the index of the queue is used.
-            "SELECT id FROM outbox WHERE state = 0 AND batch IN (FALSE, TRUE, 2) AND sending = TRUE
+            "SELECT id FROM outbox WHERE state = 0 AND batch IN (0, 1, 2, 3) AND sending = TRUE
                  AND leased_until <= ",
         );
         let select = select.number(now.0);
