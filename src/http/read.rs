@@ -37,6 +37,9 @@ impl AsRef<Edge> for ReadState {
     }
 }
 
+/// 2^63: the first number of milliseconds that is too many.
+const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+
 /// Who has read what.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -109,12 +112,15 @@ pub async fn mark_read(
     Ok((private, Json(ReadAnswer { unread: unread.await? })))
 }
 
-/// JSON knows one kind of number: 1.0 is 1. No time is later than the last one there is.
+/// JSON knows one kind of number: 1.0 is 1.
 fn time(json: &RawValue) -> Result<Millis, Problem> {
     match (json.get().parse::<i64>(), json.get().parse::<f64>()) {
         (Ok(ms), _) if ms >= 0 => Ok(Millis(ms)),
-        #[expect(clippy::cast_possible_truncation, reason = "it is whole, and saturates")]
-        (Err(_), Ok(ms)) if ms >= 0.0 && ms.fract() == 0.0 => Ok(Millis(ms as i64)),
-        _ => Err(Problem::invalid("upTo", "must be milliseconds since 1970: a whole number, not below 0")),
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole, and within bounds")]
+        (Err(_), Ok(ms)) if (0.0..BEYOND).contains(&ms) && ms.fract() == 0.0 => Ok(Millis(ms as i64)),
+        _ => Err(Problem::invalid(
+            "upTo",
+            "must be milliseconds since 1970: a whole number from 0 to 2^63 - 1",
+        )),
     }
 }
