@@ -3,10 +3,15 @@
 //! Several may migrate at once: all but one wait, and find nothing left to do. What sqlx does for that is not enough:
 //! the lock that it asks MariaDB for is not granted, and SQLite's it does not take.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{ColumnIndex, ConnectOptions, Connection, Database, Decode, Error, Executor, IntoArguments, Type};
+use sqlx::{
+    ColumnIndex, ConnectOptions, Connection, Database, Decode, Error, Executor, IntoArguments,
+    SqliteConnection, Type,
+};
+use tokio::time::sleep;
 
 use super::connect;
 use super::errors::no_such_table;
@@ -19,6 +24,10 @@ pub static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long one waits for another that migrates the same database.
 const TURN: Duration = Duration::from_mins(1);
+/// How long before one that was refused tries again.
+const AGAIN: Duration = Duration::from_millis(20);
+/// What SQLite says of a file that somebody else has to themselves.
+const SQLITE_BUSY: &str = "5";
 
 /// Brings the schema of a MySQL database up to date.
 pub async fn migrate_mysql(url: &str) -> Result<(), MigrateError> {
@@ -34,11 +43,30 @@ pub async fn migrate_mysql(url: &str) -> Result<(), MigrateError> {
 
 /// Brings the schema of a SQLite file up to date, all of it or nothing. The file is made if it is not there.
 pub async fn migrate_sqlite(url: &str) -> Result<(), MigrateError> {
-    let mut connection = connect::options(url)?.busy_timeout(TURN).connect().await?;
+    let mut connection = sqlite_connection(url).await?;
     let mut turn = connection.begin_with("BEGIN IMMEDIATE").await?;
     SQLITE.run(&mut *turn).await?;
     turn.commit().await?;
     Ok(connection.close().await?)
+}
+
+/// A connection to the file. The first of several makes it a write-ahead log, for which it needs the file to itself, and
+/// that is the one thing for which SQLite lets nobody wait: the others are refused at once, and try again.
+async fn sqlite_connection(url: &str) -> sqlx::Result<SqliteConnection> {
+    let options = connect::options(url)?.busy_timeout(TURN);
+    let deadline = Instant::now() + TURN;
+    loop {
+        match options.connect().await {
+            Err(Error::Database(refusal)) if is_busy(&*refusal) && Instant::now() < deadline => {
+                sleep(AGAIN).await
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_busy(refusal: &dyn DatabaseError) -> bool {
+    refusal.code().is_some_and(|code| code == SQLITE_BUSY)
 }
 
 fn in_the_way() -> MigrateError {
