@@ -14,6 +14,7 @@ use crate::commands::reconcile::{Mode, PairsRead, ReconcileError, Reconciled, Wi
 use crate::config::ConfigError;
 use crate::domain::ids::{Accid, Millis};
 use crate::infra::clock::System;
+use crate::ports::accounts::Registration;
 use crate::ports::clock::Clock;
 
 /// How often progress is shown.
@@ -70,7 +71,7 @@ impl Reconcile {
             Some(user) => {
                 let found = run.user(user.accid()).await?;
                 say(run.line(user.accid(), &found))?;
-                Ok(true)
+                Ok(found.refused == 0)
             }
             None => run.all(after).await,
         }
@@ -89,7 +90,7 @@ impl Run {
         let found = self.tools.reconciler.user(user, self.window, self.mode, &mut self.read).await;
         found.map_err(|error| match error {
             ReconcileError::Store(error) => error.into(),
-            ReconcileError::Gateway(error) => StartError::Store(error.to_string()),
+            other => StartError::Store(other.to_string()),
         })
     }
 
@@ -103,10 +104,15 @@ impl Run {
                 break;
             }
             for account in accounts {
+                // NetEase has no history of whom it does not know yet.
+                if account.registration == Registration::Unconfirmed {
+                    after = Some(account.accid);
+                    continue;
+                }
                 let Some(found) = self.unless_stopped(&stop, &account.accid, after.as_ref()).await? else {
                     return Ok(false);
                 };
-                if found.added + found.conflicting + found.not_in_history > 0 {
+                if found.added + found.conflicting + found.refused + found.not_in_history > 0 {
                     say(self.line(&account.accid, &found))?;
                 }
                 progress.done(&account.accid, found);
@@ -115,7 +121,7 @@ impl Run {
         }
         let Progress { users, all, .. } = progress;
         say(format_args!("users: {users}; {}", self.words(&all)))?;
-        Ok(true)
+        Ok(all.refused == 0)
     }
 
     /// `None` if it was stopped; what was stored until then is found again.
@@ -141,12 +147,13 @@ impl Run {
     }
 
     fn words(&self, found: &Reconciled) -> String {
-        let Reconciled { pairs, seen, added, conflicting, unreadable, not_in_history } = found;
+        let Reconciled { pairs, seen, added, conflicting, unreadable, refused, not_in_history } = found;
         let verb = if self.mode == Mode::DryRun { "missing" } else { "added" };
         let all = format!("{added} {verb}, of {seen} messages in {pairs} conversations");
         let odd = [
             (conflicting, "are stored with another sender, recipient or time"),
             (unreadable, "could not be understood"),
+            (refused, "histories that NetEase refuses to show: the log says why"),
             (not_in_history, "count as unread here and are not in NetEase's history"),
         ];
         let odd = odd.into_iter().filter(|(count, _)| **count > 0);

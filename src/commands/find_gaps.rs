@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::copy_flow::{ActiveUsers, CopyFlow, Seen, widened};
 use super::reconcile::Window;
 use crate::domain::ids::Millis;
-use crate::domain::silence::{DAYS, HOUR_MS, hour_of, odd_silence_ms};
+use crate::domain::silence::{DAYS, HOUR_MS, SHORTEST_MS, hour_of, odd_silence_ms};
 use crate::log_gate::LogGate;
 use crate::ports::StoreError;
 use crate::ports::clock::{Clock, Ids};
@@ -20,8 +20,6 @@ const EVERY: Duration = Duration::from_secs(5);
 const DOWN_AFTER_MS: i64 = 60_000;
 /// So long after the last refused copy the next one begins another gap.
 const QUIET_AFTER_MS: i64 = 60_000;
-/// Silences shorter than this are never odd, so nothing is asked about them.
-const SHORTEST_SILENCE_MS: i64 = 5 * 60_000;
 /// Active users that are written down in one step.
 const USERS_AT_ONCE: usize = 1_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -50,8 +48,8 @@ pub struct GapFinder {
 pub struct Remembered {
     /// Copies that are refused now, and the gap of that.
     refusing: Option<(String, Window)>,
-    /// The silence that was written down last: since when, and for how many odd lengths.
-    silent: Option<(Millis, i64)>,
+    /// The silence that is being written down: since when, and up to when.
+    silent: Option<(Millis, Millis)>,
     /// The day on which old days were forgotten.
     forgotten_on: Option<i64>,
 }
@@ -81,55 +79,65 @@ impl GapFinder {
     pub async fn look(&self, remembered: &mut Remembered) -> Result<(), StoreError> {
         let now = self.clock.now();
         let seen = self.flow.take();
-        if let Some(window) = seen.refused {
-            remembered.refuse(window, &*self.ids);
-        }
-        let beat = match self.gaps.beat(now, seen.taken, seen.newest).await {
-            Ok(beat) => beat,
-            Err(error) => {
-                self.flow.give_back(seen);
-                return Err(error);
-            }
+        let found = async {
+            let last = self.gaps.last_beat().await?;
+            self.find(remembered, now, last, seen).await?;
+            // Behind the gaps: it hides what they were found by.
+            self.gaps.beat(now, seen.taken, seen.newest).await
         };
-        if let Some(at) = beat.at.filter(|at| now.since(*at) > DOWN_AFTER_MS) {
-            self.put(self.ids.fresh(), GapCause::Down, Window { from: at, to: now }).await?;
+        if let Err(error) = found.await {
+            self.flow.give_back(seen);
+            return Err(error);
         }
-        if let Some((id, window)) = remembered.refusing.clone() {
-            self.put(id, GapCause::Refused, window).await?;
-            if now.since(window.to) > QUIET_AFTER_MS {
-                remembered.refusing = None;
-            }
-        }
-        self.look_for_silence(remembered, now, beat, seen).await?;
         self.note_active(now).await?;
         self.forget(remembered, now).await
     }
 
-    /// A silence is written down in pieces of the length that is odd, so that a long one is reconciled while it lasts. All
-    /// instances name the pieces alike.
-    async fn look_for_silence(
+    /// Writes the gaps down. To do it twice is the same as once: instances that find one at the same time name it alike.
+    async fn find(
         &self,
         remembered: &mut Remembered,
         now: Millis,
-        beat: Beat,
+        last: Beat,
         seen: Seen,
     ) -> Result<(), StoreError> {
-        let Some(since) = beat.newest else { return Ok(()) };
+        if let Some(at) = last.at.filter(|at| now.since(*at) > DOWN_AFTER_MS) {
+            self.put(format!("down-{}", at.0), GapCause::Down, Window { from: at, to: now }).await?;
+        }
+        if let Some(window) = seen.refused {
+            let (id, window) = remembered.refuse(window, &*self.ids);
+            self.put(id, GapCause::Refused, window).await?;
+        }
+        remembered.refusing.take_if(|(_, window)| now.since(window.to) > QUIET_AFTER_MS);
+        self.find_silence(remembered, now, last, seen).await
+    }
+
+    /// A silence is written down in pieces, so that a long one is reconciled while it lasts.
+    async fn find_silence(
+        &self,
+        remembered: &mut Remembered,
+        now: Millis,
+        last: Beat,
+        seen: Seen,
+    ) -> Result<(), StoreError> {
+        let Some(since) = last.newest else { return Ok(()) };
         let until = seen.newest.unwrap_or(now);
-        let silence = until.since(since);
-        if silence < SHORTEST_SILENCE_MS {
+        let written = remembered.silent.filter(|(of, _)| *of == since).map(|(_, written)| written);
+        let from = written.unwrap_or(since);
+        // What ends a silence of which a part is written down belongs to it, however short.
+        let ends = written.is_some() && seen.newest.is_some();
+        if !ends && until.since(from) < SHORTEST_MS {
             return Ok(());
         }
-        let hours = self.gaps.hours(hour_of(now) - DAYS * 24 - 1).await?;
-        let Some(odd) = odd_silence_ms(&hours, now) else { return Ok(()) };
-        let (pieces, ended) = (silence / odd, seen.newest.is_some());
-        let written = remembered.silent.filter(|(of, _)| *of == since).map_or(0, |(_, pieces)| pieces);
-        if pieces > written || ended && written > 0 {
-            let from = since.plus(written * odd);
-            let to = if ended { until } else { since.plus(pieces * odd) };
-            self.put(format!("silence-{}-{pieces}", since.0), GapCause::Silence, Window { from, to }).await?;
-            remembered.silent = Some((since, pieces));
+        if !ends {
+            let hours = self.gaps.hours(hour_of(now) - DAYS * 24 - 1).await?;
+            if odd_silence_ms(&hours, now).is_none_or(|odd| until.since(from) < odd) {
+                return Ok(());
+            }
         }
+        let id = format!("silence-{}-{}", since.0, from.0);
+        self.put(id, GapCause::Silence, Window { from, to: until }).await?;
+        remembered.silent = Some((since, until));
         Ok(())
     }
 
@@ -161,10 +169,11 @@ impl GapFinder {
 }
 
 impl Remembered {
-    fn refuse(&mut self, window: Window, ids: &dyn Ids) {
-        self.refusing = Some(match self.refusing.take() {
+    fn refuse(&mut self, window: Window, ids: &dyn Ids) -> (String, Window) {
+        let refusing = match self.refusing.take() {
             Some((id, before)) => (id, widened(Some(before), window)),
             None => (ids.fresh(), window),
-        });
+        };
+        self.refusing.insert(refusing).clone()
     }
 }

@@ -8,6 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use crate::domain::counting::CountingRules;
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{Fact, Message, Receipt};
+use crate::log_gate::LogGate;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::gateway::GatewayError;
@@ -67,6 +68,8 @@ pub struct Reconciled {
     pub conflicting: usize,
     /// Of these, the ones that could not be understood.
     pub unreadable: usize,
+    /// Users and conversations that NetEase refused to show; nothing is known of those.
+    pub refused: usize,
     /// Messages that the log counts as unread and history lacks. They stay: they may have been recalled, or sent so that
     /// NetEase does not persist them.
     pub not_in_history: usize,
@@ -82,6 +85,7 @@ impl Reconciled {
             added: self.added + other.added,
             conflicting: self.conflicting + other.conflicting,
             unreadable: self.unreadable + other.unreadable,
+            refused: self.refused + other.refused,
             not_in_history: self.not_in_history + other.not_in_history,
         }
     }
@@ -96,6 +100,9 @@ pub enum ReconcileError {
     /// NetEase did not answer as it should.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    /// NetEase refused to show anything of anybody.
+    #[error("NetEase shows nobody's history")]
+    AllRefused,
 }
 
 /// The conversations that one run has read: each is read once, though both of its users ask for it.
@@ -109,6 +116,15 @@ impl PairsRead {
     }
 }
 
+/// One that NetEase does not show for good: it does not know an account, say.
+fn refused(user: &Accid, error: &GatewayError) -> Reconciled {
+    static REFUSED: LogGate = LogGate::new();
+    if let Some(count) = REFUSED.pass() {
+        tracing::warn!(count, %user, %error, "NetEase does not show a history");
+    }
+    Reconciled { refused: 1, ..Reconciled::default() }
+}
+
 impl Reconciler {
     /// Reads the conversations of `user` in which something was written within `window`, and stores what the log lacks of
     /// that time, in both directions. Idempotent.
@@ -120,9 +136,18 @@ impl Reconciler {
         read: &mut PairsRead,
     ) -> Result<Reconciled, ReconcileError> {
         let mut found = Reconciled::default();
-        for peer in self.history.peers(user, window.from).await? {
+        let peers = match self.history.peers(user, window.from).await {
+            Err(error @ GatewayError::Rejected { .. }) => return Ok(refused(user, &error)),
+            peers => peers?,
+        };
+        for peer in peers {
             if peer != *user && read.is_new(user, &peer) {
-                found = found.and(self.pair(user, &peer, window, mode).await?);
+                found = found.and(match self.pair(user, &peer, window, mode).await {
+                    Err(ReconcileError::Gateway(error @ GatewayError::Rejected { .. })) => {
+                        refused(user, &error)
+                    }
+                    pair => pair?,
+                });
             }
         }
         Ok(found)
@@ -158,6 +183,8 @@ impl Reconciler {
                 && self.history.tells_last_read()
                 && let Some(up_to) = self.history.last_read(reader, peer).await?
             {
+                // A mark from the future would silence the chat until then.
+                let up_to = up_to.min(self.clock.now());
                 let receipt = Receipt { reader: reader.clone(), peer: peer.clone(), up_to };
                 self.record(vec![receipt.into()]).await?;
             }

@@ -14,7 +14,6 @@ use crate::domain::ids::{Accid, Millis};
 use crate::log_gate::LogGate;
 use crate::ports::clock::{Clock, Ids};
 use crate::ports::gaps::{ClaimedGap, GapCause, Gaps};
-use crate::ports::gateway::GatewayError;
 
 /// How often it looks for a gap, and how long it rests after a failure.
 const EVERY: Duration = Duration::from_secs(5);
@@ -102,7 +101,7 @@ impl GapReconciler {
         let Window { from, to } = Window { from: gap.gap.from, to: gap.gap.to };
         let cause = gap.gap.cause.as_str();
         let mut found = Reconciled::default();
-        let mut users = 0_usize;
+        let (mut users, mut shown) = (0_usize, 0_usize);
         let mut read = PairsRead::default();
         let since = day_of(from) - DAYS;
         loop {
@@ -112,16 +111,24 @@ impl GapReconciler {
             }
             users += page.len();
             for user in page {
-                found = found.and(self.user(&gap, &user, &mut read).await?);
+                let of_user = self.user(&gap, &user, &mut read).await?;
+                shown += usize::from(of_user.refused == 0 || of_user.pairs > 0);
+                found = found.and(of_user);
                 gap.after = Some(user);
                 if !self.gaps.progress(&gap, self.clock.now().plus(LEASE_MS)).await? {
                     return Ok(true);
                 }
             }
         }
+        if users > 0 && shown == 0 {
+            // That is no history without messages: it begins again once the lease has ended.
+            gap.after = None;
+            self.gaps.progress(&gap, self.clock.now().plus(LEASE_MS)).await?;
+            return Err(ReconcileError::AllRefused);
+        }
         self.gaps.close(&gap).await?;
         self.counters.gaps.get_or_create(&CauseLabels { cause }).inc();
-        let Reconciled { seen, added, conflicting, not_in_history, .. } = found;
+        let Reconciled { seen, added, conflicting, refused, not_in_history, .. } = found;
         let (from_ms, to_ms) = (from.0, to.0);
         tracing::info!(
             cause,
@@ -131,6 +138,7 @@ impl GapReconciler {
             seen,
             added,
             conflicting,
+            refused,
             not_in_history,
             "reconciled a gap in the flow of copies with NetEase's history"
         );
@@ -145,15 +153,9 @@ impl GapReconciler {
     ) -> Result<Reconciled, ReconcileError> {
         let to = Millis(gap.gap.to.plus(MARGIN_MS).0.min(self.clock.now().0));
         let window = Window { from: gap.gap.from.plus(-MARGIN_MS), to };
-        match self.reconciler.user(user, window, Mode::Store, read).await {
-            Ok(found) => {
-                self.counters.users.inc();
-                self.counters.messages.inc_by(found.added as u64);
-                Ok(found)
-            }
-            // Somebody who polls and has no account yet; NetEase has no history of theirs.
-            Err(ReconcileError::Gateway(GatewayError::Rejected { .. })) => Ok(Reconciled::default()),
-            Err(error) => Err(error),
-        }
+        let found = self.reconciler.user(user, window, Mode::Store, read).await?;
+        self.counters.users.inc();
+        self.counters.messages.inc_by(found.added as u64);
+        Ok(found)
     }
 }

@@ -11,7 +11,7 @@ const LEAST_DAYS: usize = 3;
 /// Copies that were to be expected in a silence before it is odd.
 const EXPECTED: i64 = 20;
 /// No silence shorter than this is odd: ten minutes.
-const SHORTEST_MS: i64 = 10 * 60_000;
+pub const SHORTEST_MS: i64 = 10 * 60_000;
 /// A site so quiet that a longer one is usual tells nothing by its silence.
 const LONGEST_MS: i64 = 2 * HOUR_MS;
 

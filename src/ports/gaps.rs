@@ -8,9 +8,13 @@ use crate::domain::ids::{Accid, Millis};
 /// What all instances know together of the flow of copies. It lies beside the message log.
 #[async_trait]
 pub trait Gaps: Send + Sync {
+    /// What instances said last of the flow. Whoever finds a gap by it writes the gap down before the next beat, which
+    /// hides it.
+    async fn last_beat(&self) -> Result<Beat, StoreError>;
+
     /// Says that copies can be taken at `now`, and that `copies` came since this instance said so last, the newest at
-    /// `newest`. Answers what was known before, atomically: of two that say it at once, one sees the other.
-    async fn beat(&self, now: Millis, copies: u64, newest: Option<Millis>) -> Result<Beat, StoreError>;
+    /// `newest`. No time is ever lowered.
+    async fn beat(&self, now: Millis, copies: u64, newest: Option<Millis>) -> Result<(), StoreError>;
 
     /// How many copies came, by hour since 1970, from `since` on.
     async fn hours(&self, since: i64) -> Result<Vec<(i64, u64)>, StoreError>;
@@ -44,7 +48,7 @@ pub trait Gaps: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Accid>, StoreError>;
 
-    /// Forgets hours and days before that day.
+    /// Forgets hours and days before that day, and gaps that ended before it and were never filled.
     async fn forget_flow(&self, before_day: i64) -> Result<(), StoreError>;
 }
 

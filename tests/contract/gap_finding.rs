@@ -30,6 +30,8 @@ on_each! {
         what_is_seen_is_written_down,
         a_gap_is_filled_for_whoever_was_active,
         a_gap_that_netease_cannot_fill_now_is_kept,
+        a_gap_of_which_netease_shows_nothing_is_kept,
+        a_gap_is_written_down_before_the_beat_that_hides_it,
     ]
     each embedded: backends::embedded().await;
     each production: backends::production().await;
@@ -125,8 +127,9 @@ async fn a_silence_is_judged_by_the_days_before(stack: &Stack) {
     assert_eq!(instance.gaps().await, []);
     instance.work(2 * MINUTE).await;
     assert_eq!(instance.gaps().await, [(GapCause::Silence, 0, 10 * MINUTE)], "while it lasts");
-    instance.work(2 * MINUTE).await;
+    instance.work(MINUTE).await;
     assert_eq!(instance.gaps().await, [], "each piece once");
+    instance.work(MINUTE).await;
     instance.finder.flow.taken(instance.now());
     instance.look().await;
     assert_eq!(instance.gaps().await, [(GapCause::Silence, 10 * MINUTE, 13 * MINUTE)], "and the rest of it");
@@ -204,4 +207,28 @@ async fn a_gap_that_netease_cannot_fill_now_is_kept(stack: &Stack) {
     let kept = stack.log.gaps.claim("later", later, later, later).await.unwrap().expect("it is kept");
     assert_eq!(kept.gap.id, "one");
     netease.stop().await;
+}
+
+async fn a_gap_of_which_netease_shows_nothing_is_kept(stack: &Stack) {
+    let pair = Pair::fresh();
+    let (netease, reconciler) = lost(stack, &pair).await;
+    netease.faults(json!({"failNext": [{"api": "*", "mode": "403", "count": 100}]})).await;
+    assert!(reconciler.next().await.is_err(), "that is no history without messages");
+    netease.faults(json!({})).await;
+    let later = System.now().plus(3_600_000);
+    let kept = stack.log.gaps.claim("later", later, later, later).await.unwrap().expect("it is kept");
+    assert_eq!((&*kept.gap.id, kept.after), ("one", None), "from its beginning");
+    netease.stop().await;
+}
+
+/// As after a crash between the two: the gap is there, and the next look finds it again under the same name.
+async fn a_gap_is_written_down_before_the_beat_that_hides_it(stack: &Stack) {
+    let mut instance = Instance::over(&stack.log.gaps);
+    instance.look().await;
+    instance.clock.0.fetch_add(5 * MINUTE, SeqCst);
+    let down = Gap { id: format!("down-{}", NOW.0), cause: GapCause::Down, from: NOW, to: instance.now() };
+    stack.log.gaps.put(&down).await.unwrap();
+    instance.clock.0.fetch_add(MINUTE, SeqCst);
+    instance.look().await;
+    assert_eq!(instance.gaps().await, [(GapCause::Down, 0, 6 * MINUTE)]);
 }

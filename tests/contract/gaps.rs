@@ -7,7 +7,7 @@ use crate::support::backends::{self, Log};
 
 on_each! {
     [
-        a_beat_answers_what_was_known_before,
+        the_last_beat_is_known_to_all,
         copies_are_counted_by_hour,
         a_gap_is_one_instances_until_its_lease_ends,
         a_gap_that_grows_while_it_is_reconciled_begins_again,
@@ -19,13 +19,15 @@ on_each! {
 
 const HOUR: i64 = 3_600_000;
 
-async fn a_beat_answers_what_was_known_before(log: &Log) {
-    assert_eq!(log.gaps.beat(Millis(10), 0, None).await.unwrap(), Beat::default());
-    let first = Beat { at: Some(Millis(10)), newest: None };
-    assert_eq!(log.gaps.beat(Millis(20), 1, Some(Millis(15))).await.unwrap(), first);
+async fn the_last_beat_is_known_to_all(log: &Log) {
+    let last = async || log.gaps.last_beat().await.unwrap();
+    assert_eq!(last().await, Beat::default());
+    log.gaps.beat(Millis(10), 0, None).await.unwrap();
+    assert_eq!(last().await, Beat { at: Some(Millis(10)), newest: None });
+    log.gaps.beat(Millis(20), 1, Some(Millis(15))).await.unwrap();
+    log.gaps.beat(Millis(5), 1, Some(Millis(3))).await.unwrap();
     let second = Beat { at: Some(Millis(20)), newest: Some(Millis(15)) };
-    assert_eq!(log.gaps.beat(Millis(5), 1, Some(Millis(3))).await.unwrap(), second);
-    assert_eq!(log.gaps.beat(Millis(30), 0, None).await.unwrap(), second, "a clock behind lowers nothing");
+    assert_eq!(last().await, second, "a clock behind lowers nothing");
 }
 
 async fn copies_are_counted_by_hour(log: &Log) {
@@ -76,6 +78,8 @@ async fn a_gap_that_grows_while_it_is_reconciled_begins_again(log: &Log) {
     log.gaps.close(&claimed).await.unwrap();
     let again = log.gaps.claim("a", Millis(90), Millis(51), Millis(100)).await.unwrap().unwrap();
     assert_eq!((again.gap, again.after), (gap("one", 10, 30), None));
+    log.gaps.forget_flow(1).await.unwrap();
+    assert_eq!(log.gaps.claim("a", Millis(90), Millis(900), Millis(901)).await.unwrap(), None, "too old");
 }
 
 async fn whoever_was_active_is_walked_in_order(log: &Log) {

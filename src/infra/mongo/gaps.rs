@@ -11,7 +11,7 @@ use super::document::{as_accid, unexpected};
 use super::operation::{bounded, long, store_error};
 use super::update::outcomes;
 use crate::domain::ids::{Accid, Millis};
-use crate::domain::silence::hour_of;
+use crate::domain::silence::{HOUR_MS, hour_of};
 use crate::ports::StoreError;
 use crate::ports::gaps::{Beat, ClaimedGap, Gap, GapCause, Gaps};
 
@@ -32,25 +32,29 @@ impl MongoLog {
 
 #[async_trait]
 impl Gaps for MongoLog {
-    async fn beat(&self, now: Millis, copies: u64, newest: Option<Millis>) -> Result<Beat, StoreError> {
+    async fn last_beat(&self) -> Result<Beat, StoreError> {
+        let flow = self.of_flow("copy_flow");
+        let last = async move { flow.find_one(doc! { "_id": FLOW }).await };
+        let last = bounded(last).await.map_err(store_error)?.unwrap_or_default();
+        let known = |name| last.get_i64(name).ok().map(Millis);
+        Ok(Beat { at: known("at"), newest: known("newest") })
+    }
+
+    async fn beat(&self, now: Millis, copies: u64, newest: Option<Millis>) -> Result<(), StoreError> {
         let mut latest = doc! { "at": now.0 };
         if let Some(newest) = newest {
             latest.insert("newest", newest.0);
         }
         let (flow, latest) = (self.of_flow("copy_flow"), doc! { "$max": latest });
-        let beat = async move {
-            let beat = flow.find_one_and_update(doc! { "_id": FLOW }, latest).upsert(true);
-            beat.return_document(ReturnDocument::Before).await
-        };
-        let before = bounded(beat).await.map_err(store_error)?.unwrap_or_default();
+        let beat = async move { flow.update_one(doc! { "_id": FLOW }, latest).upsert(true).await };
+        bounded(beat).await.map_err(store_error)?;
         if copies > 0 {
             let (hours, hour) = (self.of_flow("copies_by_hour"), doc! { "_id": hour_of(now) });
             let more = doc! { "$inc": { "copies": i64::try_from(copies).unwrap_or(i64::MAX) } };
             let count = async move { hours.update_one(hour, more).upsert(true).await };
             bounded(count).await.map_err(store_error)?;
         }
-        let known = |name| before.get_i64(name).ok().map(Millis);
-        Ok(Beat { at: known("at"), newest: known("newest") })
+        Ok(())
     }
 
     async fn hours(&self, since: i64) -> Result<Vec<(i64, u64)>, StoreError> {
@@ -151,6 +155,7 @@ impl Gaps for MongoLog {
         for (collection, old) in [
             ("copies_by_hour", doc! { "_id": { "$lt": before_day * 24 } }),
             ("active_users", doc! { "day": { "$lt": before_day } }),
+            ("gaps", doc! { "to": { "$lt": before_day * 24 * HOUR_MS } }),
         ] {
             let collection = self.of_flow(collection);
             long(async move { collection.delete_many(old).await }).await.map_err(store_error)?;

@@ -58,7 +58,7 @@ async fn sqlite_connection(url: &str) -> sqlx::Result<SqliteConnection> {
     loop {
         match options.connect().await {
             Err(Error::Database(refusal)) if is_busy(&*refusal) && Instant::now() < deadline => {
-                sleep(AGAIN).await
+                sleep(AGAIN).await;
             }
             outcome => return outcome,
         }

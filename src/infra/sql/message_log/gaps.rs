@@ -6,15 +6,13 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{STORE, SqliteLog, accid, corrupt_column, store_error};
 use crate::domain::ids::{Accid, Millis};
-use crate::domain::silence::hour_of;
+use crate::domain::silence::{HOUR_MS, hour_of};
 use crate::ports::StoreError;
 use crate::ports::gaps::{Beat, ClaimedGap, Gap, GapCause, Gaps};
 
 impl SqliteLog {
-    async fn beat_in_one(&self, now: Millis, copies: u64, newest: Option<Millis>) -> sqlx::Result<Beat> {
+    async fn beat_in_one(&self, now: Millis, copies: u64, newest: Option<Millis>) -> sqlx::Result<()> {
         let (_turn, mut tx) = self.begin().await?;
-        let before = sqlx::query_as::<_, (i64, Option<i64>)>("SELECT at, newest FROM copy_flow");
-        let before = before.fetch_optional(&mut *tx).await?;
         let beat = "INSERT INTO copy_flow (id, at, newest) VALUES (1, ?1, ?2)
              ON CONFLICT (id) DO UPDATE SET at = max(at, ?1), newest = max(coalesce(newest, ?2), coalesce(?2, newest))";
         sqlx::query(beat).bind(now.0).bind(newest.map(|newest| newest.0)).execute(&mut *tx).await?;
@@ -24,9 +22,7 @@ impl SqliteLog {
             let copies = i64::try_from(copies).unwrap_or(i64::MAX);
             sqlx::query(count).bind(hour_of(now)).bind(copies).execute(&mut *tx).await?;
         }
-        tx.commit().await?;
-        let (at, newest) = before.map_or((None, None), |(at, newest)| (Some(at), newest));
-        Ok(Beat { at: at.map(Millis), newest: newest.map(Millis) })
+        tx.commit().await
     }
 
     async fn note_in_one(&self, users: &[Accid], day: i64) -> sqlx::Result<()> {
@@ -53,7 +49,14 @@ impl SqliteLog {
 
 #[async_trait]
 impl Gaps for SqliteLog {
-    async fn beat(&self, now: Millis, copies: u64, newest: Option<Millis>) -> Result<Beat, StoreError> {
+    async fn last_beat(&self) -> Result<Beat, StoreError> {
+        let last = sqlx::query_as::<_, (i64, Option<i64>)>("SELECT at, newest FROM copy_flow");
+        let last = last.fetch_optional(&self.pool).await.map_err(store_error(STORE))?;
+        let (at, newest) = last.map_or((None, None), |(at, newest)| (Some(at), newest));
+        Ok(Beat { at: at.map(Millis), newest: newest.map(Millis) })
+    }
+
+    async fn beat(&self, now: Millis, copies: u64, newest: Option<Millis>) -> Result<(), StoreError> {
         self.beat_in_one(now, copies, newest).await.map_err(store_error(STORE))
     }
 
@@ -121,6 +124,7 @@ impl Gaps for SqliteLog {
         for (sql, before) in [
             ("DELETE FROM copies_by_hour WHERE hour < ?", before_day * 24),
             ("DELETE FROM active_users WHERE day < ?", before_day),
+            ("DELETE FROM gaps WHERE to_ms < ?", before_day * 24 * HOUR_MS),
         ] {
             let _turn = self.writing.lock().await;
             sqlx::query(sql).bind(before).execute(&self.pool).await.map_err(store_error(STORE))?;
