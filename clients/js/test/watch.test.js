@@ -83,6 +83,15 @@ test("streams that fail are tried again later each time, with polls in their pla
   assert.deepEqual([log.states, log.maps], [["polling"], [{ bob: 1 }]]);
 });
 
+test("by chance a stream comes again at a tenth of its pause: clients do not return all at once", async (t) => {
+  t.mock.method(Math, "random", () => 0);
+  const server = await serveBoth(t, { bob: 1 }, (_, response) => response.destroy());
+  recorded(t, client(server), ["bob"], { backoff: 5_000, maxBackoff: 5_000 });
+  while (of(server, STREAM).length < 2) await quiet(2);
+  const [first, second] = of(server, STREAM).map((asked) => asked.at);
+  assert.ok(second - first >= 500 - 2 && second - first < 2_500, `${second - first} ms`);
+});
+
 for (const [path, chance, times] of [[STREAM, 0, 1], [STREAM, 1, 1.5], [POLL, 0, 1], [POLL, 1, 1.5]]) {
   test(`Retry-After of ${path} is the least, times ${times} by chance`, async (t) => {
     t.mock.method(Math, "random", () => chance);
