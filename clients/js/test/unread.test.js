@@ -205,7 +205,7 @@ test("a chat is marked as read by one request, which answers what is left", asyn
   const bodies = ['{"self":"a b","peer":"bob"}', '{"self":"a b","peer":"bob","upTo":1700000000000}'];
   assert.deepEqual(asked, bodies.map((body) => ["POST", "/v1/read", body]));
   await assert.rejects(client.read("a b", "bob"), { code: "bad_answer" });
-  await assert.rejects(client.read("a b", "\ud800"), { code: "invalid" });
+  await assert.rejects(client.read("a b", "\ud800"), { code: "bad_user" });
   const given = AbortSignal.abort(new Error("enough"));
   await assert.rejects(client.read("a b", "bob", { signal: given }), { message: "enough" });
   assert.equal(server.seen.length, 3);
