@@ -15,6 +15,7 @@ pub mod projector;
 pub mod receive_copy;
 pub mod reconcile;
 pub mod reconcile_gaps;
+pub mod record_facts;
 pub mod recount;
 pub mod redrive;
 pub mod refresh_token;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::clamp_receipt::clamp_receipt;
-use super::receive_copy::record_fact;
+use super::record_facts::record_fact;
 use crate::domain::ids::{Millis, UserId};
 use crate::domain::message::{Fact, MessageRef, Receipt};
 use crate::ports::StoreError;

@@ -9,6 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::clamp_receipt::clamp_receipt;
 use super::copy_flow::ActiveUsers;
 use super::keep_dead_letters::keep_dead_letters;
+use super::record_facts::{record_fact, record_facts};
 use crate::domain::copy::{self, CopyEvent, Receipts, Unintelligible};
 use crate::domain::counting::CountingRules;
 use crate::domain::ids::Millis;
@@ -16,7 +17,7 @@ use crate::domain::message::{Fact, Message, Receipt};
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::dead_letters::DeadLetters;
-use crate::ports::message_log::{InsertOutcome, MessageLog, Recorded};
+use crate::ports::message_log::{InsertOutcome, MessageLog};
 use crate::ports::unread_view::UnreadView;
 
 /// How far a signature may be dated ahead of our clock and still say what time it is: a day.
@@ -147,13 +148,9 @@ impl CopyReceiver {
             return self.record(message.into()).await;
         };
         let (receipt, _) = clamp_receipt(&*self.log, receipt, latest, self.receipt_allowance_ms).await?;
-        let recorded = self.log.record(vec![message.into(), receipt.into()]).await;
-        let recorded = recorded.into_iter().collect::<Result<Vec<_>, _>>()?;
-        for change in recorded.iter().filter_map(|recorded| recorded.change.as_ref()) {
-            self.view.apply(change, self.clock.now()).await?;
-        }
-        let copy = recorded.first().map(|recorded| recorded.copy);
-        copy.ok_or_else(|| StoreError::unavailable("messages", "no outcome"))
+        let facts = vec![message.into(), receipt.into()];
+        let copies = record_facts(&*self.log, &*self.view, &*self.clock, facts).await?;
+        copies.first().copied().ok_or_else(|| StoreError::unavailable("messages", "no outcome"))
     }
 
     async fn record(&self, fact: Fact) -> Result<InsertOutcome, StoreError> {
@@ -180,21 +177,6 @@ impl CopyReceiver {
         let marked = stream::iter(newest(receipts)).map(mark_read).buffer_unordered(RECEIPTS_AT_ONCE);
         marked.try_fold(0, |sum, clamped| ready(Ok(sum + clamped))).await
     }
-}
-
-/// Records a fact in the log, then tells the view. Idempotent. The view is told again of a repeated fact: it is the
-/// repetition that mends what a crash between the two left undone.
-pub async fn record_fact(
-    log: &dyn MessageLog,
-    view: &dyn UnreadView,
-    clock: &dyn Clock,
-    fact: Fact,
-) -> Result<InsertOutcome, StoreError> {
-    let Recorded { copy, change } = log.record_one(fact).await?;
-    if let Some(change) = change {
-        view.apply(&change, clock.now()).await?;
-    }
-    Ok(copy)
 }
 
 /// The newest of `receipts` for each pair.

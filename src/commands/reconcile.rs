@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-
+use super::record_facts::record_facts;
 use crate::domain::counting::CountingRules;
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::{Fact, Message, Receipt};
@@ -14,11 +13,8 @@ use crate::ports::clock::Clock;
 use crate::ports::gateway::GatewayError;
 use crate::ports::history::{History, Page, PageStart};
 use crate::ports::log_upkeep::LogUpkeep;
-use crate::ports::message_log::{InsertOutcome, MessageLog, Recorded};
+use crate::ports::message_log::{InsertOutcome, MessageLog};
 use crate::ports::unread_view::UnreadView;
-
-/// Changes of the view that are under way at once.
-const CHANGES_AT_ONCE: usize = 16;
 
 /// What reconciling needs.
 #[derive(Clone)]
@@ -210,15 +206,7 @@ impl Reconciler {
     /// Log, then view, as for copies. The view is told of what the log had already, too: a copy may have been refused
     /// because the view was away.
     async fn record(&self, facts: Vec<Fact>) -> Result<Vec<InsertOutcome>, StoreError> {
-        let recorded = self.log.record(facts).await;
-        let tell = |recorded: Result<Recorded, StoreError>| async move {
-            let Recorded { copy, change } = recorded?;
-            if let Some(change) = change {
-                self.view.apply(&change, self.clock.now()).await?;
-            }
-            Ok(copy)
-        };
-        stream::iter(recorded).map(tell).buffered(CHANGES_AT_ONCE).try_collect().await
+        record_facts(&*self.log, &*self.view, &*self.clock, facts).await
     }
 
     /// How many of the messages the log holds nothing of.

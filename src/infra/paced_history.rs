@@ -11,7 +11,7 @@ use crate::domain::ids::{Accid, Millis};
 use crate::ports::gateway::GatewayError;
 use crate::ports::history::{History, Page, PageStart};
 
-/// Asks so many times a second at most: the rest of NetEase's quota is for others.
+/// Begins so many questions a second at most, each of one request or, where there are pages, several: the rest of NetEase's quota is for others.
 pub struct PacedHistory {
     inner: Arc<dyn History>,
     turns: Mutex<Interval>,

@@ -6,7 +6,7 @@ use super::gateway::GatewayError;
 use crate::domain::ids::{Accid, Millis, ServerId};
 use crate::domain::message::Message;
 
-/// NetEase's history. Every call only reads, is bounded in time, and keeps to a share of NetEase's quota.
+/// NetEase's history. Every request only reads, is bounded in time, and keeps to a share of NetEase's quota.
 #[async_trait]
 pub trait History: Send + Sync {
     /// The persons with whom `of` has exchanged a message at `since` or later; each once.

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use otc_im::commands::receive_copy::{CopyReceiver, record_fact};
+use otc_im::commands::receive_copy::CopyReceiver;
+use otc_im::commands::record_facts::record_fact;
 use otc_im::domain::counting::CountingRules;
 use otc_im::domain::ids::{Accid, Millis};
 use otc_im::domain::message::{Ignored, Message};

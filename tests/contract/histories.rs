@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use otc_im::commands::receive_copy::record_fact;
+use otc_im::commands::record_facts::record_fact;
 use otc_im::domain::ids::Accid;
 use otc_im::domain::message::Message;
 use otc_im::domain::unread::Total;

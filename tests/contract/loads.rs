@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all, join5};
-use otc_im::commands::receive_copy::record_fact;
+use otc_im::commands::record_facts::record_fact;
 use otc_im::domain::unread::{Merged, Reading, Snapshot};
 use otc_im::infra::memory::MemoryView;
 use otc_im::infra::mongo::{self, MongoLog};

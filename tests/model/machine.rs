@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use otc_im::commands::projector::{LoadBounds, Projector};
-use otc_im::commands::receive_copy::record_fact;
+use otc_im::commands::record_facts::record_fact;
 use otc_im::domain::ids::{Accid, Millis, ServerId};
 use otc_im::domain::message::Fact;
 use otc_im::domain::unread::{Change, Load, Merged, Reading, Snapshot, Total};
